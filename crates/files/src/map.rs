@@ -1,0 +1,145 @@
+//! The two kinds of memory map: a file as read-only bytes, and zeroed memory of our own.
+//! Both are counted in [`crate::memory`] from the moment they exist until they are dropped.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::{Mmap, MmapMut};
+
+use crate::memory;
+use crate::read::open_regular;
+use crate::{Error, Operation, Result};
+
+/// A file as read-only bytes. Clones share one mapping, which ends with the last of them.
+///
+/// The file must not be changed or cut short while it is mapped. Files that this program writes are
+/// replaced by rename and never changed in place, so a map of one stays whole after a replacement.
+#[derive(Clone)]
+pub struct Map(Arc<Mapped>);
+
+struct Mapped {
+    path: PathBuf,
+    /// Absent for an empty file, which has nothing to map.
+    bytes: Option<Mmap>,
+}
+
+impl Map {
+    /// Maps the whole file at `path`; an empty file gives an empty map.
+    ///
+    /// # Errors
+    /// When it is not a regular file, holds more than `limit_bytes`, or cannot be mapped.
+    pub fn open(path: impl AsRef<Path>, limit_bytes: u64) -> Result<Map> {
+        let path = path.as_ref();
+        let (file, size_bytes) = open_regular(path, Operation::Map, limit_bytes)?;
+        let bytes = if size_bytes == 0 {
+            None
+        } else {
+            // SAFETY: the map is read-only and private to this type; that the file is not changed
+            // meanwhile is the documented condition of `Map`, which no call here can enforce.
+            Some(unsafe { Mmap::map(&file) }.map_err(Error::io(Operation::Map, path))?)
+        };
+        // The file may have grown between its size being taken and its being mapped.
+        let mapped = Mapped { path: path.to_path_buf(), bytes };
+        memory::file_mapped(mapped.len());
+        let map = Map(Arc::new(mapped));
+        if map.len() as u64 > limit_bytes {
+            let (path, size_bytes) = (path.to_path_buf(), map.len() as u64);
+            return Err(Error::TooLarge {
+                operation: Operation::Map,
+                path,
+                size_bytes,
+                limit_bytes,
+            });
+        }
+        Ok(map)
+    }
+
+    /// The path that was mapped, for messages.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+}
+
+impl Mapped {
+    fn len(&self) -> usize {
+        self.bytes.as_ref().map_or(0, |bytes| bytes.len())
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        memory::file_unmapped(self.len());
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.bytes.as_deref().unwrap_or(&[])
+    }
+}
+
+impl AsRef<[u8]> for Map {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Map({}, {} bytes)", self.path().display(), self.len())
+    }
+}
+
+/// Zeroed memory straight from the operating system, 4096-aligned unless empty, whose pages exist
+/// once they are written. Arenas live in it: one mapping that the allocator never sees.
+pub struct Anonymous {
+    /// Absent for zero bytes, which cannot be mapped.
+    bytes: Option<MmapMut>,
+}
+
+impl Anonymous {
+    /// Maps `size_bytes` zero bytes.
+    ///
+    /// # Errors
+    /// When the operating system gives no memory.
+    pub fn new(size_bytes: usize) -> Result<Anonymous> {
+        let bytes = if size_bytes == 0 {
+            None
+        } else {
+            let mapped = MmapMut::map_anon(size_bytes);
+            Some(mapped.map_err(|cause| Error::Memory { size_bytes, cause })?)
+        };
+        memory::anonymous_mapped(size_bytes);
+        Ok(Anonymous { bytes })
+    }
+}
+
+impl Drop for Anonymous {
+    fn drop(&mut self) {
+        memory::anonymous_unmapped(self.len());
+    }
+}
+
+impl Deref for Anonymous {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or(&[])
+    }
+}
+
+impl DerefMut for Anonymous {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes.as_deref_mut().unwrap_or(&mut [])
+    }
+}
+
+impl fmt::Debug for Anonymous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Anonymous({} bytes)", self.len())
+    }
+}
