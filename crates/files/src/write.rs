@@ -80,6 +80,8 @@ pub fn write_dir_atomic<E: From<Error>>(
     fill: impl FnOnce(&Path) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let path = path.as_ref();
+    // Looked at twice: first so that a refusal speaks of writing, then for what recovery changed.
+    Target::new(path, Kind::Directory, Operation::Write)?;
     recover_dir(path)?;
     let target = Target::new(path, Kind::Directory, Operation::Write)?;
     let temporary = Temporary::new(&target).map_err(Error::io(Operation::Write, path))?;
