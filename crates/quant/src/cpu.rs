@@ -1,0 +1,124 @@
+//! Instruction sets found at run time. A kernel takes a token that only detection can make, so
+//! calling it is safe.
+
+/// The CPU tier a run uses. Bits are promised per tier and [`Numerics`](crate::Numerics).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Plain loops: the specification the other tiers are tested against.
+    Scalar,
+    /// AVX2, FMA and F16C.
+    Avx2,
+    /// AVX-512 F, BW, DQ, VL and BF16.
+    Avx512,
+}
+
+impl Isa {
+    /// Every tier, slowest first.
+    pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+
+    /// The fastest tier of this machine.
+    pub fn detect() -> Isa {
+        Isa::ALL.into_iter().rev().find(|isa| isa.available()).unwrap_or(Isa::Scalar)
+    }
+
+    /// Whether this machine can run the tier.
+    pub fn available(self) -> bool {
+        match self {
+            Isa::Scalar => true,
+            Isa::Avx2 => Avx2::detect().is_some(),
+            Isa::Avx512 => Avx512::detect().is_some(),
+        }
+    }
+
+    /// The name used in arguments, logs and recorded settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
+    }
+
+    /// The tier of that name.
+    pub fn from_name(name: &str) -> Option<Isa> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name)
+    }
+}
+
+/// Proof that AVX2, FMA and F16C were detected.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// Detects the tier; the answer is cached by the standard library.
+    pub fn detect() -> Option<Avx2> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
+            return Some(Avx2(()));
+        }
+        None
+    }
+}
+
+/// Proof that AVX-512 F, BW, DQ, VL and BF16 were detected (and AVX2 with them).
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// Detects the tier; the answer is cached by the standard library.
+    pub fn detect() -> Option<Avx512> {
+        Avx2::detect()?;
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bf16")
+        {
+            return Some(Avx512(()));
+        }
+        None
+    }
+}
+
+/// Defines a function whose plain body is compiled once per tier and chosen at run time.
+///
+/// Rust neither reorders nor contracts floating-point operations, so the tiers give the same bits;
+/// they differ in speed only. Write `mul_add` where a fused operation is meant.
+#[macro_export]
+macro_rules! per_tier {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        $vis fn $name(isa: $crate::Isa, $($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn plain($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn avx2($($arg: $ty),*) $(-> $ret)? { plain($($arg),*) }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($arg: $ty),*) $(-> $ret)? { plain($($arg),*) }
+
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                $crate::Isa::Avx512 => {
+                    assert!($crate::Isa::Avx512.available(), "avx512 was chosen but not detected");
+                    // SAFETY: the line above proves that the features are present.
+                    unsafe { avx512($($arg),*) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                $crate::Isa::Avx2 => {
+                    assert!($crate::Isa::Avx2.available(), "avx2 was chosen but not detected");
+                    // SAFETY: the line above proves that the features are present.
+                    unsafe { avx2($($arg),*) }
+                }
+                _ => plain($($arg),*),
+            }
+        }
+    };
+}

@@ -1,0 +1,326 @@
+//! Blocking for the caches: panels of packed operands, tiles of running sums, tasks for the threads.
+//!
+//! `left` is packed once per stretch of rows and shared; each task decodes its own panel of `right`,
+//! so that one decoded weight serves up to 126 rows. Running sums live in the task's scratch until all
+//! of `k` is summed: nothing is split over `k`, and no task sees another one's sums.
+
+use super::kernel::{Format, RIGHT_ROWS, Tile, left_rows, tile};
+use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes};
+use crate::Isa;
+use rayon::prelude::*;
+
+/// Rows of `left` that share one decoded panel; divisible by every tier's tile height.
+const LEFT: usize = 126;
+/// Rows of `left` packed at a time.
+const STRETCH: usize = 4 * LEFT;
+/// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
+const RIGHT: usize = 32;
+/// Blocks of 64 `k` in a panel: sized so that a panel of `right` stays in the first-level cache.
+const DEPTH: usize = 4;
+
+/// Where and how a product is written: `out (N,M)`, rows `stride` apart.
+#[derive(Debug)]
+pub struct Output<'a> {
+    /// The values.
+    pub values: &'a mut [f32],
+    /// Distance between rows, at least M.
+    pub stride: usize,
+    /// Factor on the product, applied after the sum.
+    pub scale: f32,
+    /// Whether to add to what is there.
+    pub mode: Mode,
+}
+
+/// Overwrite or add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `out = scale · product`.
+    Overwrite,
+    /// `out = out + scale · product`.
+    Add,
+}
+
+/// Words (4 bytes) of scratch that [`gemm`] needs for `(N,K) · (M,K)ᵀ` on `threads` threads.
+pub fn workspace(isa: Isa, numerics: Numerics, shape: [usize; 3], threads: usize) -> usize {
+    let [n, _, k] = shape;
+    let words = Format::of(isa, numerics).words();
+    n.min(STRETCH) * k.div_ceil(BLOCK) * words + threads * task_scratch(n, words)
+}
+
+/// Words of one task: a panel of `right` and the running sums.
+fn task_scratch(n: usize, words: usize) -> usize {
+    RIGHT * DEPTH * words + n.min(LEFT) * RIGHT * LANES
+}
+
+/// `out = scale · left · rightᵀ`, or added. See the module's header for the order of summation.
+///
+/// # Panics
+/// When shapes disagree, `out` or `workspace` is too small, or the current rayon pool has more than
+/// `threads` threads.
+pub fn gemm(
+    isa: Isa,
+    numerics: Numerics,
+    left: &Matrix<'_>,
+    right: &Matrix<'_>,
+    out: Output<'_>,
+    workspace: Workspace<'_>,
+) {
+    let (n, m, k) = (left.rows(), right.rows(), left.cols());
+    assert_eq!(k, right.cols(), "gemm: left and right disagree on k");
+    if n == 0 || m == 0 {
+        return;
+    }
+    assert!(
+        out.stride >= m && out.values.len() >= (n - 1) * out.stride + m,
+        "gemm: output too small"
+    );
+    let job = Job { isa, numerics, format: Format::of(isa, numerics), k_blocks: k.div_ceil(BLOCK) };
+    let words = job.format.words();
+    let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);
+    let scratch = Scratch::new(tasks, task_scratch(n, words), workspace.threads);
+    let target = Target {
+        base: out.values.as_mut_ptr(),
+        stride: out.stride,
+        scale: out.scale,
+        mode: out.mode,
+    };
+    for first in (0..n).step_by(STRETCH) {
+        let rows = STRETCH.min(n - first);
+        job.pack_left(left, first, rows, packed);
+        let height = job.task_height(rows, m, workspace.threads);
+        let (down, across) = (rows.div_ceil(height), m.div_ceil(RIGHT));
+        (0..down * across).into_par_iter().for_each(|task| {
+            let n_range = (task % down) * height..((task % down + 1) * height).min(rows);
+            let m_range = (task / down) * RIGHT..((task / down + 1) * RIGHT).min(m);
+            scratch.with(|scratch| {
+                let area = Area { first, rows, n: n_range, m: m_range };
+                job.run(packed, right, &area, scratch, &target);
+            });
+        });
+    }
+}
+
+/// Scratch of a product.
+#[derive(Debug)]
+pub struct Workspace<'a> {
+    /// At least [`workspace`] words.
+    pub words: &'a mut [f32],
+    /// The thread count that `workspace` was asked for.
+    pub threads: usize,
+}
+
+/// What all tasks of a product share.
+struct Job {
+    isa: Isa,
+    numerics: Numerics,
+    format: Format,
+    k_blocks: usize,
+}
+
+/// A task's rectangle of outputs: rows `n` of the stretch that starts at `first`, rows `m` of `right`.
+struct Area {
+    first: usize,
+    rows: usize,
+    n: std::ops::Range<usize>,
+    m: std::ops::Range<usize>,
+}
+
+impl Job {
+    /// Rows per task: as many as one decoded panel can serve, fewer when threads would stay idle.
+    fn task_height(&self, rows: usize, m: usize, threads: usize) -> usize {
+        let wanted = (2 * threads).div_ceil(m.div_ceil(RIGHT));
+        rows.div_ceil(wanted).min(LEFT).next_multiple_of(left_rows(self.isa))
+    }
+
+    /// Packs `rows` rows from `first`: panels of `DEPTH` blocks, each with its rows one after another.
+    fn pack_left(&self, left: &Matrix<'_>, first: usize, rows: usize, packed: &mut [f32]) {
+        let words = self.format.words();
+        let panel_words = DEPTH * words;
+        packed[..rows * self.k_blocks * words]
+            .par_chunks_mut(rows * panel_words)
+            .enumerate()
+            .for_each(|(panel, out)| {
+                self.pack(left, first, panel * DEPTH, rows, out);
+            });
+    }
+
+    fn pack(
+        &self,
+        matrix: &Matrix<'_>,
+        first_row: usize,
+        first_block: usize,
+        rows: usize,
+        out: &mut [f32],
+    ) {
+        let Job { numerics, format, .. } = *self;
+        let panel =
+            Panel { numerics, format, matrix, first_row, first_block, width: out.len() / rows };
+        if matrix.rows_are_adjacent() {
+            pack_columns(self.isa, &panel, out);
+        } else {
+            pack_rows(self.isa, &panel, out);
+        }
+    }
+
+    fn run(
+        &self,
+        packed: &[f32],
+        right: &Matrix<'_>,
+        area: &Area,
+        scratch: &mut [f32],
+        target: &Target,
+    ) {
+        let words = self.format.words();
+        let (panel, sums) = scratch.split_at_mut(RIGHT * DEPTH * words);
+        let (rows, count) = (area.n.len(), area.m.len());
+        let sums_stride = count * LANES;
+        let sums = &mut sums[..rows * sums_stride];
+        sums.fill(0.0);
+        for first_block in (0..self.k_blocks).step_by(DEPTH) {
+            let width = DEPTH.min(self.k_blocks - first_block) * words;
+            let panel = &mut panel[..count * width];
+            self.pack(right, area.m.start, first_block, count, panel);
+            let left =
+                &packed[area.rows * first_block * words + area.n.start * width..][..rows * width];
+            self.tiles(left, panel, width, sums, sums_stride);
+        }
+        target.write(area, sums);
+    }
+
+    /// All register tiles of one panel; the panel of `right` is the one that stays in the first cache.
+    fn tiles(
+        &self,
+        left: &[f32],
+        right: &[f32],
+        width: usize,
+        sums: &mut [f32],
+        sums_stride: usize,
+    ) {
+        let (rows, count, height) = (left.len() / width, right.len() / width, left_rows(self.isa));
+        for n in (0..rows).step_by(height) {
+            for m in (0..count).step_by(RIGHT_ROWS) {
+                let (l, r) = (height.min(rows - n), RIGHT_ROWS.min(count - m));
+                let view = Tile {
+                    left: &left[n * width..],
+                    right: &right[m * width..],
+                    stride: width,
+                    words: width,
+                    sums: &mut sums[n * sums_stride + m * LANES..],
+                    sums_stride,
+                };
+                tile(self.isa, self.format, l, r, view);
+            }
+        }
+    }
+}
+
+/// A panel of `matrix`: its rows from `first_row`, its blocks of `k` from `first_block`.
+struct Panel<'a> {
+    numerics: Numerics,
+    format: Format,
+    matrix: &'a Matrix<'a>,
+    first_row: usize,
+    first_block: usize,
+    /// Words per row.
+    width: usize,
+}
+
+crate::per_tier! {
+    /// Packs whole rows: neighbours along `k` lie side by side.
+    fn pack_rows(panel: &Panel<'_>, out: &mut [f32]) {
+        let mut block = [0.0; BLOCK];
+        for (row, out) in out.chunks_exact_mut(panel.width).enumerate() {
+            for (index, out) in out.chunks_exact_mut(panel.format.words()).enumerate() {
+                let (row, index) = (panel.first_row + row, panel.first_block + index);
+                panel.matrix.block(panel.numerics, row, index, &mut block);
+                panel.format.store(&block, out);
+            }
+        }
+    }
+}
+
+crate::per_tier! {
+    /// Packs columns of a stored matrix, up to 32 rows at a time: reads the 64 lines of each block,
+    /// then stores each row in the order of summation.
+    fn pack_columns(panel: &Panel<'_>, out: &mut [f32]) {
+        let (words, k_count) = (panel.format.words(), panel.matrix.cols());
+        let mut lines = [[0.0_f32; RIGHT]; BLOCK];
+        for (group, out) in out.chunks_mut(RIGHT * panel.width).enumerate() {
+            let (first, count) = (panel.first_row + group * RIGHT, out.len() / panel.width);
+            for index in 0..panel.width / words {
+                for (c, &s) in SEQUENCE.iter().enumerate() {
+                    for lane in 0..LANES {
+                        let k = (panel.first_block + index) * BLOCK + 4 * lane + s;
+                        let line = &mut lines[c * LANES + lane][..count];
+                        if k < k_count {
+                            panel.matrix.line(panel.numerics, first, k, line);
+                        } else {
+                            line.fill(0.0);
+                        }
+                    }
+                }
+                for row in 0..count {
+                    let block: [f32; BLOCK] = std::array::from_fn(|at| lines[at][row]);
+                    panel.format.store(&block, &mut out[row * panel.width + index * words..][..words]);
+                }
+            }
+        }
+    }
+}
+
+/// The output, shared by tasks that write disjoint rectangles.
+struct Target {
+    base: *mut f32,
+    stride: usize,
+    scale: f32,
+    mode: Mode,
+}
+
+// SAFETY: tasks write disjoint rectangles of an output that `gemm` borrows exclusively.
+unsafe impl Sync for Target {}
+
+impl Target {
+    fn write(&self, area: &Area, sums: &[f32]) {
+        let count = area.m.len();
+        for (row, sums) in sums.chunks_exact(count * LANES).enumerate() {
+            let at = (area.first + area.n.start + row) * self.stride + area.m.start;
+            // SAFETY: `gemm` checked that the last row ends inside the output.
+            let start = unsafe { self.base.add(at) };
+            // SAFETY: this rectangle belongs to this task alone.
+            let out = unsafe { std::slice::from_raw_parts_mut(start, count) };
+            for (out, sums) in out.iter_mut().zip(sums.as_chunks::<LANES>().0) {
+                let product = self.scale * add_lanes(sums);
+                *out = match self.mode {
+                    Mode::Overwrite => product,
+                    Mode::Add => *out + product,
+                };
+            }
+        }
+    }
+}
+
+/// One piece of scratch per thread of the pool.
+struct Scratch {
+    base: *mut f32,
+    words: usize,
+    threads: usize,
+}
+
+// SAFETY: `with` gives each thread its own piece.
+unsafe impl Sync for Scratch {}
+
+impl Scratch {
+    fn new(words: &mut [f32], each: usize, threads: usize) -> Scratch {
+        assert!(words.len() >= each * threads, "gemm: workspace too small");
+        Scratch { base: words.as_mut_ptr(), words: each, threads }
+    }
+
+    fn with(&self, run: impl FnOnce(&mut [f32])) {
+        let index = rayon::current_thread_index().expect("tasks run on the pool");
+        assert!(index < self.threads, "gemm: more threads than the workspace was made for");
+        // SAFETY: `new` checked that `threads` pieces fit.
+        let start = unsafe { self.base.add(index * self.words) };
+        // SAFETY: a thread runs one task at a time (tasks never wait on the pool), so the piece is its own.
+        run(unsafe { std::slice::from_raw_parts_mut(start, self.words) });
+    }
+}
