@@ -1,1 +1,21 @@
-//! text
+//! From text to trained tokens, and back: everything about language that needs no tensor.
+//!
+//! - [`tokenizer`]: byte-level BPE, training, encoding, decoding, streaming.
+//! - [`record`]: documents out of Markdown, plain text and JSONL.
+//! - [`dataset`]: tokenized documents in memory-mapped shards, and their split.
+//! - [`pack`]: micro-batches of whole documents for one epoch.
+//! - [`inspect`]: what is in a data set, as plain numbers and marks.
+//! - [`llm`]: the narrow waist between whoever has a model and whoever needs one.
+
+#![forbid(unsafe_code)]
+
+//pub mod dataset;
+mod error;
+//pub mod inspect;
+pub mod llm;
+pub mod pack;
+mod random;
+//pub mod record;
+pub mod tokenizer;
+
+pub use error::{Error, Place, Result};

@@ -1,0 +1,288 @@
+//! Byte-level BPE: text to token ids and back.
+//!
+//! The pair merging itself, in training and in encoding, is the work of the `tokenizers` crate;
+//! this file decides which tokenizers are acceptable and what text may turn into:
+//!
+//! - Only byte-level BPE is taken, with every byte in its vocabulary. Then no text is unknown to
+//!   it, and `decode(encode(text)) == text` holds for every text that its normalizer leaves alone.
+//! - Plain text never becomes a special token, whatever is written in it.
+//! - A `tokenizer.json` says nothing about truncation, padding or begin marks here: what it says
+//!   would change documents behind the back of whoever counts tokens.
+//! - The hash is that of the `tokenizer.json` bytes, so `sha256sum` says the same.
+
+use crate::{Error, Result};
+use std::path::Path;
+use tokenizers::decoders::byte_level::ByteLevel;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{
+    AddedToken, OffsetReferential, OffsetType, PostProcessorWrapper, PreTokenizedString,
+    PreTokenizer as _, Trainer as _,
+};
+
+mod file;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use stream::Stream;
+
+/// The special token in front of every document.
+pub const BEGIN_OF_TEXT: &str = "<|begin_of_text|>";
+/// The special token after every document.
+pub const END_OF_TEXT: &str = "<|end_of_text|>";
+
+/// Largest `tokenizer.json` that is read. Those of the largest vocabularies in use have 35 MB.
+const FILE_LIMIT_BYTES: u64 = 128 << 20;
+
+/// Most text that a vocabulary is trained on: the trainer counts pairs in 31 bits.
+const TRAINING_LIMIT_BYTES: u64 = (1 << 31) - 1;
+
+/// The smallest vocabulary: every byte, and the two marks.
+pub const SMALLEST_VOCABULARY: usize = 258;
+
+/// What a token id stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    /// No token has this id.
+    Unused,
+    /// These bytes of text.
+    Bytes(Box<[u8]>),
+    /// A mark with this name, which is not text.
+    Special(Box<str>),
+}
+
+/// A byte-level BPE tokenizer with a begin and an end mark.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// The `tokenizer.json`, as read or as trained.
+    file: Vec<u8>,
+    hash: String,
+    /// By token id.
+    pieces: Vec<Piece>,
+    bos: u32,
+    eos: u32,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or what [`Tokenizer::from_bytes`] refuses.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let bytes = files::read(path, FILE_LIMIT_BYTES)?;
+        Self::parse(bytes, &path.display().to_string())
+    }
+
+    /// Reads the bytes of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Bytes that are no tokenizer, or one that is not byte-level BPE, misses a byte or a mark, or
+    /// would not encode the same text to the same tokens every time.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes.to_owned(), "in memory")
+    }
+
+    fn parse(bytes: Vec<u8>, from: &str) -> Result<Self> {
+        let wrong = |problem: String| Error::Tokenizer { from: from.to_owned(), problem };
+        let vocabulary = file::read(&bytes).map_err(wrong)?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            .map_err(|error| wrong(format!("not a tokenizer: {error}")))?;
+        for (id, name) in &vocabulary.added {
+            let given = inner.token_to_id(name);
+            if given != Some(*id) {
+                return Err(wrong(format!("added token {name:?} has id {id}, but reads {given:?}")));
+            }
+        }
+        inner.with_truncation(None).map_err(|error| wrong(error.to_string()))?;
+        inner.with_padding(None);
+        inner.set_encode_special_tokens(true);
+        let mark = |name: &str| {
+            let is_mark = |piece: &Piece| matches!(piece, Piece::Special(it) if **it == *name);
+            let position = vocabulary.pieces.iter().position(is_mark);
+            position
+                .map(|id| id as u32)
+                .ok_or_else(|| wrong(format!("there is no special token {name}")))
+        };
+        let (bos, eos) = (mark(BEGIN_OF_TEXT)?, mark(END_OF_TEXT)?);
+        let hash = files::sha256(&bytes);
+        Ok(Self { inner, file: bytes, hash, pieces: vocabulary.pieces, bos, eos })
+    }
+
+    /// Learns a vocabulary of at most `vocab_size` tokens from these texts: the begin mark, the end
+    /// mark, the 256 bytes, then merges of pairs that occur at least twice, the most frequent
+    /// first and equally frequent ones in the order of their ids. Fewer tokens come out where the
+    /// texts hold no more such pairs. The threads that count do not change the result.
+    ///
+    /// # Errors
+    /// The first error among the texts, a `vocab_size` below [`SMALLEST_VOCABULARY`], no text at
+    /// all, or more text than the trainer can count (2 GiB).
+    pub fn train_bpe<S: AsRef<str> + Send>(
+        texts: impl Iterator<Item = Result<S>> + Send,
+        vocab_size: usize,
+    ) -> Result<Self> {
+        let wrong = |problem: String| Error::Tokenizer { from: "training".to_owned(), problem };
+        if vocab_size < SMALLEST_VOCABULARY {
+            return Err(wrong(format!(
+                "a vocabulary of {vocab_size} tokens was asked for, the bytes and marks alone are \
+                 {SMALLEST_VOCABULARY}"
+            )));
+        }
+        let marks = [BEGIN_OF_TEXT, END_OF_TEXT].map(|name| AddedToken::from(name, true));
+        let mut trainer = BpeTrainer::builder()
+            .vocab_size(vocab_size)
+            .min_frequency(2)
+            .show_progress(false)
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .special_tokens(marks.to_vec())
+            .build();
+        count_words(&mut trainer, texts)?;
+        let mut model = BPE::default();
+        trainer.train(&mut model).map_err(|error| wrong(error.to_string()))?;
+        let inner = assemble(model, &marks).map_err(|error| wrong(error.to_string()))?;
+        let bytes = inner.to_string(true).map_err(|error| wrong(error.to_string()))?.into_bytes();
+        Self::parse(bytes, "training")
+    }
+
+    /// Writes the `tokenizer.json`, byte for byte what was read or trained.
+    ///
+    /// # Errors
+    /// The file cannot be written; an existing one is then unchanged.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        Ok(files::write_atomic(path, |out| out.write_all(&self.file))?)
+    }
+
+    /// The tokens of a text, without marks. What looks like a special token in it is encoded as
+    /// the characters it is made of.
+    ///
+    /// # Errors
+    /// A text that the tokenizer's own rules cannot split, or turn into a special token all the
+    /// same. Neither happens with tokenizers trained here or those of Llama 3.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let wrong = |problem: String| Error::Encode { bytes: text.len(), problem };
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|error| wrong(error.to_string()))?;
+        let ids = encoding.get_ids().to_vec();
+        match ids.iter().find_map(|&id| self.special_name(id)) {
+            Some(name) => Err(wrong(format!("it would become the special token {name}"))),
+            None => Ok(ids),
+        }
+    }
+
+    /// The text of these tokens. Special tokens are no text and leave nothing; bytes that are no
+    /// UTF-8, and ids that no token has, become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let mut stream = self.stream();
+        let mut text: String = ids.iter().filter_map(|&id| stream.push(id)).collect();
+        text.extend(stream.finish());
+        text
+    }
+
+    /// Decodes one token after another, giving out whole characters only.
+    pub fn stream(&self) -> Stream<'_> {
+        Stream::new(self)
+    }
+
+    /// The bytes that a token stands for; `None` for special tokens and ids that no token has.
+    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        match self.pieces.get(id as usize) {
+            Some(Piece::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The name of a special token; `None` for all other ids.
+    pub fn special_name(&self, id: u32) -> Option<&str> {
+        match self.pieces.get(id as usize) {
+            Some(Piece::Special(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// One more than the largest token id.
+    pub fn vocab_size(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// The id of [`BEGIN_OF_TEXT`].
+    pub fn bos(&self) -> u32 {
+        self.bos
+    }
+
+    /// The id of [`END_OF_TEXT`].
+    pub fn eos(&self) -> u32 {
+        self.eos
+    }
+
+    /// The SHA-256 of the `tokenizer.json`, in hexadecimal. Two tokenizers with one hash encode
+    /// every text to the same tokens.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Tokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How text is cut into words before pairs are merged, and how bytes are written as characters.
+fn words() -> ByteLevel {
+    ByteLevel::default().add_prefix_space(false).use_regex(true)
+}
+
+/// Feeds the words of all texts to the trainer.
+fn count_words<S: AsRef<str> + Send>(
+    trainer: &mut BpeTrainer,
+    texts: impl Iterator<Item = Result<S>> + Send,
+) -> Result<()> {
+    let wrong = |problem: String| Error::Tokenizer { from: "training".to_owned(), problem };
+    let mut failure = None;
+    let mut total_bytes = 0;
+    let good = texts.map_while(|text| match text {
+        Ok(text) => {
+            total_bytes += text.as_ref().len() as u64;
+            (total_bytes <= TRAINING_LIMIT_BYTES).then_some(text)
+        }
+        Err(error) => {
+            failure = Some(error);
+            None
+        }
+    });
+    let split = |text: &str| {
+        let mut split = PreTokenizedString::from(text);
+        words().pre_tokenize(&mut split)?;
+        let words = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        Ok(words.into_iter().map(|(word, ..)| word.to_owned()).collect())
+    };
+    trainer.feed(good, split).map_err(|error| wrong(error.to_string()))?;
+    match failure {
+        Some(error) => Err(error),
+        None if total_bytes == 0 => Err(wrong("there is no text to learn from".to_owned())),
+        None if total_bytes > TRAINING_LIMIT_BYTES => Err(wrong(format!(
+            "more than {TRAINING_LIMIT_BYTES} bytes of text\nhint: train on a sample of it"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Puts the parts around a trained model. The begin mark is also put in front by other programs
+/// that read the file, as it is in training.
+fn assemble(model: BPE, marks: &[AddedToken]) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let mut inner = tokenizers::Tokenizer::new(model);
+    inner.with_pre_tokenizer(Some(words()));
+    inner.with_decoder(Some(ByteLevel::default().add_prefix_space(false)));
+    inner.add_special_tokens(marks.iter().cloned())?;
+    let bos = inner.token_to_id(BEGIN_OF_TEXT).ok_or("the begin mark got no id")?;
+    let template = TemplateProcessing::builder()
+        .try_single(format!("{BEGIN_OF_TEXT} $A"))?
+        .try_pair(format!("{BEGIN_OF_TEXT} $A {BEGIN_OF_TEXT}:1 $B:1"))?
+        .special_tokens(vec![(BEGIN_OF_TEXT, bos)])
+        .build()?;
+    inner.with_post_processor(Some(PostProcessorWrapper::Template(template)));
+    Ok(inner)
+}
