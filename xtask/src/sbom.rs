@@ -60,8 +60,10 @@ fn facts(metadata: &Value) -> Result<Facts> {
         let id = (text(&package["name"])?, text(&package["version"])?);
         names.insert(text(&package["id"])?, id.clone());
         if let Some(licence) = package["license"].as_str() {
-            // The way to write "either" before SPDX expressions.
-            facts.licences.insert(id, licence.replace('/', " OR "));
+            // A slash was the way to write "either" before SPDX expressions.
+            let words: Vec<&str> = licence.split([' ', '/']).filter(|w| !w.is_empty()).collect();
+            let either = if licence.contains('/') { " OR " } else { " " };
+            facts.licences.insert(id, words.join(either));
         }
     }
     let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
