@@ -1,1 +1,28 @@
-//! ops
+//! Backends and the ops that run on them.
+//!
+//! A backend is memory, two queues and the launch of an op; an op is a room of this crate: its
+//! contract and price in `mod.rs`, its CPU version in `cpu.rs`, its tests beside them. The model code
+//! above is written once against [`Backend`]: run on [`Dry`] it is the plan, run on [`Cpu`] it is the
+//! program.
+
+pub mod adamw;
+pub mod attention;
+pub mod backend;
+pub mod embed;
+pub mod linear_cross_entropy;
+pub mod lora;
+pub mod math;
+pub mod qlinear;
+pub mod residual;
+pub mod rms_norm;
+pub mod rope;
+pub mod swiglu;
+
+#[cfg(test)]
+mod test_bench;
+
+pub use backend::{
+    Access, Backend, Buf, Cost, Cpu, DType, Device, Dry, Element, Event, Fence, HostBytes, Op,
+    Queue, Size, Space, Target, Trace,
+};
+pub use quant::{Isa, Numerics};

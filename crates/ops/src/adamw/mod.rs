@@ -1,0 +1,93 @@
+//! host
+//!
+//! AdamW on the host (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, in the
+//! order of PyTorch's `torch.optim.AdamW`), and the squared norm of a gradient.
+//!
+//! w, m, v, g (P) f32 in pinned memory · out (P) the device copy's type. With bias corrections
+//! c₁ = 1 - β₁ᵗ, c₂ = 1 - β₂ᵗ and the clipped gradient ĝ = clip · g:
+//!   w *= 1 - lr · decay      m = β₁ m + (1 - β₁) ĝ      v = β₂ v + (1 - β₂) ĝ²
+//!   w -= (lr / c₁) · m / (√v / √c₂ + eps)      out = w, rounded
+//! Bound: memory, 28 bytes per parameter.
+
+mod cpu;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{Access, Buf, Cost, Op, Target};
+
+/// Elements per partial sum of [`SquaredNorm`].
+pub const NORM_STRETCH: usize = 4096;
+
+/// The numbers of one step, in the order of the formulas above.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepSize {
+    /// Learning rate.
+    pub lr: f32,
+    /// β₁.
+    pub beta1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// eps.
+    pub eps: f32,
+    /// Decoupled weight decay.
+    pub decay: f32,
+    /// 1 - β₁ᵗ.
+    pub correction1: f32,
+    /// √(1 - β₂ᵗ).
+    pub root_correction2: f32,
+    /// Factor on the gradient.
+    pub clip: f32,
+}
+
+/// One update.
+#[derive(Clone, Copy, Debug)]
+pub struct Update {
+    /// (P) f32, the master copy.
+    pub w: Buf,
+    /// (P) f32, first moment.
+    pub m: Buf,
+    /// (P) f32, second moment.
+    pub v: Buf,
+    /// (P) f32.
+    pub g: Buf,
+    /// (P) f32 or bf16, what goes back to the device.
+    pub out: Buf,
+    /// The numbers of this step.
+    pub size: StepSize,
+}
+
+/// Σ g² in stretches of [`NORM_STRETCH`] elements; the caller adds the partial sums in f64.
+#[derive(Clone, Copy, Debug)]
+pub struct SquaredNorm {
+    /// (P) f32.
+    pub g: Buf,
+    /// (⌈P / 4096⌉) f32, overwritten.
+    pub partial: Buf,
+}
+
+impl Op for Update {
+    const NAME: &'static str = "adamw.update";
+
+    fn cost(&self, _target: &Target) -> Cost {
+        let bytes = self.w.bytes() as u64;
+        let written = 3 * bytes + self.out.bytes() as u64;
+        Cost { read: 4 * bytes, written, flops: 14 * self.w.len as u64, ..Cost::default() }
+    }
+
+    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+        cpu::update(self, memory);
+    }
+}
+
+impl Op for SquaredNorm {
+    const NAME: &'static str = "adamw.squared_norm";
+
+    fn cost(&self, _target: &Target) -> Cost {
+        Cost { read: self.g.bytes() as u64, flops: 2 * self.g.len as u64, ..Cost::default() }
+    }
+
+    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+        cpu::squared_norm(self, memory);
+    }
+}

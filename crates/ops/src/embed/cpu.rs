@@ -1,0 +1,66 @@
+//! Rows in parallel forward, columns in parallel backward (tokens may repeat).
+
+use super::{Backward, Forward};
+use crate::{Access, DType};
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+pub(super) fn forward(op: &Forward, memory: &Access<'_>) {
+    let ids: &[u32] = memory.read(op.ids);
+    let y: &mut [f32] = memory.write(op.y);
+    match op.table.dtype {
+        DType::F32 => gather(ids, memory.read::<f32>(op.table), y, op.c, |v| v),
+        DType::Bf16 => gather(ids, memory.read::<bf16>(op.table), y, op.c, bf16::to_f32),
+        DType::F16 => gather(ids, memory.read::<f16>(op.table), y, op.c, f16::to_f32),
+        other => panic!("embed: a table of {other:?}"),
+    }
+}
+
+fn gather<T: Copy + Sync>(
+    ids: &[u32],
+    table: &[T],
+    y: &mut [f32],
+    c: usize,
+    f: impl Fn(T) -> f32 + Sync,
+) {
+    y.par_chunks_exact_mut(c).zip(ids).for_each(|(y, &id)| {
+        for (y, &value) in y.iter_mut().zip(&table[id as usize * c..][..c]) {
+            *y = f(value);
+        }
+    });
+}
+
+/// Columns in one task.
+const STRIPE: usize = 64;
+
+pub(super) fn backward(op: &Backward, memory: &Access<'_>) {
+    let ids: &[u32] = memory.read(op.ids);
+    let dy: &[f32] = memory.read(op.dy);
+    let table = SharedTable(memory.write::<f32>(op.dtable).as_mut_ptr(), op.dtable.len);
+    (0..op.c.div_ceil(STRIPE)).into_par_iter().for_each(|stripe| {
+        let columns = stripe * STRIPE..((stripe + 1) * STRIPE).min(op.c);
+        for (&id, dy) in ids.iter().zip(dy.chunks_exact(op.c)) {
+            let row = table.row(id as usize * op.c + columns.start, columns.len());
+            for (d, dy) in row.iter_mut().zip(&dy[columns.clone()]) {
+                *d += dy;
+            }
+        }
+    });
+}
+
+/// The table, written by tasks that own different columns.
+struct SharedTable(*mut f32, usize);
+
+// SAFETY: each task touches its own columns only.
+unsafe impl Sync for SharedTable {}
+
+impl SharedTable {
+    #[expect(clippy::mut_from_ref, reason = "callers own different columns")]
+    fn row(&self, start: usize, len: usize) -> &mut [f32] {
+        assert!(start + len <= self.1, "embed: token id outside of the table");
+        // SAFETY: the range was checked above.
+        let base = unsafe { self.0.add(start) };
+        // SAFETY: the columns belong to the calling task.
+        unsafe { std::slice::from_raw_parts_mut(base, len) }
+    }
+}

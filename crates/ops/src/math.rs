@@ -1,0 +1,124 @@
+//! Elementary functions and sums with one definition, and so the same bits, on every tier.
+
+use quant::gemm::{LANES, add_lanes};
+
+/// `e^x` to about 2 units in the last place; below -87.3 it is 0, above 88.7 infinite, NaN for NaN.
+///
+/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, and the Taylor polynomial of `e^r` to the sixth power,
+/// whose remainder there is below 1.2e-7 relative.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    /// Adding and subtracting it rounds to an integer (1.5 · 2^23).
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = x.clamp(-87.5, 88.8);
+    let n = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, clamped));
+    let mut p = 1.0_f32 / 5040.0;
+    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        p = p.mul_add(r, c);
+    }
+    // Two factors, because n = 128 alone has no exponent of its own.
+    let half = (n as i32) >> 1;
+    let power = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
+    let y = p * power(half) * power(n as i32 - half);
+    if x < -87.3 {
+        0.0
+    } else if x > 88.72 {
+        f32::INFINITY
+    } else {
+        y
+    }
+}
+
+/// The logistic function.
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// The sum of `f(i)` for `i < len`: sixteen running sums, element `i` in lane `i % 16`, added
+/// pairwise at the end.
+#[inline(always)]
+pub fn sum(len: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let whole = len / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += f(start + lane);
+        }
+    }
+    for i in whole..len {
+        sums[i - whole] += f(i);
+    }
+    add_lanes(&sums)
+}
+
+/// `Σ a[i] b[i]` by fused multiply-adds in sixteen lanes, as [`sum`] orders them.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] = a[lane].mul_add(b[lane], sums[lane]);
+        }
+    }
+    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[lane] = a.mul_add(*b, sums[lane]);
+    }
+    add_lanes(&sums)
+}
+
+/// `y += a · x`, fused.
+#[inline(always)]
+pub fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = a.mul_add(*x, *y);
+    }
+}
+
+/// The greatest value, in sixteen lanes; NaN is passed over (it shows in every sum anyway).
+#[inline(always)]
+pub fn max(values: &[f32]) -> f32 {
+    let mut most = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            most[lane] = if chunk[lane] > most[lane] { chunk[lane] } else { most[lane] };
+        }
+    }
+    let all = most.into_iter().chain(rest.iter().copied());
+    all.fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_close_everywhere() {
+        for i in -8_720..8_870 {
+            let x = i as f32 * 0.01 + 0.001_7;
+            let want = f64::from(x).exp();
+            let error = (f64::from(exp(x)) - want).abs() / want;
+            assert!(error < 2.5e-7, "exp({x}): relative error {error}");
+        }
+        assert_eq!([exp(0.0), exp(f32::NEG_INFINITY), exp(-1e30)], [1.0, 0.0, 0.0]);
+        assert_eq!([exp(f32::INFINITY), exp(1e30)], [f32::INFINITY; 2]);
+        assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn sums_of_any_length() {
+        for len in [0, 1, 15, 16, 17, 100] {
+            let values: Vec<f32> = (0..len).map(|i| i as f32).collect();
+            let want = values.iter().sum::<f32>();
+            assert_eq!(sum(len, |i| values[i]), want);
+            assert_eq!(dot(&values, &vec![1.0; len]), want);
+            assert_eq!(max(&values), if len == 0 { f32::NEG_INFINITY } else { len as f32 - 1.0 });
+        }
+    }
+}

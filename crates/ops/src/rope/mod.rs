@@ -1,0 +1,104 @@
+//! Rotary positions, half-split: for i < D/2, with the angle θ = p · f_i of position p,
+//!   y[i]       = x[i] cos θ - x[i + D/2] sin θ
+//!   y[i + D/2] = x[i + D/2] cos θ + x[i] sin θ
+//!
+//! x (N,H,D) f32, in place · positions (N) u32 · table (P,D) f32: cos of the D/2 angles, then sin.
+//! backward: the rotation by -θ. Bound: memory.
+//!
+//! f_i = base^(-2i/D); with llama3 scaling, wavelengths beyond `original / low` are divided by
+//! `factor`, those below `original / high` stay, and between them a linear blend (Llama 3.1 release,
+//! as in transformers' `rope_utils`).
+
+mod cpu;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{Access, Buf, Cost, Op, Target};
+
+/// The llama3 scaling of frequencies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaling {
+    /// Divisor of the low frequencies.
+    pub factor: f32,
+    /// Wavelengths above `original_context / low` are scaled.
+    pub low: f32,
+    /// Wavelengths below `original_context / high` are not.
+    pub high: f32,
+    /// Tokens of context the model was first trained with.
+    pub original_context: usize,
+}
+
+/// Which way to turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// By θ.
+    Forward,
+    /// By -θ: the backward pass.
+    Backward,
+}
+
+/// The rotation, in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotate {
+    /// (N,H,D) f32.
+    pub x: Buf,
+    /// (N) u32, each below P.
+    pub positions: Buf,
+    /// (P,D) f32 from [`table`].
+    pub table: Buf,
+    /// D.
+    pub head_dim: usize,
+    /// Which way.
+    pub direction: Direction,
+}
+
+impl Op for Rotate {
+    const NAME: &'static str = "rope.rotate";
+
+    fn cost(&self, _target: &Target) -> Cost {
+        let bytes = self.x.bytes() as u64;
+        Cost { read: bytes, written: bytes, flops: 3 * self.x.len as u64, ..Cost::default() }
+    }
+
+    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+        cpu::rotate(self, memory);
+    }
+}
+
+/// The D/2 frequencies, in f32 as transformers computes them.
+pub fn frequencies(head_dim: usize, base: f32, scaling: Option<Scaling>) -> Vec<f32> {
+    let plain = (0..head_dim / 2).map(|i| {
+        let exponent = (2 * i) as f32 / head_dim as f32;
+        1.0 / libm::pow(f64::from(base), f64::from(exponent)) as f32
+    });
+    let Some(Scaling { factor, low, high, original_context }) = scaling else {
+        return plain.collect();
+    };
+    let original = original_context as f32;
+    let scaled = plain.map(|f| {
+        let wavelength = 2.0 * std::f32::consts::PI / f;
+        if wavelength > original / low {
+            f / factor
+        } else if wavelength < original / high {
+            f
+        } else {
+            let smooth = (original / wavelength - low) / (high - low);
+            (1.0 - smooth) * (f / factor) + smooth * f
+        }
+    });
+    scaled.collect()
+}
+
+/// The table (P,D) of `positions` rows: cos of the D/2 angles, then their sin.
+///
+/// The angle is an f32 product, as in transformers; its cosine and sine are rounded once from f64.
+pub fn table(frequencies: &[f32], positions: usize) -> Vec<f32> {
+    let mut table = Vec::with_capacity(positions * frequencies.len() * 2);
+    for p in 0..positions {
+        let angles = frequencies.iter().map(|f| f64::from(p as f32 * f));
+        table.extend(angles.clone().map(|angle| libm::cos(angle) as f32));
+        table.extend(angles.map(|angle| libm::sin(angle) as f32));
+    }
+    table
+}
