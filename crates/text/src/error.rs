@@ -130,6 +130,13 @@ pub enum Error {
         problem: String,
     },
 
+    /// A document that cannot be shown.
+    #[error("cannot show a document: {problem}")]
+    Sample {
+        /// What was asked and why it cannot be.
+        problem: String,
+    },
+
     /// Packing limits into which the documents do not fit.
     #[error("cannot pack: {problem}")]
     Pack {

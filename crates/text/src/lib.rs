@@ -9,13 +9,13 @@
 
 #![forbid(unsafe_code)]
 
-//pub mod dataset;
+pub mod dataset;
 mod error;
-//pub mod inspect;
+pub mod inspect;
 pub mod llm;
 pub mod pack;
 mod random;
-//pub mod record;
+pub mod record;
 pub mod tokenizer;
 
 pub use error::{Error, Place, Result};

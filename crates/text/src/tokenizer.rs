@@ -91,7 +91,9 @@ impl Tokenizer {
         for (id, name) in &vocabulary.added {
             let given = inner.token_to_id(name);
             if given != Some(*id) {
-                return Err(wrong(format!("added token {name:?} has id {id}, but reads {given:?}")));
+                return Err(wrong(format!(
+                    "added token {name:?} has id {id}, but reads {given:?}"
+                )));
             }
         }
         inner.with_truncation(None).map_err(|error| wrong(error.to_string()))?;

@@ -12,8 +12,11 @@ fn shuffled(seed: u64, epoch: u64) -> Order {
 fn order() -> impl Strategy<Value = Order> {
     prop_oneof![
         Just(Order::File),
-        (any::<u64>(), 0..3u64, 1..50usize)
-            .prop_map(|(seed, epoch, window)| Order::Shuffled { seed, epoch, window }),
+        (any::<u64>(), 0..3u64, 1..50usize).prop_map(|(seed, epoch, window)| Order::Shuffled {
+            seed,
+            epoch,
+            window
+        }),
     ]
 }
 
@@ -68,9 +71,7 @@ fn file_order_takes_neighbours() {
 #[test]
 fn seeds_and_epochs_have_their_own_order() {
     let lengths: Vec<u32> = (1..=100).collect();
-    let plan = |seed, epoch| {
-        plan_epoch(&lengths, &options(128, 8, shuffled(seed, epoch))).unwrap()
-    };
+    let plan = |seed, epoch| plan_epoch(&lengths, &options(128, 8, shuffled(seed, epoch))).unwrap();
     assert_ne!(plan(1, 0), plan(1, 1));
     assert_ne!(plan(1, 0), plan(2, 0));
     // The longest document must not always come first, as plain best fit would have it.

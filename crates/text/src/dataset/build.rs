@@ -1,0 +1,234 @@
+//! Building a data set: records are read one after another, a window of them is tokenized on all
+//! cores, and the documents are written in the order of the input. The window is bounded in
+//! records and in bytes and does not depend on the cores, so neither memory nor output does.
+
+use super::encode::{Encoder, LongDocument, Vocabulary};
+use super::format::{Header, VERSION};
+use super::shard::{Encoded, Writer};
+use super::{MANIFEST, Manifest, ShardEntry};
+use crate::record::{self, Limits, Record, Sources};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// Most records in flight.
+const WINDOW_RECORDS: usize = 256;
+
+/// Most bytes of records in flight, beyond one record.
+const WINDOW_BYTES: usize = 8 << 20;
+
+/// How a data set is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildOptions {
+    /// Most tokens of a document, at least 1.
+    pub context: u32,
+    /// What happens to documents that have more.
+    pub long_documents: LongDocument,
+    /// A shard has about this many bytes at most; only a single document may have more.
+    pub shard_bytes: usize,
+    /// How much is read at once.
+    pub limits: Limits,
+}
+
+impl BuildOptions {
+    /// Refuses long documents, and has shards of 64 MiB, which is also what building takes in
+    /// memory for the shard that is being put together.
+    pub fn new(context: u32) -> Self {
+        Self {
+            context,
+            long_documents: LongDocument::Refuse,
+            shard_bytes: 64 << 20,
+            limits: Limits::STANDARD,
+        }
+    }
+}
+
+/// What was built, or what was built so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records that were read.
+    pub records: u64,
+    /// Documents that came out of them.
+    pub documents: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Tokens that are trained.
+    pub trained_tokens: u64,
+    /// Documents without a trained token: they cost time and teach nothing.
+    pub untrained_documents: u64,
+    /// Records that were split because they are longer than the context.
+    pub split_records: u64,
+    /// Files in the input directories that are neither Markdown nor plain text.
+    pub ignored_files: u64,
+    /// Shards that were written.
+    pub shards: u64,
+}
+
+impl Report {
+    fn add(&mut self, documents: &[Encoded]) {
+        self.records += 1;
+        self.split_records += u64::from(documents.len() > 1);
+        for document in documents {
+            let trained = document.trained();
+            self.documents += 1;
+            self.tokens += document.ids.len() as u64;
+            self.trained_tokens += trained;
+            self.untrained_documents += u64::from(trained == 0);
+        }
+    }
+}
+
+/// Builds a data set from files and directories. `progress` is told the counts so far, often. The
+/// directory `out` appears at the end and whole, or not at all; an older data set in its place is
+/// replaced then. The same inputs give the same bytes, whatever the number of threads.
+///
+/// # Errors
+/// Inputs that cannot be read or are no documents, a document that is too long, no document or no
+/// trained token at all, or an `out` that cannot be written or holds anything but a data set.
+pub fn build(
+    inputs: &[PathBuf],
+    vocabulary: Vocabulary<'_>,
+    options: &BuildOptions,
+    out: &Path,
+    progress: &mut dyn FnMut(&Report),
+) -> Result<Report> {
+    if options.context == 0 {
+        let problem = "a context of 0 tokens holds no document".to_owned();
+        return Err(Error::Output { path: out.to_owned(), problem });
+    }
+    let sources = Sources::find(inputs)?;
+    check_output(out)?;
+    if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        files::create_dir_all(parent)?;
+    }
+    let encoder =
+        Encoder { vocabulary, context: options.context, long_documents: options.long_documents };
+    let mut report = Report { ignored_files: sources.ignored_files, ..Report::default() };
+    files::write_dir_atomic(out, |directory| {
+        let mut writer = Writer::new(directory, kind(&encoder), options.shard_bytes);
+        let mut records = record::read(&sources, options.limits);
+        loop {
+            let (window, failure) = next_window(&mut records);
+            let last = window.is_empty();
+            write_window(window, &encoder, &mut writer, &mut report)?;
+            progress(&report);
+            // What stands before the failure may itself be wrong; the first error is reported.
+            failure.map_or(Ok(()), Err)?;
+            if last {
+                break;
+            }
+        }
+        refuse_useless(&report, inputs)?;
+        let shards = writer.finish()?;
+        report.shards = shards.len() as u64;
+        write_manifest(directory, &encoder, &report, shards)
+    })?;
+    progress(&report);
+    Ok(report)
+}
+
+/// The header that all shards share.
+fn kind(encoder: &Encoder<'_>) -> Header {
+    Header {
+        context: encoder.context,
+        vocab_size: encoder.vocabulary.size(),
+        documents: 0,
+        tokens: 0,
+        trained: 0,
+        sources_bytes: 0,
+        tokenizer_hash: encoder.vocabulary.hash(),
+    }
+}
+
+/// The next records, and the error that ended them early.
+fn next_window(records: &mut record::Records<'_>) -> (Vec<Record>, Option<Error>) {
+    let mut window = Vec::new();
+    let mut window_bytes = 0;
+    while window.len() < WINDOW_RECORDS && window_bytes < WINDOW_BYTES {
+        match records.next() {
+            Some(Ok(record)) => {
+                window_bytes += record.content.size_bytes();
+                window.push(record);
+            }
+            Some(Err(error)) => return (window, Some(error)),
+            None => break,
+        }
+    }
+    (window, None)
+}
+
+fn write_window(
+    window: Vec<Record>,
+    encoder: &Encoder<'_>,
+    writer: &mut Writer,
+    report: &mut Report,
+) -> Result<()> {
+    // One record at a time and no larger pieces: their sizes differ by orders of magnitude.
+    let encoded: Vec<Result<Vec<Encoded>>> =
+        window.into_par_iter().with_max_len(1).map(|record| encoder.encode(record)).collect();
+    for documents in encoded {
+        let documents = documents?;
+        report.add(&documents);
+        documents.iter().try_for_each(|document| writer.push(document))?;
+    }
+    Ok(())
+}
+
+fn refuse_useless(report: &Report, inputs: &[PathBuf]) -> Result<()> {
+    let inputs = record::listed(inputs);
+    if report.documents == 0 {
+        return Err(Error::NoDocuments { inputs });
+    }
+    if report.trained_tokens == 0 {
+        let Report { documents, tokens, .. } = *report;
+        return Err(Error::NothingTrained { from: inputs, documents, tokens });
+    }
+    Ok(())
+}
+
+fn write_manifest(
+    directory: &Path,
+    encoder: &Encoder<'_>,
+    report: &Report,
+    shards: Vec<ShardEntry>,
+) -> Result<()> {
+    let manifest = Manifest {
+        version: VERSION,
+        context: encoder.context,
+        vocab_size: encoder.vocabulary.size(),
+        tokenizer_sha256: encoder.vocabulary.hash(),
+        documents: report.documents,
+        tokens: report.tokens,
+        trained_tokens: report.trained_tokens,
+        shards,
+    };
+    let mut text = serde_json::to_string_pretty(&manifest).expect("counts and names are JSON");
+    text.push('\n');
+    Ok(files::write_atomic(directory.join(MANIFEST), |out| out.write_all(text.as_bytes()))?)
+}
+
+/// What stands at `out` will be replaced, so it may only be a data set, or an empty directory.
+fn check_output(out: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(files::Error::io(files::Operation::Read, out)(error).into()),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(files::Error::io(files::Operation::Read, out))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    let is_shard = |name: &str| name.starts_with("data-") && name.ends_with(".shard");
+    let stranger = names.iter().filter(|name| *name != MANIFEST && !is_shard(name)).min();
+    match stranger {
+        Some(name) => Err(Error::Output {
+            path: out.to_owned(),
+            problem: format!(
+                "it holds {name:?}, which is no part of a data set, and would be replaced\nhint: \
+                 choose a directory of its own"
+            ),
+        }),
+        None => Ok(()),
+    }
+}

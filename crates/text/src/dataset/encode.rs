@@ -1,0 +1,131 @@
+//! A record becomes documents of token ids and labels.
+
+use super::shard::Encoded;
+use crate::record::{Content, MASKED, Record};
+use crate::tokenizer::Tokenizer;
+use crate::{Error, Place, Result};
+
+/// What token ids mean.
+#[derive(Clone, Copy, Debug)]
+pub enum Vocabulary<'a> {
+    /// Texts are encoded with this tokenizer.
+    Tokenizer(&'a Tokenizer),
+    /// There is no tokenizer: only records that are tokenized already are taken.
+    Ids {
+        /// Ids and labels are below this.
+        vocab_size: u32,
+    },
+}
+
+impl Vocabulary<'_> {
+    pub(super) fn size(&self) -> u32 {
+        match self {
+            Self::Tokenizer(tokenizer) => tokenizer.vocab_size() as u32,
+            Self::Ids { vocab_size } => *vocab_size,
+        }
+    }
+
+    pub(super) fn hash(&self) -> Option<String> {
+        match self {
+            Self::Tokenizer(tokenizer) => Some(tokenizer.hash().to_owned()),
+            Self::Ids { .. } => None,
+        }
+    }
+}
+
+/// What happens to a document with more tokens than the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongDocument {
+    /// It is an error.
+    Refuse,
+    /// It becomes several documents, all but the last as long as the context. Their first tokens
+    /// are not trained, because the tokens before them are not seen.
+    Split,
+}
+
+/// How records become documents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Encoder<'a> {
+    pub(super) vocabulary: Vocabulary<'a>,
+    /// Most tokens of a document, at least 1.
+    pub(super) context: u32,
+    pub(super) long_documents: LongDocument,
+}
+
+impl Encoder<'_> {
+    /// The documents of a record: one, or several parts of a long one.
+    pub(super) fn encode(&self, record: Record) -> Result<Vec<Encoded>> {
+        let Record { source, place, content } = record;
+        let (ids, labels) = match content {
+            Content::Text(text) => self.encode_text(&text, &place)?,
+            Content::Tokens { ids, labels } => {
+                let labels = self.check_tokens(&ids, &labels, &place)?;
+                (ids, labels)
+            }
+        };
+        let (tokens, context) = (ids.len(), self.context);
+        if tokens > context as usize && self.long_documents == LongDocument::Refuse {
+            return Err(Error::DocumentTooLong { place, tokens, context });
+        }
+        let group = group(&ids);
+        if tokens <= context as usize {
+            return Ok(vec![part(&ids, &labels, source, group)]);
+        }
+        let parts = ids.chunks(context as usize).zip(labels.chunks(context as usize));
+        Ok(parts
+            .enumerate()
+            .map(|(number, (ids, labels))| {
+                part(ids, labels, format!("{source}#{}", number + 1), group)
+            })
+            .collect())
+    }
+
+    /// Begin mark, text and end mark, all trained.
+    fn encode_text(&self, text: &str, place: &Place) -> Result<(Vec<u32>, Vec<i32>)> {
+        let wrong = |problem: String| Error::Record { place: place.clone(), problem };
+        let Vocabulary::Tokenizer(tokenizer) = self.vocabulary else {
+            let problem = "a text needs a tokenizer, and there is none\nhint: give the tokenizer \
+                           of the model, or records with input_ids and labels";
+            return Err(wrong(problem.to_owned()));
+        };
+        let encoded = tokenizer.encode(text).map_err(|error| wrong(error.to_string()))?;
+        let mut ids = Vec::with_capacity(encoded.len() + 2);
+        ids.push(tokenizer.bos());
+        ids.extend(encoded);
+        ids.push(tokenizer.eos());
+        let labels = ids.iter().map(|&id| id as i32).collect();
+        Ok((ids, labels))
+    }
+
+    fn check_tokens(&self, ids: &[u32], labels: &[i64], place: &Place) -> Result<Vec<i32>> {
+        let size = self.vocabulary.size();
+        let wrong = |problem: String| Error::Record { place: place.clone(), problem };
+        if let Some(at) = ids.iter().position(|&id| id >= size) {
+            let id = ids[at];
+            return Err(wrong(format!("input_ids[{at}] is {id}, the vocabulary has {size} ids")));
+        }
+        let label = |(at, &label): (usize, &i64)| match i32::try_from(label) {
+            Ok(MASKED) => Ok(MASKED),
+            Ok(id) if (0..i64::from(size)).contains(&label) => Ok(id),
+            _ => Err(wrong(format!(
+                "labels[{at}] is {label}, expected {MASKED} or an id of the {size} in the \
+                 vocabulary"
+            ))),
+        };
+        labels.iter().enumerate().map(label).collect()
+    }
+}
+
+/// A document out of a part of a record. Nothing precedes its first token, so that is not trained;
+/// written down, no reader can train across the seam by mistake.
+fn part(ids: &[u32], labels: &[i32], source: String, group: u64) -> Encoded {
+    let mut labels = labels.to_vec();
+    labels[0] = MASKED;
+    Encoded { ids: ids.to_vec(), labels, source, group }
+}
+
+/// What a document shares with its copies: the first 8 bytes of the SHA-256 of its ids.
+fn group(ids: &[u32]) -> u64 {
+    let hash = files::sha256(bytemuck::cast_slice(ids));
+    u64::from_str_radix(&hash[..16], 16).expect("a hash is made of hexadecimal digits")
+}

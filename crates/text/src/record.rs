@@ -1,0 +1,171 @@
+//! Documents, one after another, out of files: Markdown and plain text, raw JSONL, and JSONL that
+//! is tokenized already.
+//!
+//! - A `.md` or `.txt` file is one document. A directory gives all of them in it, at any depth, in
+//!   the order of their paths.
+//! - A line of a `.jsonl` file is `{"text": …}` or `{"input_ids": […], "labels": […]}`, each with
+//!   an optional `"id"`. Blank lines are passed over. Labels follow the Hugging Face convention:
+//!   `labels[t]` belongs to `input_ids[t]` (whoever trains shifts by one), -100 masks.
+//!
+//! Files are opened one at a time and lines read one at a time; both have size limits.
+
+use crate::{Error, Place, Result};
+use std::path::{Path, PathBuf};
+
+mod lines;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use sources::listed;
+pub use sources::{Format, Source, Sources};
+
+use lines::Lines;
+
+/// The label of a token that is not trained.
+pub const MASKED: i32 = -100;
+
+/// How much is read at once at most. Encoding one document takes memory of several dozen times its
+/// text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a `.md` or `.txt` file.
+    pub document_bytes: u64,
+    /// Bytes of a line in a `.jsonl` file.
+    pub line_bytes: u64,
+    /// Bytes of a `.jsonl` file.
+    pub file_bytes: u64,
+}
+
+impl Limits {
+    /// 16 MiB for a document or a line, 256 GiB for a file of lines.
+    pub const STANDARD: Self =
+        Self { document_bytes: 16 << 20, line_bytes: 16 << 20, file_bytes: 256 << 30 };
+}
+
+/// What a document holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Text, to be encoded.
+    Text(String),
+    /// Tokens, as many ids as labels and at least one. Neither is checked against a vocabulary.
+    Tokens {
+        /// The token ids.
+        ids: Vec<u32>,
+        /// For each its label, or [`MASKED`].
+        labels: Vec<i64>,
+    },
+}
+
+impl Content {
+    /// Bytes that it takes in memory.
+    pub(crate) fn size_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Tokens { ids, labels } => size_of_val(&ids[..]) + size_of_val(&labels[..]),
+        }
+    }
+}
+
+/// One document and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What the data set calls it: its `id`, or else file and line. Never an absolute path.
+    pub source: String,
+    /// Where it stands, for errors.
+    pub place: Place,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// The documents of these sources, in order. Ends after the first error.
+pub fn read(sources: &Sources, limits: Limits) -> Records<'_> {
+    Records { sources: sources.files.iter(), lines: None, limits, failed: false }
+}
+
+/// The texts of these sources, in order: what a vocabulary is trained on.
+pub fn texts(sources: &Sources, limits: Limits) -> impl Iterator<Item = Result<String>> {
+    read(sources, limits).filter_map(|record| match record.map(|record| record.content) {
+        Ok(Content::Text(text)) => Some(Ok(text)),
+        Ok(Content::Tokens { .. }) => None,
+        Err(error) => Some(Err(error)),
+    })
+}
+
+/// An iterator over documents; see [`read`].
+#[derive(Debug)]
+pub struct Records<'a> {
+    sources: std::slice::Iter<'a, Source>,
+    /// The `.jsonl` file that is being read.
+    lines: Option<(&'a Source, Lines)>,
+    limits: Limits,
+    failed: bool,
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let record = self.advance().transpose()?;
+        self.failed = record.is_err();
+        Some(record)
+    }
+}
+
+impl Records<'_> {
+    fn advance(&mut self) -> Result<Option<Record>> {
+        loop {
+            if let Some((source, lines)) = &mut self.lines {
+                match lines.next_line()? {
+                    Some((number, line)) => return lines::parse(source, number, line).map(Some),
+                    None => self.lines = None,
+                }
+            }
+            let Some(source) = self.sources.next() else {
+                return Ok(None);
+            };
+            match source.format {
+                Format::Document => {
+                    return document(source, self.limits.document_bytes).map(Some);
+                }
+                Format::Lines => {
+                    self.lines = Some((source, Lines::open(&source.path, self.limits)?));
+                }
+            }
+        }
+    }
+}
+
+fn document(source: &Source, limit_bytes: u64) -> Result<Record> {
+    let text = files::read_to_string(&source.path, limit_bytes)?;
+    let place = Place::file(&source.path);
+    refuse_empty(&text, &place)?;
+    Ok(Record { source: source.name.clone(), place, content: Content::Text(text) })
+}
+
+fn refuse_empty(text: &str, place: &Place) -> Result<()> {
+    if text.trim().is_empty() {
+        let problem = "the document is empty\nhint: remove it".to_owned();
+        return Err(Error::Record { place: place.clone(), problem });
+    }
+    Ok(())
+}
+
+/// The last part of a path as text, for names.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// An error about a whole file.
+fn wrong_file(path: &Path, problem: impl Into<String>) -> Error {
+    Error::Record { place: Place::file(path), problem: problem.into() }
+}
+
+/// An error of the operating system while reading.
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path: PathBuf = path.to_owned();
+    move |error| files::Error::io(files::Operation::Read, path)(error).into()
+}

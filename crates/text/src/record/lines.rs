@@ -1,0 +1,150 @@
+//! JSONL: lines within limits, and what a line may say.
+
+use super::{Content, Limits, MASKED, Record, Source, refuse_empty, unreadable, wrong_file};
+use crate::{Error, Place, Result};
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// The longest `id`, in bytes.
+const ID_LIMIT_BYTES: usize = 1024;
+
+/// The lines of a file, one in memory at a time.
+#[derive(Debug)]
+pub(super) struct Lines {
+    path: PathBuf,
+    reader: BufReader<File>,
+    limits: Limits,
+    line: Vec<u8>,
+    number: u64,
+    read_bytes: u64,
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path, limits: Limits) -> Result<Self> {
+        // Asked before it is opened, because opening a pipe would wait for a writer.
+        let metadata = std::fs::metadata(path).map_err(unreadable(path))?;
+        if !metadata.is_file() {
+            return Err(wrong_file(path, "expected a regular file"));
+        }
+        let file = File::open(path).map_err(unreadable(path))?;
+        let lines = Self {
+            path: path.to_owned(),
+            reader: BufReader::new(file),
+            limits,
+            line: Vec::new(),
+            number: 0,
+            read_bytes: metadata.len(),
+        };
+        lines.check_size()?;
+        Ok(Self { read_bytes: 0, ..lines })
+    }
+
+    /// The next line that is not blank, and its number counted from 1.
+    pub(super) fn next_line(&mut self) -> Result<Option<(u64, &[u8])>> {
+        loop {
+            self.line.clear();
+            let limit = self.limits.line_bytes;
+            // The line break, and one byte more to tell a line that is too long.
+            let mut piece = self.reader.by_ref().take(limit.saturating_add(2));
+            let read = piece.read_until(b'\n', &mut self.line).map_err(unreadable(&self.path))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            self.read_bytes += read as u64;
+            // A file may grow while it is read.
+            self.check_size()?;
+            if self.line.last() == Some(&b'\n') {
+                self.line.pop();
+            }
+            if self.line.len() as u64 > limit {
+                return Err(Error::Record {
+                    place: Place::line(&self.path, self.number),
+                    problem: format!("the line has more than {limit} bytes, the limit of a line"),
+                });
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some((self.number, &self.line)));
+            }
+        }
+    }
+
+    fn check_size(&self) -> Result<()> {
+        let limit = self.limits.file_bytes;
+        if self.read_bytes > limit {
+            let problem = format!("the file has more than {limit} bytes, the limit of a file");
+            return Err(wrong_file(&self.path, problem));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: Option<Id>,
+    text: Option<String>,
+    input_ids: Option<Vec<u32>>,
+    labels: Option<Vec<i64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the id is neither a string nor a whole number")]
+enum Id {
+    Text(String),
+    Number(i64),
+}
+
+/// The document that a line holds.
+pub(super) fn parse(file: &Source, number: u64, line: &[u8]) -> Result<Record> {
+    let place = Place::line(&file.path, number);
+    let wrong = |problem: String| Error::Record { place: place.clone(), problem };
+    let line: Line = serde_json::from_slice(line).map_err(|error| wrong(explained(&error)))?;
+    let source = match line.id {
+        None => format!("{}:{number}", file.name),
+        Some(Id::Number(id)) => id.to_string(),
+        Some(Id::Text(id)) if id.len() <= ID_LIMIT_BYTES => id,
+        Some(Id::Text(id)) => {
+            let length = id.len();
+            return Err(wrong(format!("the id has {length} bytes, at most {ID_LIMIT_BYTES} go")));
+        }
+    };
+    let content = match (line.text, line.input_ids, line.labels) {
+        (Some(text), None, None) => {
+            refuse_empty(&text, &place)?;
+            Content::Text(text)
+        }
+        (None, Some(ids), Some(labels)) => {
+            check_lengths(&ids, &labels).map_err(wrong)?;
+            Content::Tokens { ids, labels }
+        }
+        (None, Some(_), None) => {
+            return Err(wrong(format!(
+                "there are input_ids without labels\nhint: labels equal the input_ids where they \
+                 are trained, and are {MASKED} where not"
+            )));
+        }
+        _ => return Err(wrong("expected either text, or input_ids and labels".to_owned())),
+    };
+    Ok(Record { source, place, content })
+}
+
+fn check_lengths(ids: &[u32], labels: &[i64]) -> std::result::Result<(), String> {
+    match (ids.len(), labels.len()) {
+        (0, 0) => Err("the document has no token\nhint: remove the line".to_owned()),
+        (ids, labels) if ids != labels => {
+            Err(format!("there are {ids} input_ids and {labels} labels, expected as many"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the JSON reader found, with the column and without its own count of lines, which always
+/// begins at this line.
+fn explained(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    format!("not a record: {what} (byte {} of the line)", error.column())
+}
