@@ -84,10 +84,18 @@ fn encode_task(values: &[f32], codes: &mut [i8], scales: &mut [f32]) -> Option<u
         }
         for (code, value) in codes.iter_mut().zip(values) {
             // A denormal scale may be rounded down so far that the quotient exceeds 127.
-            *code = (value / *scale).round_ties_even().clamp(-LARGEST, LARGEST) as i8;
+            *code = round((value / *scale).clamp(-LARGEST, LARGEST)) as i8;
         }
     }
     None
+}
+
+/// Rounds half to even, for magnitudes below 2^22: around 1.5 * 2^23 floats are the integers, so the
+/// addition rounds. Unlike `round_ties_even` this needs no instruction beyond x86-64's first.
+#[inline]
+fn round(value: f32) -> i32 {
+    const INTEGERS: f32 = 12_582_912.0;
+    ((value + INTEGERS) - INTEGERS) as i32
 }
 
 #[cfg(test)]
