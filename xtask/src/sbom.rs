@@ -36,7 +36,7 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     fs::write(root.join(FILE), generate(root)?).with_context(|| format!("cannot write {FILE}"))
 }
 
-/// Fails unless the bill that lies there is the one that [`write`] would write.
+/// Fails unless the bill that lies there is the one that [`write()`] would write.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let found = fs::read_to_string(root.join(FILE)).unwrap_or_default();
     if found != generate(root)? {
