@@ -25,11 +25,10 @@ use lines::Lines;
 /// The label of a token that is not trained.
 pub const MASKED: i32 = -100;
 
-/// How much is read at once at most. Encoding one document takes memory of several dozen times its
-/// text.
+/// How much is read at once at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a `.md` or `.txt` file.
+    /// Bytes of a document's text. Encoding takes about 160 bytes of memory for each.
     pub document_bytes: u64,
     /// Bytes of a line in a `.jsonl` file.
     pub line_bytes: u64,
@@ -38,9 +37,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 16 MiB for a document or a line, 256 GiB for a file of lines.
+    /// 4 MiB of text in a document (about a million tokens), 16 MiB in a line, 256 GiB in a file
+    /// of lines.
     pub const STANDARD: Self =
-        Self { document_bytes: 16 << 20, line_bytes: 16 << 20, file_bytes: 256 << 30 };
+        Self { document_bytes: 4 << 20, line_bytes: 16 << 20, file_bytes: 256 << 30 };
 }
 
 /// What a document holds.
@@ -120,7 +120,11 @@ impl Records<'_> {
         loop {
             if let Some((source, lines)) = &mut self.lines {
                 match lines.next_line()? {
-                    Some((number, line)) => return lines::parse(source, number, line).map(Some),
+                    Some((number, line)) => {
+                        let place = Place::line(&source.path, number);
+                        let limit_bytes = self.limits.document_bytes;
+                        return lines::parse(&source.name, place, line, limit_bytes).map(Some);
+                    }
                     None => self.lines = None,
                 }
             }

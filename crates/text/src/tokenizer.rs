@@ -38,6 +38,9 @@ const FILE_LIMIT_BYTES: u64 = 128 << 20;
 /// Most text that a vocabulary is trained on: the trainer counts pairs in 31 bits.
 const TRAINING_LIMIT_BYTES: u64 = (1 << 31) - 1;
 
+/// Text whose words are found at once in training, because that takes dozens of times its memory.
+const TRAINING_PIECE_BYTES: usize = 1 << 18;
+
 /// The smallest vocabulary: every byte, and the two marks.
 pub const SMALLEST_VOCABULARY: usize = 258;
 
@@ -256,10 +259,14 @@ fn count_words<S: AsRef<str> + Send>(
         }
     });
     let split = |text: &str| {
-        let mut split = PreTokenizedString::from(text);
-        words().pre_tokenize(&mut split)?;
-        let words = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
-        Ok(words.into_iter().map(|(word, ..)| word.to_owned()).collect())
+        let mut found = Vec::new();
+        for piece in pieces(text, TRAINING_PIECE_BYTES) {
+            let mut split = PreTokenizedString::from(piece);
+            words().pre_tokenize(&mut split)?;
+            let splits = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
+            found.extend(splits.into_iter().map(|(word, ..)| word.to_owned()));
+        }
+        Ok(found)
     };
     trainer.feed(good, split).map_err(|error| wrong(error.to_string()))?;
     match failure {
@@ -270,6 +277,21 @@ fn count_words<S: AsRef<str> + Send>(
         ))),
         None => Ok(()),
     }
+}
+
+/// The text in pieces of at most this many bytes (4 or more), cut behind a line where there is one.
+fn pieces(text: &str, limit_bytes: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let most = rest.floor_char_boundary(limit_bytes);
+        let cut = match rest[..most].rfind('\n') {
+            Some(line_end) if most < rest.len() => line_end + 1,
+            _ => most,
+        };
+        let (piece, after) = rest.split_at(cut);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// Puts the parts around a trained model. The begin mark is also put in front by other programs

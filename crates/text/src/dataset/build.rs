@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const WINDOW_RECORDS: usize = 256;
 
 /// Most bytes of records in flight, beyond one record.
-const WINDOW_BYTES: usize = 8 << 20;
+const WINDOW_BYTES: usize = 4 << 20;
 
 /// How a data set is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! JSONL: lines within limits, and what a line may say.
 
-use super::{Content, Limits, MASKED, Record, Source, refuse_empty, unreadable, wrong_file};
+use super::{Content, Limits, MASKED, Record, refuse_empty, unreadable, wrong_file};
 use crate::{Error, Place, Result};
 use serde::Deserialize;
 use std::fs::File;
@@ -97,13 +97,13 @@ enum Id {
     Number(i64),
 }
 
-/// The document that a line holds.
-pub(super) fn parse(file: &Source, number: u64, line: &[u8]) -> Result<Record> {
-    let place = Place::line(&file.path, number);
+/// The document that a line holds. `file` is the name of its file.
+pub(super) fn parse(file: &str, place: Place, line: &[u8], text_limit: u64) -> Result<Record> {
     let wrong = |problem: String| Error::Record { place: place.clone(), problem };
-    let line: Line = serde_json::from_slice(line).map_err(|error| wrong(explained(&error)))?;
-    let source = match line.id {
-        None => format!("{}:{number}", file.name),
+    let Line { id, text, input_ids, labels } =
+        serde_json::from_slice(line).map_err(|error| wrong(explained(&error)))?;
+    let source = match id {
+        None => format!("{file}:{}", place.line.unwrap_or_default()),
         Some(Id::Number(id)) => id.to_string(),
         Some(Id::Text(id)) if id.len() <= ID_LIMIT_BYTES => id,
         Some(Id::Text(id)) => {
@@ -111,8 +111,14 @@ pub(super) fn parse(file: &Source, number: u64, line: &[u8]) -> Result<Record> {
             return Err(wrong(format!("the id has {length} bytes, at most {ID_LIMIT_BYTES} go")));
         }
     };
-    let content = match (line.text, line.input_ids, line.labels) {
+    let content = match (text, input_ids, labels) {
         (Some(text), None, None) => {
+            let bytes = text.len();
+            if bytes as u64 > text_limit {
+                return Err(wrong(format!(
+                    "the text has {bytes} bytes, at most {text_limit} go into a document"
+                )));
+            }
             refuse_empty(&text, &place)?;
             Content::Text(text)
         }

@@ -170,7 +170,11 @@ fn limits_hold() {
         error("long.md", limits).unwrap_err(),
         "cannot read dir/long.md: it holds 10 bytes, more than the limit of 9"
     );
-    error("exact.jsonl", limits).unwrap();
+    assert_eq!(
+        error("exact.jsonl", limits).unwrap_err(),
+        "dir/exact.jsonl:1: the text has 10 bytes, at most 9 go into a document"
+    );
+    error("exact.jsonl", Limits { document_bytes: 10, ..limits }).unwrap();
     assert_eq!(
         error("long.jsonl", Limits { file_bytes: 20, ..limits }).unwrap_err(),
         "dir/long.jsonl: the file has more than 20 bytes, the limit of a file"

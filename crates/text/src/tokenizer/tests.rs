@@ -214,6 +214,42 @@ fn truncation_and_padding_in_the_file_are_ignored() {
     assert_eq!(tokenizer.encode(TEXTS[0]).unwrap(), TOKENIZER.encode(TEXTS[0]).unwrap());
 }
 
+/// The form of the files that come with Llama 3: marks outside the model and behind it, whole
+/// words before merges, an own pattern for words, and a begin mark that encoding must not add.
+#[test]
+fn the_form_of_llama_3_is_read() {
+    let bytes = changed(|json| {
+        let vocabulary = json["model"]["vocab"].as_object_mut().unwrap();
+        vocabulary.retain(|token, _| token != BEGIN_OF_TEXT && token != END_OF_TEXT);
+        for id in vocabulary.values_mut() {
+            *id = (id.as_u64().unwrap() - 2).into();
+        }
+        let size = vocabulary.len();
+        json["model"]["ignore_merges"] = true.into();
+        json["added_tokens"][0]["id"] = size.into();
+        json["added_tokens"][1]["id"] = (size + 1).into();
+        let byte_level = json["pre_tokenizer"].clone();
+        let split = serde_json::json!({
+            "type": "Split", "pattern": {"Regex": "\\p{N}{1,3}|\\P{N}+"},
+            "behavior": "Isolated", "invert": false
+        });
+        json["pre_tokenizer"] = serde_json::json!({
+            "type": "Sequence", "pretokenizers": [split, byte_level]
+        });
+        json["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = false.into();
+        json["post_processor"]["special_tokens"][BEGIN_OF_TEXT]["ids"][0] = size.into();
+    });
+    let tokenizer = Tokenizer::from_bytes(&bytes).unwrap();
+    assert_eq!(tokenizer.vocab_size(), TOKENIZER.vocab_size());
+    assert_eq!(tokenizer.eos() as usize, tokenizer.vocab_size() - 1);
+    assert_eq!(tokenizer.bos() + 1, tokenizer.eos());
+    for text in TEXTS.into_iter().chain(["a<|begin_of_text|>12345"]) {
+        let ids = tokenizer.encode(text).unwrap();
+        assert!(ids.iter().all(|&id| id < tokenizer.bos()));
+        assert_eq!(tokenizer.decode(&ids), text);
+    }
+}
+
 #[test]
 fn training_refuses_what_it_cannot_learn_from() {
     let train = |texts: Vec<Result<String>>, size| {
@@ -234,4 +270,13 @@ fn the_alphabet_is_that_of_the_library() {
     let ours: std::collections::BTreeSet<char> = (0..=255).map(file::character_of).collect();
     let theirs: std::collections::BTreeSet<char> = ByteLevel::alphabet().into_iter().collect();
     assert_eq!(ours, theirs);
+}
+
+#[test]
+fn long_texts_are_learned_from_in_pieces() {
+    let text = format!("{}\n{}é{}", "a".repeat(70), "b".repeat(99), "c".repeat(150));
+    let pieces: Vec<&str> = pieces(&text, 100).collect();
+    assert_eq!(pieces.concat(), text);
+    assert_eq!(pieces.iter().map(|it| it.len()).collect::<Vec<_>>(), [71, 99, 100, 52]);
+    assert_eq!(super::pieces("", 100).count(), 0);
 }
