@@ -1,1 +1,28 @@
-//! model
+//! Llama 3, forward and written-out backward, over any backend.
+//!
+//! Nothing here knows where memory is: buffers are plain values, work is launches, and the same calls
+//! on `ops::Dry` are the plan. A model is laid out once ([`Model::layout`]) and then filled
+//! ([`Model::fill`]); a training step ([`Step`]) or a serving pass ([`Serve`]) lays out what it needs
+//! on top.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod error;
+pub mod init;
+pub mod llama;
+pub mod load;
+pub mod lora;
+pub mod save;
+mod serve;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use llama::{Base, Head, Model, Param, Spec, Trained};
+pub use load::Checkpoint;
+pub use lora::LoraConfig;
+pub use serve::{Cache, Serve, Token};
+pub use step::{Batch, Place, Policy, Step, StepOptions};

@@ -1,0 +1,338 @@
+//! A Llama's buffers: layout, filling, and the list of what is trained.
+
+mod block;
+mod fill;
+mod linear;
+
+pub(crate) use block::{Flow, Gradients, Saved, Temporaries, backward, forward, normed_head};
+pub use fill::Origin;
+pub(crate) use linear::Linear;
+
+use crate::lora::{LoraConfig, Projection, tensor_name};
+use crate::{Config, Result};
+use ops::attention::Heads;
+use ops::lora::Adapter;
+use ops::qlinear::{Storage, Weight};
+use ops::{Backend, Buf, DType, Numerics, Space, rope};
+use quant::{double_quant, nf4, q8};
+
+/// How the seven projections are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// As the checkpoint has them.
+    AsStored,
+    /// NF4 with f32 absmax.
+    Nf4,
+    /// NF4 with double-quantized absmax.
+    Nf4Double,
+}
+
+/// How the output head is stored. With a tied head the 8-bit form stands beside the embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// As the checkpoint has it.
+    AsStored,
+    /// Signed bytes with one scale per 64 weights.
+    EightBit,
+}
+
+/// What gets gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trained {
+    /// Nothing: serving and evaluation, with an adapter or without.
+    Nothing(Option<LoraConfig>),
+    /// A LoRA adapter over a frozen base.
+    Adapter(LoraConfig),
+    /// Every weight, all dense.
+    Everything,
+}
+
+/// What to build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Shape.
+    pub config: Config,
+    /// How products treat their operands.
+    pub numerics: Numerics,
+    /// Storage of the projections.
+    pub base: Base,
+    /// Storage of the head.
+    pub head: Head,
+    /// What gets gradients.
+    pub trained: Trained,
+    /// Rows of the rotary table: the longest sequence this run can see.
+    pub positions: usize,
+}
+
+/// A trained tensor.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Its name in the file it is saved to.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The device's copy: f32 or bf16, by numerics.
+    pub value: Buf,
+    /// The f32 master copy, pinned.
+    pub master: Buf,
+    /// f32, on the device, accumulated over the micro-batches of a step.
+    pub gradient: Buf,
+    /// Whether weight decay applies (not to norms).
+    pub decays: bool,
+}
+
+/// One block's weights.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    pub(crate) norm1: Norm,
+    pub(crate) norm2: Norm,
+    /// In the order of [`Projection::ALL`].
+    pub(crate) projections: [Linear; 7],
+}
+
+impl Layer {
+    pub(crate) fn projection(&self, projection: Projection) -> &Linear {
+        &self.projections[projection as usize]
+    }
+}
+
+/// A norm's weight (C), and its gradient when it is trained.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Norm {
+    pub(crate) w: Buf,
+    pub(crate) dw: Option<Buf>,
+}
+
+/// A laid-out model.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(crate) spec: Spec,
+    /// (V,C).
+    pub(crate) embedding: Buf,
+    pub(crate) d_embedding: Option<Buf>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Norm,
+    /// (V,C); the embedding itself when tied and stored alike.
+    pub(crate) head: Weight,
+    pub(crate) d_head: Option<Buf>,
+    /// (P,D).
+    pub(crate) rope_table: Buf,
+    pub(crate) params: Vec<Param>,
+}
+
+impl Model {
+    /// The model's shape.
+    pub fn config(&self) -> &Config {
+        &self.spec.config
+    }
+
+    /// What it was laid out for.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The trained tensors, in a fixed order.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// Lays out every weight, adapter, gradient and master copy on `backend`, from the headers of
+    /// `origin` alone. [`Model::fill`] must follow before the first launch.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape than the configuration says.
+    pub fn layout<B: Backend>(backend: &mut B, spec: &Spec, origin: &Origin<'_>) -> Result<Model> {
+        let mut plan = Layout { backend, spec, origin, params: Vec::new() };
+        let config = &spec.config;
+        let (c, v) = (config.hidden, config.vocab);
+        let embedding = plan.table("model.embed_tokens.weight", &[v, c], "embedding")?;
+        let d_embedding = plan.last_gradient();
+        let mut layers = Vec::with_capacity(config.layers);
+        for layer in 0..config.layers {
+            layers.push(plan.layer(layer)?);
+        }
+        let norm = plan.norm("model.norm.weight")?;
+        let (head, d_head) = plan.head(embedding, d_embedding)?;
+        let table_len = spec.positions * config.head_dim;
+        let rope_table = plan.backend.alloc("rope table", Space::Device, DType::F32, table_len);
+        let params = plan.params;
+        Ok(Model {
+            spec: spec.clone(),
+            embedding,
+            d_embedding,
+            layers,
+            norm,
+            head,
+            d_head,
+            rope_table,
+            params,
+        })
+    }
+
+    /// Heads and scale of the attention.
+    pub(crate) fn heads(&self) -> Heads {
+        let Config { heads, kv_heads, head_dim, .. } = self.spec.config;
+        Heads {
+            query: heads,
+            key_value: kv_heads,
+            dim: head_dim,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+        }
+    }
+
+    /// The rotary table's values.
+    pub(crate) fn rope_values(&self) -> Vec<f32> {
+        let config = &self.spec.config;
+        let frequencies =
+            rope::frequencies(config.head_dim, config.rope_theta, config.rope_scaling);
+        rope::table(&frequencies, self.spec.positions)
+    }
+}
+
+/// The device type of trained values: what the products read.
+fn value_type(numerics: Numerics) -> DType {
+    ops::attention::cache_type(numerics)
+}
+
+/// A layout in progress.
+struct Layout<'a, B> {
+    backend: &'a mut B,
+    spec: &'a Spec,
+    origin: &'a Origin<'a>,
+    params: Vec<Param>,
+}
+
+impl<B: Backend> Layout<'_, B> {
+    fn everything(&self) -> bool {
+        self.spec.trained == Trained::Everything
+    }
+
+    fn last_gradient(&self) -> Option<Buf> {
+        self.everything().then(|| self.params.last().expect("just laid out").gradient)
+    }
+
+    /// A trained tensor: value, gradient and master copy.
+    fn param(&mut self, name: String, shape: &[usize], label: &'static str, decays: bool) -> Buf {
+        let len = shape.iter().product();
+        let value = self.backend.alloc(label, Space::Device, value_type(self.spec.numerics), len);
+        let gradient = self.backend.alloc("gradient", Space::Device, DType::F32, len);
+        let master = self.backend.alloc("master copy", Space::Pinned, DType::F32, len);
+        self.params.push(Param { name, shape: shape.to_vec(), value, master, gradient, decays });
+        value
+    }
+
+    /// A dense tensor: trained, or used where the checkpoint has it.
+    fn table(&mut self, name: &str, shape: &[usize], label: &'static str) -> Result<Buf> {
+        let tensor = self.origin.check(name, shape)?;
+        if self.everything() {
+            return Ok(self.param(name.into(), shape, label, shape.len() > 1));
+        }
+        let tensor = tensor.expect("only training starts from random values");
+        Ok(self.backend.weights(label, tensor.dtype, &tensor.bytes))
+    }
+
+    fn norm(&mut self, name: &str) -> Result<Norm> {
+        let w = self.table(name, &[self.spec.config.hidden], "norm")?;
+        Ok(Norm { w, dw: self.last_gradient() })
+    }
+
+    fn layer(&mut self, layer: usize) -> Result<Layer> {
+        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        let norm1 = self.norm(&name("input_layernorm"))?;
+        let mut projections = Vec::with_capacity(7);
+        for projection in Projection::ALL {
+            projections.push(self.linear(layer, projection, &name(projection.path()))?);
+        }
+        let norm2 = self.norm(&name("post_attention_layernorm"))?;
+        let projections = projections.try_into().expect("seven projections");
+        Ok(Layer { norm1, norm2, projections })
+    }
+
+    fn linear(&mut self, layer: usize, projection: Projection, name: &str) -> Result<Linear> {
+        let [out, inner] = projection.shape(&self.spec.config);
+        let weights = out * inner;
+        let (storage, dw) = match (self.everything(), self.spec.base) {
+            (true, _) | (false, Base::AsStored) => {
+                let buf = self.table(name, &[out, inner], "projection")?;
+                (Storage::Dense(buf), self.last_gradient())
+            }
+            (false, base) => {
+                self.origin.check(name, &[out, inner])?;
+                (self.nf4(weights, base), None)
+            }
+        };
+        let weight = Weight { out, inner, storage };
+        let adapter = self.adapter(layer, projection, [out, inner]);
+        Ok(Linear {
+            weight,
+            dw,
+            adapter: adapter.map(|(adapter, _)| adapter),
+            gradients: adapter.and_then(|(_, g)| g),
+        })
+    }
+
+    fn nf4(&mut self, weights: usize, base: Base) -> Storage {
+        let mut alloc = |label, dtype, len| self.backend.alloc(label, Space::Device, dtype, len);
+        let codes = alloc("nf4 codes", DType::U8, nf4::code_bytes(weights));
+        let blocks = nf4::blocks(weights);
+        if base == Base::Nf4 {
+            return Storage::Nf4 { codes, absmax: alloc("absmax", DType::F32, blocks) };
+        }
+        Storage::Nf4Double {
+            codes,
+            absmax: alloc("absmax", DType::U8, blocks),
+            map: alloc("absmax map", DType::F32, 256),
+            nested: alloc("nested absmax", DType::F32, double_quant::blocks(blocks)),
+            // `fill` knows it; a launch before that would be a mistake, and NaN shows it.
+            offset: f32::NAN,
+        }
+    }
+
+    /// A module's factors; with gradients [da, db] when they are trained.
+    fn adapter(
+        &mut self,
+        layer: usize,
+        projection: Projection,
+        shape: [usize; 2],
+    ) -> Option<(Adapter, Option<[Buf; 2]>)> {
+        let spec = self.spec;
+        let (lora, trained) = match &spec.trained {
+            Trained::Adapter(lora) => (lora, true),
+            Trained::Nothing(Some(lora)) => (lora, false),
+            _ => return None,
+        };
+        let factor = lora.factor(layer, projection)?;
+        let ([out, inner], rank) = (shape, factor.rank);
+        let mut one = |letter, shape: [usize; 2]| {
+            if trained {
+                return self.param(tensor_name(layer, projection, letter), &shape, "adapter", true);
+            }
+            let dtype = value_type(spec.numerics);
+            self.backend.alloc("adapter", Space::Device, dtype, shape[0] * shape[1])
+        };
+        let (a, b) = (one('A', [rank, inner]), one('B', [out, rank]));
+        let adapter = Adapter { a, b, inner, out, rank, scale: factor.scale };
+        let gradients = trained.then(|| {
+            let last = &self.params[self.params.len() - 2..];
+            [last[0].gradient, last[1].gradient]
+        });
+        Some((adapter, gradients))
+    }
+
+    fn head(&mut self, embedding: Buf, d_embedding: Option<Buf>) -> Result<(Weight, Option<Buf>)> {
+        let Config { hidden: inner, vocab: out, tied, .. } = self.spec.config;
+        let name = if tied { "model.embed_tokens.weight" } else { "lm_head.weight" };
+        if self.spec.head == Head::EightBit && !self.everything() {
+            self.origin.check(name, &[out, inner])?;
+            let codes = self.backend.alloc("head codes", Space::Device, DType::I8, out * inner);
+            let blocks = q8::blocks(out * inner);
+            let scales = self.backend.alloc("head scales", Space::Device, DType::F32, blocks);
+            return Ok((Weight { out, inner, storage: Storage::Q8 { codes, scales } }, None));
+        }
+        if tied {
+            return Ok((Weight { out, inner, storage: Storage::Dense(embedding) }, d_embedding));
+        }
+        let buf = self.table(name, &[out, inner], "head")?;
+        Ok((Weight { out, inner, storage: Storage::Dense(buf) }, self.last_gradient()))
+    }
+}

@@ -1,0 +1,215 @@
+//! Reading model directories: safetensors in one file or in shards with an index, always mapped.
+
+mod read;
+
+use crate::{Config, Error, Result};
+use files::Map;
+use ops::{DType, HostBytes};
+pub(crate) use read::{Wide, widen_into};
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The largest weight file that is mapped (no limit of ours; the address space has room).
+const WEIGHT_LIMIT_BYTES: u64 = 1 << 44;
+/// The largest shard index that is read.
+const INDEX_LIMIT_BYTES: u64 = 64 << 20;
+
+/// A model or adapter directory with its weights mapped.
+#[derive(Debug)]
+pub struct Checkpoint {
+    directory: PathBuf,
+    tensors: BTreeMap<String, Entry>,
+    maps: Vec<Map>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    map: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    start: usize,
+    len: usize,
+}
+
+/// A tensor of a checkpoint, where it is mapped.
+#[derive(Clone)]
+pub struct Tensor {
+    /// Element type.
+    pub dtype: DType,
+    /// Its bytes.
+    pub bytes: HostBytes,
+    /// The file, for messages.
+    pub path: PathBuf,
+    /// Its name, for messages.
+    pub name: String,
+}
+
+impl Checkpoint {
+    /// Maps `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+    ///
+    /// # Errors
+    /// When no weight file is there, or one is damaged.
+    pub fn open(directory: &Path) -> Result<Checkpoint> {
+        let index = directory.join("model.safetensors.index.json");
+        if index.exists() {
+            Checkpoint::open_files(directory, &shards(&index)?)
+        } else {
+            Checkpoint::open_files(directory, &["model.safetensors".into()])
+        }
+    }
+
+    /// Maps the given safetensors files of a directory.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or two files hold the same tensor.
+    pub fn open_files(directory: &Path, names: &[String]) -> Result<Checkpoint> {
+        let mut checkpoint =
+            Checkpoint { directory: directory.into(), tensors: BTreeMap::new(), maps: Vec::new() };
+        for name in names {
+            checkpoint.add(&directory.join(name))?;
+        }
+        Ok(checkpoint)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let map = Map::open(path, WEIGHT_LIMIT_BYTES)?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
+            Error::weights(path, format!("not a whole safetensors file of {} bytes: {e}\nhint: copy or download it again", map.len()))
+        })?;
+        let data = header + 8;
+        let found = data + metadata.data_len();
+        if found != map.len() {
+            return Err(Error::weights(
+                path,
+                format!(
+                    "has {} bytes, its header describes {found}\nhint: copy or download it again",
+                    map.len()
+                ),
+            ));
+        }
+        for (name, info) in metadata.tensors() {
+            let (start, end) = info.data_offsets;
+            let entry = Entry {
+                map: self.maps.len(),
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                start: data + start,
+                len: end - start,
+            };
+            if self.tensors.insert(name.clone(), entry).is_some() {
+                return Err(Error::tensor(path, &name, "is in more than one shard"));
+            }
+        }
+        self.maps.push(map);
+        Ok(())
+    }
+
+    /// Where it was opened.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The floating-point tensor of that name and shape.
+    ///
+    /// # Errors
+    /// When it is missing, has another shape, or is not f32, bf16 or f16.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let entry = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| Error::tensor(&self.directory, name, "is missing"))?;
+        let map = &self.maps[entry.map];
+        let path = map.path();
+        if entry.shape != shape {
+            let message = format!("has shape {:?}, expected {shape:?}", entry.shape);
+            return Err(Error::tensor(path, name, message));
+        }
+        let dtype = match entry.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::BF16 => DType::Bf16,
+            Dtype::F16 => DType::F16,
+            other => {
+                let message = format!("is {other:?}, expected F32, BF16 or F16");
+                return Err(Error::tensor(path, name, message));
+            }
+        };
+        Ok(Tensor {
+            dtype,
+            bytes: HostBytes::new(Arc::new(map.clone()), entry.start, entry.len),
+            path: path.into(),
+            name: name.into(),
+        })
+    }
+
+    /// Whether the checkpoint's head is a tensor of its own; when it is not, the embedding serves.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Reads the configuration beside the weights.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn config(&self) -> Result<Config> {
+        Config::read(&self.directory)
+    }
+}
+
+impl Tensor {
+    /// All values, widened to f32.
+    ///
+    /// # Errors
+    /// When a value is not finite.
+    pub fn to_f32(&self) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.bytes.bytes().len() / self.dtype.size()];
+        widen_into(self.dtype, self.bytes.bytes(), 0, &mut values);
+        self.check_finite(&values, 0)?;
+        Ok(values)
+    }
+
+    /// Refuses NaN and infinity, naming the element.
+    ///
+    /// # Errors
+    /// The index of the first such element of `values`, which start at element `first`.
+    pub(crate) fn check_finite(&self, values: &[f32], first: usize) -> Result<()> {
+        match values.iter().position(|v| !v.is_finite()) {
+            None => Ok(()),
+            Some(at) => Err(self.not_finite(first + at, values[at])),
+        }
+    }
+
+    pub(crate) fn not_finite(&self, index: usize, value: f32) -> Error {
+        let message = format!(
+            "element {index} is {value}, expected a finite number\nhint: the file is damaged or the model diverged"
+        );
+        Error::tensor(&self.path, &self.name, message)
+    }
+}
+
+/// The distinct files of a shard index, sorted.
+fn shards(index: &Path) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = files::read_to_string(index, INDEX_LIMIT_BYTES)?;
+    let parsed: Index =
+        serde_json::from_str(&text).map_err(|e| Error::config(index, e.to_string()))?;
+    let mut names: Vec<String> = parsed.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    for name in &names {
+        let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
+        if !plain {
+            return Err(Error::config(index, format!("shard {name:?} is not a plain file name")));
+        }
+    }
+    Ok(names)
+}

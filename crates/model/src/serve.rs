@@ -1,0 +1,224 @@
+//! Serving passes over a KV cache: prefill in any chunks, decode of several sequences, or both at
+//! once. The same block as in training, and so the same bits.
+
+use crate::llama::{Flow, Saved, Temporaries, forward, normed_head};
+use crate::step::{Pass, head_logits};
+use crate::{Model, Result};
+use ops::attention::{Window, cache_type};
+use ops::{Backend, Buf, DType, Space, embed};
+
+/// Keys and values of every sequence: per block (slots · context, Hkv, D) in the cache type.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    layers: Vec<[Buf; 2]>,
+    slots: usize,
+    context: usize,
+}
+
+impl Cache {
+    /// Lays out room for `slots` sequences of at most `context` tokens.
+    pub fn layout<B: Backend>(
+        backend: &mut B,
+        model: &Model,
+        slots: usize,
+        context: usize,
+    ) -> Cache {
+        assert!(context <= model.spec.positions, "the rotary table covers the context");
+        let config = model.config();
+        let len = slots * context * config.kv_heads * config.head_dim;
+        let dtype = cache_type(model.spec.numerics);
+        let layers = (0..config.layers)
+            .map(|_| [0, 1].map(|_| backend.alloc("kv cache", Space::Device, dtype, len)))
+            .collect();
+        Cache { layers, slots, context }
+    }
+
+    /// Sequences that it holds.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Tokens per sequence.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+}
+
+/// One token of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// Its sequence's slot in the cache.
+    pub slot: u32,
+    /// Its position; every earlier one is in the cache, or earlier in the same pass.
+    pub position: u32,
+}
+
+/// A laid-out serving pass.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    tokens: usize,
+    wanted: usize,
+    ids: Buf,
+    flow: Flow,
+    saved: Saved,
+    temporaries: Temporaries,
+    /// (W) u32: tokens whose logits are wanted.
+    picks: Buf,
+    /// (W,C).
+    picked: Buf,
+    /// (W,C).
+    normed: Buf,
+    /// (W).
+    rstd: Buf,
+    /// (W,V).
+    logits: Buf,
+    host: HostSide,
+}
+
+/// The pass's numbers on their way to the device, kept so that passes allocate nothing.
+#[derive(Clone, Debug, Default)]
+struct HostSide {
+    ids: Vec<u32>,
+    positions: Vec<u32>,
+    rows: Vec<u32>,
+    first: Vec<u32>,
+    visible: Vec<u32>,
+}
+
+impl Serve {
+    /// Lays out passes of at most `tokens` tokens, of which the logits of at most `wanted` are asked.
+    pub fn layout<B: Backend>(
+        backend: &mut B,
+        model: &Model,
+        cache: &Cache,
+        tokens: usize,
+        wanted: usize,
+    ) -> Serve {
+        let config = model.config();
+        let (c, v) = (config.hidden, config.vocab);
+        let saved = Saved::layout_around(backend, config, tokens, cache.layers[0]);
+        let temporaries = Temporaries::layout(backend, config, tokens, Pass::Loss);
+        let mut alloc = |label, dtype, len| backend.alloc(label, Space::Device, dtype, len);
+        let mut index = |label, len| alloc(label, DType::U32, len);
+        let (ids, picks) = (index("ids", tokens), index("picked rows", wanted));
+        let flow = Flow {
+            positions: index("positions", tokens),
+            rows: index("rows", tokens),
+            window: Window {
+                first: index("first rows", tokens),
+                visible: index("visible rows", tokens),
+                most: cache.context,
+            },
+        };
+        let mut float = |label, len| alloc(label, DType::F32, len);
+        Serve {
+            tokens,
+            wanted,
+            ids,
+            flow,
+            saved,
+            temporaries,
+            picks,
+            picked: float("picked", wanted * c),
+            normed: float("picked, normed", wanted * c),
+            rstd: float("rstd", wanted),
+            logits: float("logits", wanted * v),
+            host: HostSide::default(),
+        }
+    }
+
+    /// Most tokens of a pass.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Most logits rows of a pass.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Runs `tokens` and writes the logits (W,V) after the tokens at indices `picks` to `logits`.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    ///
+    /// # Panics
+    /// When the pass is larger than the layout, or a token lies outside of the cache or vocabulary.
+    pub fn run<B: Backend>(
+        &mut self,
+        backend: &mut B,
+        model: &Model,
+        cache: &Cache,
+        tokens: &[Token],
+        (picks, logits): (&[u32], &mut [f32]),
+    ) -> Result<()> {
+        let (n, w) = (tokens.len(), picks.len());
+        assert!(n > 0 && n <= self.tokens && w <= self.wanted, "a pass of {n} tokens, {w} wanted");
+        self.write(backend, model, cache, tokens);
+        let cut = |buf: Buf| buf.slice(0, buf.len / self.tokens * n);
+        let flow = Flow {
+            positions: cut(self.flow.positions),
+            rows: cut(self.flow.rows),
+            window: Window {
+                first: cut(self.flow.window.first),
+                visible: cut(self.flow.window.visible),
+                most: cache.context,
+            },
+        };
+        let temporaries = self.temporaries.cut(&cut);
+        let (c, v) = (model.config().hidden, model.config().vocab);
+        let x = cut(self.saved.x);
+        backend.launch(embed::Forward { ids: cut(self.ids), table: model.embedding, y: x, c });
+        for (layer, [k, v]) in model.layers.iter().zip(&cache.layers) {
+            let around = Saved { k: self.ids, v: self.ids, ..self.saved };
+            let saved = Saved { k: *k, v: *v, ..around.map(cut) };
+            forward(backend, model, layer, &saved, (&flow, &temporaries), Some(x));
+        }
+        if w > 0 {
+            let pick = |buf: Buf| buf.slice(0, buf.len / self.wanted * w);
+            backend.write(self.picks, picks);
+            let (picked, normed) = (pick(self.picked), pick(self.normed));
+            // A gather of rows is an embedding whose table is the residual stream.
+            backend.launch(embed::Forward { ids: pick(self.picks), table: x, y: picked, c });
+            normed_head(backend, model, picked, normed, pick(self.rstd));
+            head_logits(backend, model, normed, pick(self.logits));
+            backend.read(self.logits, &mut logits[..w * v]);
+        }
+        backend.finish()?;
+        Ok(())
+    }
+
+    fn write<B: Backend>(
+        &mut self,
+        backend: &mut B,
+        model: &Model,
+        cache: &Cache,
+        tokens: &[Token],
+    ) {
+        let HostSide { ids, positions, rows, first, visible } = &mut self.host;
+        for list in [&mut *ids, &mut *positions, &mut *rows, &mut *first, &mut *visible] {
+            list.clear();
+        }
+        for token in tokens {
+            let Token { id, slot, position } = *token;
+            assert!((id as usize) < model.config().vocab, "token id {id}");
+            assert!(
+                (position as usize) < cache.context && (slot as usize) < cache.slots,
+                "{token:?}"
+            );
+            let start = slot * cache.context as u32;
+            ids.push(id);
+            positions.push(position);
+            rows.push(start + position);
+            first.push(start);
+            visible.push(position + 1);
+        }
+        backend.write(self.ids, ids);
+        backend.write(self.flow.positions, positions);
+        backend.write(self.flow.rows, rows);
+        backend.write(self.flow.window.first, first);
+        backend.write(self.flow.window.visible, visible);
+    }
+}
