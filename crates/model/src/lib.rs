@@ -21,8 +21,8 @@ mod tests;
 
 pub use config::Config;
 pub use error::{Error, Result};
-pub use llama::{Base, Head, Model, Param, Spec, Trained};
+pub use llama::{Base, Head, Model, Origin, Param, Spec, Trained};
 pub use load::Checkpoint;
 pub use lora::LoraConfig;
 pub use serve::{Cache, Serve, Token};
-pub use step::{Batch, Place, Policy, Step, StepOptions};
+pub use step::{Batch, Pass, Place, Policy, Step, StepOptions};

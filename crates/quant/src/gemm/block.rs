@@ -316,7 +316,8 @@ impl Scratch {
     }
 
     fn with(&self, run: impl FnOnce(&mut [f32])) {
-        let index = rayon::current_thread_index().expect("tasks run on the pool");
+        // A single task asked for outside of the pool runs right there, and then it is the only one.
+        let index = rayon::current_thread_index().unwrap_or(0);
         assert!(index < self.threads, "gemm: more threads than the workspace was made for");
         // SAFETY: `new` checked that `threads` pieces fit.
         let start = unsafe { self.base.add(index * self.words) };

@@ -1,0 +1,165 @@
+use super::*;
+use serde_json::Value;
+
+const VARIANTS: [&str; 5] = ["plain", "scaled", "plain_tied", "scaled_tied", "narrow"];
+const BASES: [(Base, &str); 3] =
+    [(Base::AsStored, "f32"), (Base::Nf4, "nf4"), (Base::Nf4Double, "nf4_dq")];
+
+/// The reference values of a variant.
+struct Golden {
+    file: Checkpoint,
+    scalars: Value,
+    batch: Batch,
+    config: Config,
+}
+
+impl Golden {
+    fn open(variant: &str) -> Golden {
+        let directory = golden_dir(variant);
+        let config = Config::read(&directory.join("model")).unwrap();
+        let file = Checkpoint::open_files(&directory, &["golden.safetensors".into()]).unwrap();
+        let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+        let scalars = serde_json::from_str(&read("golden.json")).unwrap();
+        let mut batch = Batch::default();
+        for line in read("batches.jsonl").lines().take(2) {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let list = |key: &str| {
+                record[key]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|v| v.as_i64().unwrap() as i32)
+                    .collect::<Vec<_>>()
+            };
+            let ids: Vec<u32> = list("input_ids").into_iter().map(|id| id as u32).collect();
+            batch.push(&config, &ids, &list("labels")).unwrap();
+        }
+        Golden { file, scalars, batch, config }
+    }
+
+    fn values(&self, name: &str, shape: &[usize]) -> Vec<f32> {
+        self.file.tensor(name, shape).unwrap().to_f32().unwrap()
+    }
+
+    fn logits(&self, key: &str) -> Vec<f32> {
+        self.values(&format!("{key}logits"), &[2, self.batch.tokens() / 2, self.config.vocab])
+    }
+
+    fn loss(&self, key: &str) -> f64 {
+        self.scalars["loss"][key].as_f64().unwrap()
+    }
+}
+
+fn mean(losses: &[f32], batch: &Batch) -> f64 {
+    losses.iter().map(|l| f64::from(*l)).sum::<f64>() / batch.trained() as f64
+}
+
+/// Loss, logits and every gradient against the reference, relative to `tolerance`.
+fn check_trained(rig: &mut Rig, golden: &Golden, key: &str, tolerance: f64) {
+    let scale = 1.0 / golden.batch.trained() as f32;
+    let loss = mean(&rig.run(&golden.batch, scale), &golden.batch);
+    let error = (loss - golden.loss(key)).abs() / golden.loss(key);
+    assert!(error < tolerance, "{key}: loss {loss}, expected {}", golden.loss(key));
+    for index in 0..rig.model.params().len() {
+        let param = rig.model.params()[index].clone();
+        let want = golden.values(&format!("{key}.grad.{}", param.name), &param.shape);
+        let error = relative(&rig.gradient(index), &want);
+        assert!(error < tolerance, "{key}: gradient of {}: relative error {error}", param.name);
+    }
+}
+
+#[test]
+fn logits_in_f32_equal_pytorch() {
+    for variant in VARIANTS {
+        let golden = Golden::open(variant);
+        for (base, key) in BASES {
+            let nothing = Trained::Nothing(None);
+            let mut rig = Parts::golden(variant, Numerics::F32, base, nothing).build();
+            let error = relative(&rig.logits(&golden.batch), &golden.logits(&format!("{key}.")));
+            assert!(error < 1e-5, "{variant} {key}: relative error {error}");
+        }
+    }
+}
+
+#[test]
+fn a_long_sequence_with_scaled_rotations_equals_pytorch() {
+    let golden = Golden::open("scaled");
+    let directory = golden_dir("scaled");
+    let bytes = std::fs::read(directory.join("golden.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let ids: Vec<u32> =
+        tensors.tensor("long.ids").unwrap().data().chunks(8).map(|b| u32::from(b[0])).collect();
+    let mut batch = Batch::default();
+    batch.push(&golden.config, &ids, &vec![-100; ids.len()]).unwrap();
+    let mut rig =
+        Parts::golden("scaled", Numerics::F32, Base::AsStored, Trained::Nothing(None)).build();
+    let want = golden.values("f32.long.logits", &[1, ids.len(), golden.config.vocab]);
+    let error = relative(&rig.logits(&batch), &want);
+    assert!(error < 1e-5, "relative error {error}");
+}
+
+#[test]
+fn adapters_in_f32_equal_peft() {
+    for variant in VARIANTS {
+        let golden = Golden::open(variant);
+        for (base, key) in BASES {
+            let mut rig = Parts::with_adapter(variant, "adapter", Numerics::F32, base).build();
+            let key = format!("{key}.adapter");
+            let error = relative(&rig.logits(&golden.batch), &golden.logits(&format!("{key}.")));
+            assert!(error < 1e-5, "{variant} {key}: relative error {error}");
+            check_trained(&mut rig, &golden, &key, 1e-4);
+        }
+        let mut rig =
+            Parts::with_adapter(variant, "adapter_mixed", Numerics::F32, Base::Nf4).build();
+        let error = relative(&rig.logits(&golden.batch), &golden.logits("nf4.mixed."));
+        assert!(error < 1e-5, "{variant} mixed: relative error {error}");
+        check_trained(&mut rig, &golden, "nf4.mixed", 1e-4);
+    }
+}
+
+#[test]
+fn a_frozen_adapter_computes_what_a_trained_one_does() {
+    let golden = Golden::open("plain");
+    let mut trained = Parts::with_adapter("plain", "adapter", Numerics::Bf16, Base::Nf4);
+    let Trained::Adapter(lora) = trained.spec.trained.clone() else { unreachable!() };
+    let want = trained.build().logits(&golden.batch);
+    trained.spec.trained = Trained::Nothing(Some(lora));
+    assert_eq!(trained.build().logits(&golden.batch), want);
+}
+
+#[test]
+fn gradients_of_all_parameters_equal_pytorch() {
+    for variant in ["plain_tied", "narrow"] {
+        let golden = Golden::open(variant);
+        let mut rig =
+            Parts::golden(variant, Numerics::F32, Base::AsStored, Trained::Everything).build();
+        check_trained(&mut rig, &golden, "f32.dense", 1e-4);
+    }
+}
+
+/// PyTorch's own distance between bf16 and f32 is the yardstick for ours.
+#[test]
+fn bf16_is_as_close_to_f32_as_pytorch_is() {
+    for variant in VARIANTS {
+        let golden = Golden::open(variant);
+        for (base, key) in [BASES[0], BASES[2]] {
+            let mut rig = Parts::with_adapter(variant, "adapter", Numerics::Bf16, base).build();
+            let key = format!("{key}.adapter");
+            let exact = golden.logits(&format!("{key}."));
+            let ours = relative(&rig.logits(&golden.batch), &exact);
+            let theirs = relative(&golden.logits(&format!("bf16.{key}.")), &exact);
+            assert!(ours < theirs, "{variant} {key}: logits {ours}, PyTorch {theirs}");
+            rig.run(&golden.batch, 1.0 / golden.batch.trained() as f32);
+            let (mut exact, mut torch) = (Vec::new(), Vec::new());
+            for param in rig.model.params() {
+                exact.extend(golden.values(&format!("{key}.grad.{}", param.name), &param.shape));
+                torch.extend(
+                    golden.values(&format!("bf16.{key}.grad.{}", param.name), &param.shape),
+                );
+            }
+            let ours = relative(&rig.gradients(), &exact);
+            let theirs = relative(&torch, &exact);
+            assert!(ours < theirs, "{variant} {key}: gradients {ours}, PyTorch {theirs}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Directories that are not what they should be.
+
+use super::*;
+use std::path::Path;
+
+/// A copy of the golden model directory to spoil.
+fn copy() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        let from = golden_dir("plain").join("model").join(name);
+        std::fs::copy(from, directory.path().join(name)).unwrap();
+    }
+    directory
+}
+
+/// The message of opening and filling, with the directory's name cut out.
+fn message(directory: &Path) -> String {
+    let attempt = || -> Result<()> {
+        let weights = Checkpoint::open(directory)?;
+        let spec = Spec {
+            config: weights.config()?,
+            numerics: Numerics::F32,
+            base: Base::Nf4,
+            head: Head::AsStored,
+            trained: Trained::Nothing(None),
+            positions: 8,
+        };
+        let origin = Origin { weights: Some(&weights), adapter: None, seed: 0 };
+        let target = Target::cpu(Isa::detect(), rayon::current_num_threads());
+        let mut dry = Dry::new(target);
+        Model::layout(&mut dry, &spec, &origin)?;
+        let mut cpu = Cpu::new(target, dry.trace().peak);
+        Model::layout(&mut cpu, &spec, &origin)?.fill(&mut cpu, &origin)
+    };
+    let text = attempt().expect_err("must be refused").to_string();
+    text.replace(&directory.display().to_string(), "DIR")
+}
+
+fn edit_config(directory: &Path, from: &str, to: &str) {
+    let path = directory.join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_truncated_file_is_refused() {
+    let directory = copy();
+    let path = directory.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    for keep in [0, 4, 100, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..keep]).unwrap();
+        let text = message(directory.path());
+        assert!(text.starts_with("DIR/model.safetensors: "), "{text}");
+        assert!(text.contains(&format!("{keep} bytes")) && text.contains("hint: "), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_shape_names_tensor_and_both_shapes() {
+    let directory = copy();
+    edit_config(directory.path(), "\"intermediate_size\": 128", "\"intermediate_size\": 64");
+    assert_eq!(
+        message(directory.path()),
+        "DIR/model.safetensors: tensor model.layers.0.mlp.gate_proj.weight: has shape [128, 64], expected [64, 64]"
+    );
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let directory = copy();
+    edit_config(directory.path(), "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4");
+    assert_eq!(
+        message(directory.path()),
+        "DIR: tensor model.layers.3.input_layernorm.weight: is missing"
+    );
+}
+
+#[test]
+fn nan_and_infinity_are_refused_wherever_they_stand() {
+    let original = golden_dir("plain").join("model/model.safetensors");
+    let bytes = std::fs::read(original).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let base = bytes.as_ptr().addr();
+    for (name, value) in [
+        ("model.embed_tokens.weight", f32::NAN),
+        ("model.layers.1.self_attn.v_proj.weight", f32::INFINITY),
+        ("model.norm.weight", f32::NEG_INFINITY),
+        ("lm_head.weight", f32::NAN),
+    ] {
+        let at = tensors.tensor(name).unwrap().data().as_ptr().addr() - base + 4 * 7;
+        let mut spoiled = bytes.clone();
+        spoiled[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        let directory = copy();
+        std::fs::write(directory.path().join("model.safetensors"), spoiled).unwrap();
+        let text = message(directory.path());
+        let want = format!(
+            "DIR/model.safetensors: tensor {name}: element 7 is {value}, expected a finite number"
+        );
+        assert!(text.starts_with(&want), "{text}");
+    }
+}
+
+#[test]
+fn other_architectures_are_refused_by_name() {
+    for (from, to, want) in [
+        (
+            "\"model_type\": \"llama\"",
+            "\"model_type\": \"mistral\"",
+            "model_type is \"mistral\", expected \"llama\"",
+        ),
+        (
+            "\"attention_bias\": false",
+            "\"attention_bias\": true",
+            "attention_bias or mlp_bias is set",
+        ),
+        (
+            "\"hidden_act\": \"silu\"",
+            "\"hidden_act\": \"gelu\"",
+            "hidden_act is \"gelu\", expected \"silu\"",
+        ),
+        (
+            "\"num_key_value_heads\": 2",
+            "\"num_key_value_heads\": 3",
+            "num_attention_heads 4 over num_key_value_heads 3",
+        ),
+        ("\"hidden_size\": 64", "\"hidden_size\": 0", "hidden_size is 0, expected 1 to 65536"),
+        ("\"vocab_size\": 128", "\"vocab_size\": -1", "invalid value: integer `-1`"),
+    ] {
+        let directory = copy();
+        edit_config(directory.path(), from, to);
+        let text = message(directory.path());
+        assert!(text.starts_with("DIR/config.json: ") && text.contains(want), "{text}");
+    }
+}
+
+#[test]
+fn adapters_that_need_more_are_refused_by_name() {
+    let golden = golden_dir("plain").join("adapter");
+    let text = std::fs::read_to_string(golden.join("adapter_config.json")).unwrap();
+    for (from, to, want) in [
+        ("\"use_dora\": false", "\"use_dora\": true", "use_dora is set"),
+        ("\"bias\": \"none\"", "\"bias\": \"all\"", "bias is set"),
+        ("\"peft_type\": \"LORA\"", "\"peft_type\": \"IA3\"", "peft_type is \"IA3\""),
+        ("\"q_proj\"", "\"lm_head\"", "target module \"lm_head\""),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(directory.path().join("adapter_config.json"), text.replace(from, to))
+            .unwrap();
+        let error = LoraConfig::read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("adapter_config.json: ") && error.contains(want), "{error}");
+    }
+}
+
+#[test]
+fn an_adapter_for_more_than_the_model_has_is_refused() {
+    let mut parts = Parts::with_adapter("plain", "adapter", Numerics::F32, Base::Nf4);
+    let Trained::Adapter(lora) = &mut parts.spec.trained else { unreachable!() };
+    lora.targets.retain(|target| target.module() != "down_proj");
+    let weights = Checkpoint::open(parts.weights.as_deref().unwrap()).unwrap();
+    let adapter = LoraConfig::read(parts.adapter.as_deref().unwrap()).unwrap().1;
+    let origin = Origin { weights: Some(&weights), adapter: Some(&adapter), seed: 0 };
+    let target = Target::cpu(Isa::detect(), rayon::current_num_threads());
+    let mut dry = Dry::new(target);
+    Model::layout(&mut dry, &parts.spec, &origin).unwrap();
+    let mut cpu = Cpu::new(target, dry.trace().peak);
+    let mut model = Model::layout(&mut cpu, &parts.spec, &origin).unwrap();
+    let text = model.fill(&mut cpu, &origin).unwrap_err().to_string();
+    assert!(text.contains("down_proj.lora_A.weight: belongs to no module"), "{text}");
+}
+
+#[test]
+fn tokens_outside_of_the_vocabulary_are_refused() {
+    let config = Config::read(&golden_dir("plain").join("model")).unwrap();
+    let mut batch = Batch::default();
+    let error = batch.push(&config, &[1, 128], &[1, 2]).unwrap_err();
+    assert_eq!(error.to_string(), "token 1 is 128, outside of the vocabulary of 128");
+    assert!(
+        batch.push(&config, &[1], &[-1]).is_err() && batch.push(&config, &[1], &[128]).is_err()
+    );
+    assert_eq!(batch.tokens(), 0);
+}
