@@ -1,0 +1,316 @@
+//! What can be typed. Nothing is checked here beyond its form; the commands do that.
+
+use crate::output::Format;
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Tunes a 4-bit Llama 3 on your own post-mortems, on your own machine.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "srek", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Settings of every command.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MachineArgs {
+    /// Threads to use [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Instruction set: scalar, avx2 or avx512 [default: $SREK_TIER, or the fastest]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) tier: Option<String>,
+    /// Answer with one JSON object as the last line of standard output
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl MachineArgs {
+    /// The form of the answer.
+    pub(crate) fn output(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See it work: train a small model here, tune it in 4 bits, compare
+    Demo(DemoArgs),
+    /// Say what this machine has and how fast it is
+    Doctor,
+    /// Say what a recipe needs, before anything is loaded
+    Plan(PlanArgs),
+    /// Make and look at data sets
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Train all weights of a small model
+    Pretrain(TrainArgs),
+    /// Tune a model with LoRA over a frozen base
+    Train(TrainArgs),
+    /// Continue a prompt
+    Generate(GenerateArgs),
+    /// Compute the logits of given token ids
+    Logits(LogitsArgs),
+    /// Measure training and generation beside what this machine can do
+    Bench(BenchArgs),
+}
+
+/// `srek data …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Tokenize documents into a data set
+    Build(DataBuildArgs),
+    /// Show what is in a data set and what of it trains
+    Inspect(DataInspectArgs),
+}
+
+/// `srek data build`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DataBuildArgs {
+    /// Markdown, text or JSONL files, or directories of them
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    pub(crate) input: Vec<PathBuf>,
+    /// The tokenizer.json to encode with; with --train-tokenizer it is written here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Learn a byte-level BPE of this many tokens from the input [default file: OUT.tokenizer.json]
+    #[arg(long, value_name = "VOCABULARY", conflicts_with = "vocab_size")]
+    pub(crate) train_tokenizer: Option<usize>,
+    /// Take records that hold token ids below this, without any tokenizer
+    #[arg(long, value_name = "V", conflicts_with = "tokenizer")]
+    pub(crate) vocab_size: Option<u32>,
+    /// Most tokens of a document
+    #[arg(long, value_name = "N")]
+    pub(crate) context: u32,
+    /// What happens to documents with more tokens than the context
+    #[arg(long, value_enum, default_value_t = Long::Refuse)]
+    pub(crate) long: Long,
+    /// The directory of the data set
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// What happens to long documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Long {
+    /// They are an error
+    Refuse,
+    /// They become several documents
+    Split,
+}
+
+/// `srek data inspect`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DataInspectArgs {
+    /// The data set
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Show this document token by token
+    #[arg(long, value_name = "N")]
+    pub(crate) document: Option<usize>,
+    /// The tokenizer it was built with; without one, token ids are shown
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+}
+
+/// `srek plan`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    /// The recipe
+    #[arg(value_name = "RECIPE.toml")]
+    pub(crate) recipe: PathBuf,
+    /// The machine to plan for
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub(crate) device: DeviceName,
+    /// Replace a setting of the recipe, such as optimizer.lr=1e-4
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+/// Machines that plans can be made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceName {
+    /// NVIDIA RTX 3060, 12 GiB
+    Rtx3060,
+    /// NVIDIA H200
+    H200,
+    /// This machine, measured
+    Cpu,
+}
+
+/// `srek train` and `srek pretrain`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TrainArgs {
+    /// The recipe
+    #[arg(value_name = "RECIPE.toml")]
+    pub(crate) recipe: PathBuf,
+    /// Go on from the last checkpoint of the run
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Start from this PEFT adapter
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter_init: Option<PathBuf>,
+    /// The run's directory [default: runs/NAME of the recipe's file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace a setting of the recipe, such as optimizer.lr=1e-4
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+/// A model and how to hold it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ModelArgs {
+    /// A Hugging Face Llama directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// A PEFT adapter directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// How the seven projections are held
+    #[arg(long, value_enum, default_value_t = Quant::None)]
+    pub(crate) quant: Quant,
+    /// How products treat their operands
+    #[arg(long, value_enum, default_value_t = NumericsName::Bf16)]
+    pub(crate) numerics: NumericsName,
+}
+
+/// Storage of the projections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Quant {
+    /// As the files have them
+    None,
+    /// NF4
+    Nf4,
+    /// NF4 with double-quantized scales
+    Nf4Dq,
+}
+
+impl Quant {
+    /// As the model knows it.
+    pub(crate) fn base(self) -> model::Base {
+        match self {
+            Quant::None => model::Base::AsStored,
+            Quant::Nf4 => model::Base::Nf4,
+            Quant::Nf4Dq => model::Base::Nf4Double,
+        }
+    }
+
+    /// The name in arguments and results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Quant::None => "none",
+            Quant::Nf4 => "nf4",
+            Quant::Nf4Dq => "nf4-dq",
+        }
+    }
+}
+
+/// Numerics of products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NumericsName {
+    /// Everything in f32: the mode for comparisons
+    F32,
+    /// Operands in bf16, sums in f32
+    Bf16,
+}
+
+impl NumericsName {
+    /// As the products know it.
+    pub(crate) fn numerics(self) -> ops::Numerics {
+        match self {
+            NumericsName::F32 => ops::Numerics::F32,
+            NumericsName::Bf16 => ops::Numerics::Bf16,
+        }
+    }
+}
+
+/// `srek generate`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// The text to continue
+    #[arg(long, value_name = "TEXT", required_unless_present = "prompt_file")]
+    pub(crate) prompt: Option<String>,
+    /// A file with the text to continue
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub(crate) prompt_file: Option<PathBuf>,
+    /// The tokenizer [default: tokenizer.json of the model]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Most tokens to produce
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_tokens: usize,
+    /// 0 takes the likeliest token always
+    #[arg(long, value_name = "X", default_value_t = 0.8)]
+    pub(crate) temperature: f32,
+    /// Choose among this many of the likeliest tokens
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Choose among the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Choose among tokens that have this share of the likeliest one's probability
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub(crate) min_p: f32,
+    /// Above 1 makes tokens that occurred less likely
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+    /// The same seed gives the same text
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// End before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// Completions to produce, with seeds from --seed on
+    #[arg(long = "n", value_name = "N", default_value_t = 1)]
+    pub(crate) completions: usize,
+}
+
+/// `srek logits`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogitsArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// A JSON list of equally long lists of token ids
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: PathBuf,
+    /// The safetensors file to write: `logits`, f32, of shape (lists, ids, vocabulary)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// `srek bench`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchArgs {
+    /// Append the results to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Measure this often and take the median
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) repeats: usize,
+    /// Only the small model and the short context
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+/// `srek demo`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// Tune on your own Markdown instead of the sample's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Less than half a minute, and less to see
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Where the results go
+    #[arg(long, value_name = "DIR", default_value = "runs/demo")]
+    pub(crate) out: PathBuf,
+}

@@ -1,0 +1,269 @@
+//! `srek data build` and `srek data inspect`.
+
+use crate::args::{DataBuildArgs, DataInspectArgs, Long};
+use crate::exit::usage;
+use crate::output::{Answer, count, may_colour, pairs};
+use crate::progress::Progress;
+use std::path::{Path, PathBuf};
+use text::dataset::{self, BuildOptions, Dataset, LongDocument, Report, Vocabulary};
+use text::inspect::{self, Sample, SampleToken, Summary};
+use text::record::{self, Limits, Sources};
+use text::tokenizer::Tokenizer;
+
+/// Longest documents that `inspect` names.
+const LONGEST: usize = 5;
+/// Columns of the longest bar of the histogram.
+const BAR_COLUMNS: u64 = 40;
+
+/// Builds a data set, and the tokenizer first if one is to be learned.
+pub(crate) fn build(args: &DataBuildArgs) -> anyhow::Result<Answer> {
+    let mut options = BuildOptions::new(args.context);
+    options.long_documents = match args.long {
+        Long::Refuse => LongDocument::Refuse,
+        Long::Split => LongDocument::Split,
+    };
+    let tokenizer = tokenizer(args)?;
+    let vocabulary = match (&tokenizer, args.vocab_size) {
+        (Some((tokenizer, _)), _) => Vocabulary::Tokenizer(tokenizer),
+        (None, Some(vocab_size)) => Vocabulary::Ids { vocab_size },
+        (None, None) => {
+            return Err(usage(
+                "no tokenizer was given\nhint: --tokenizer FILE, --train-tokenizer VOCABULARY, or \
+                 --vocab-size V for records of token ids",
+            ));
+        }
+    };
+    let mut progress = Progress::new("building", None);
+    let show = &mut |report: &Report| {
+        progress.at(report.documents, || format!("documents, {} tokens", report.tokens));
+    };
+    let report = dataset::build(&args.input, vocabulary, &options, &args.out, show)?;
+    drop(progress);
+    let file = tokenizer.map(|(_, file)| file);
+    Ok(built(&report, &args.out, file.as_deref()))
+}
+
+/// The tokenizer that the arguments name, with its file; learned and written if they say so.
+fn tokenizer(args: &DataBuildArgs) -> anyhow::Result<Option<(Tokenizer, PathBuf)>> {
+    let Some(vocabulary) = args.train_tokenizer else {
+        let Some(file) = &args.tokenizer else { return Ok(None) };
+        return Ok(Some((Tokenizer::from_file(file)?, file.clone())));
+    };
+    let beside = || {
+        let mut name = args.out.as_os_str().to_owned();
+        name.push(".tokenizer.json");
+        PathBuf::from(name)
+    };
+    let file = args.tokenizer.clone().unwrap_or_else(beside);
+    let sources = Sources::find(&args.input)?;
+    let tokenizer = train_tokenizer(&sources, vocabulary)?;
+    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        files::create_dir_all(parent)?;
+    }
+    tokenizer.save(&file)?;
+    Ok(Some((tokenizer, file)))
+}
+
+/// Learns a tokenizer from these documents.
+fn train_tokenizer(sources: &Sources, vocabulary: usize) -> anyhow::Result<Tokenizer> {
+    let mut progress = Progress::new("learning the tokenizer", None);
+    let mut documents = 0;
+    let texts = record::texts(sources, Limits::STANDARD).inspect(|_| {
+        documents += 1;
+        progress.at(documents, || "documents".to_owned());
+    });
+    // The trainer wants to hand the texts to other threads, which a progress bar may not go to.
+    let texts: Vec<text::Result<String>> = texts.collect();
+    Ok(Tokenizer::train_bpe(texts.into_iter(), vocabulary)?)
+}
+
+fn built(report: &Report, out: &Path, tokenizer: Option<&Path>) -> Answer {
+    let mut rows = vec![
+        ("documents", report.documents.to_string()),
+        ("tokens", report.tokens.to_string()),
+        ("trained", report.trained_tokens.to_string()),
+        ("shards", report.shards.to_string()),
+        ("data set", out.display().to_string()),
+    ];
+    if let Some(file) = tokenizer {
+        rows.push(("tokenizer", file.display().to_string()));
+    }
+    if report.split_records > 0 {
+        rows.push(("split", format!("{} records longer than the context", report.split_records)));
+    }
+    if report.untrained_documents > 0 {
+        rows.push(("untrained", format!("{} documents", report.untrained_documents)));
+    }
+    if report.ignored_files > 0 {
+        rows.push((
+            "left alone",
+            format!("{} files that are neither Markdown nor text", report.ignored_files),
+        ));
+    }
+    let json = serde_json::json!({
+        "records": report.records,
+        "documents": report.documents,
+        "tokens": report.tokens,
+        "trained_tokens": report.trained_tokens,
+        "untrained_documents": report.untrained_documents,
+        "split_records": report.split_records,
+        "ignored_files": report.ignored_files,
+        "shards": report.shards,
+        "out": out,
+        "tokenizer": tokenizer,
+    });
+    Answer { text: pairs(&rows), json }
+}
+
+/// Shows a data set in numbers, or one of its documents token by token.
+pub(crate) fn inspect(args: &DataInspectArgs) -> anyhow::Result<Answer> {
+    let dataset = Dataset::open(&args.directory)?;
+    let Some(document) = args.document else {
+        return Ok(summary(&dataset, &inspect::summarize(&dataset, LONGEST)));
+    };
+    let sample = match &args.tokenizer {
+        Some(file) => inspect::sample(&dataset, &Tokenizer::from_file(file)?, document)?,
+        None => by_ids(&dataset, document)?,
+    };
+    Ok(shown(document, &sample))
+}
+
+/// A document whose tokens are shown by their ids.
+fn by_ids(dataset: &Dataset, document: usize) -> anyhow::Result<Sample> {
+    if document >= dataset.len() {
+        let last = dataset.len() - 1;
+        return Err(usage(format!("document {document} was asked for, the last one is {last}")));
+    }
+    let doc = dataset.doc(document);
+    let tokens = doc.ids.iter().zip(doc.labels).map(|(&id, &label)| SampleToken {
+        id,
+        text: format!("{id} "),
+        trained: label != record::MASKED,
+    });
+    Ok(Sample { source: doc.source.to_owned(), tokens: tokens.collect() })
+}
+
+fn shown(document: usize, sample: &Sample) -> Answer {
+    let trained = sample.tokens.iter().filter(|token| token.trained).count();
+    let mut text = format!(
+        "document {document}: {}\n{} tokens, {trained} of them trained; the others stand in {}\n\n",
+        sample.source,
+        sample.tokens.len(),
+        if may_colour() { "grey" } else { "⟦brackets⟧" },
+    );
+    let (open, close) = if may_colour() { ("\x1b[2m", "\x1b[0m") } else { ("⟦", "⟧") };
+    for run in sample.tokens.chunk_by(|one, next| one.trained == next.trained) {
+        let piece: String = run.iter().map(|token| printable(&token.text)).collect();
+        match run[0].trained {
+            true => text.push_str(&piece),
+            false => text.push_str(&format!("{open}{piece}{close}")),
+        }
+    }
+    text.push('\n');
+    let tokens: Vec<_> = sample
+        .tokens
+        .iter()
+        .map(|token| {
+            serde_json::json!({ "id": token.id, "text": token.text, "trained": token.trained })
+        })
+        .collect();
+    let json = serde_json::json!({
+        "document": document, "source": sample.source, "tokens": tokens,
+    });
+    Answer { text, json }
+}
+
+/// The text without what could steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
+        .collect()
+}
+
+fn summary(dataset: &Dataset, summary: &Summary) -> Answer {
+    let rows = [
+        ("documents", summary.documents.to_string()),
+        ("tokens", summary.tokens.to_string()),
+        ("trained", summary.trained_tokens.to_string()),
+        ("masked", summary.masked_tokens.to_string()),
+        ("untrained", format!("{} documents", summary.untrained_documents)),
+        ("context", dataset.context().to_string()),
+        ("vocabulary", dataset.vocab_size().to_string()),
+        ("tokenizer", dataset.tokenizer_hash().unwrap_or("none").to_owned()),
+    ];
+    let mut text = pairs(&rows);
+    text.push_str("\nlength in tokens, and how many documents have it\n");
+    let most = summary.histogram.iter().map(|bucket| bucket.documents).max().unwrap_or(1);
+    for bucket in &summary.histogram {
+        let (from, to, documents) = (bucket.from, bucket.to, bucket.documents);
+        text.push_str(&format!("{from:>9} to {to:<9} {documents:>8} {}\n", bar(documents, most)));
+    }
+    text.push_str("\nlongest documents\n");
+    for longest in &summary.longest {
+        let (tokens, document) = (longest.tokens, longest.document);
+        text.push_str(&format!("{tokens:>9}  {document:>8}  {}\n", printable(&longest.source)));
+    }
+    Answer { text, json: summary_json(dataset, summary) }
+}
+
+fn summary_json(dataset: &Dataset, summary: &Summary) -> serde_json::Value {
+    let histogram: Vec<_> = summary
+        .histogram
+        .iter()
+        .map(|bucket| {
+            serde_json::json!({
+                "from": bucket.from,
+                "to": bucket.to,
+                "documents": bucket.documents,
+                "tokens": bucket.tokens,
+            })
+        })
+        .collect();
+    let longest: Vec<_> = summary
+        .longest
+        .iter()
+        .map(|it| {
+            serde_json::json!({
+                "document": it.document, "source": it.source, "tokens": it.tokens,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "documents": summary.documents,
+        "tokens": summary.tokens,
+        "trained_tokens": summary.trained_tokens,
+        "masked_tokens": summary.masked_tokens,
+        "untrained_documents": summary.untrained_documents,
+        "context": dataset.context(),
+        "vocab_size": dataset.vocab_size(),
+        "tokenizer_sha256": dataset.tokenizer_hash(),
+        "sha256": dataset.hash(),
+        "histogram": histogram,
+        "longest": longest,
+    })
+}
+
+/// A bar of eighths of a column; something of it shows wherever there is something.
+fn bar(value: u64, most: u64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (value * BAR_COLUMNS * 8).div_ceil(most.max(1)) as usize;
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_proportional_and_never_vanish() {
+        assert_eq!(bar(10, 10), "█".repeat(40));
+        assert_eq!(bar(0, 10), "");
+        assert_eq!(bar(1, 1_000_000), "▏");
+        assert_eq!(bar(1, 80), "▌");
+    }
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        assert_eq!(printable("a\x1b[2J\tb\n"), "a\u{fffd}[2J\tb\n");
+    }
+}

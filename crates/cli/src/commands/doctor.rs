@@ -1,0 +1,74 @@
+//! `srek doctor`: what the machine has, and how fast it is, measured in about a second.
+
+use crate::machine::{self, Machine};
+use crate::output::{Answer, bytes, pairs};
+use std::path::Path;
+use std::time::Duration;
+
+/// Time of each of the three measurements.
+const MEASURE: Duration = Duration::from_millis(300);
+
+/// The yardsticks of a run, measured on the pool that the run uses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peaks {
+    /// f32 multiply-adds, in FLOP/s.
+    pub(crate) f32_flops: f64,
+    /// bf16 multiply-adds with f32 sums, in FLOP/s.
+    pub(crate) bf16_flops: f64,
+    /// Bytes per second read from memory.
+    pub(crate) read_bandwidth: f64,
+}
+
+impl Peaks {
+    /// Measures all three, each for `time`.
+    pub(crate) fn measure(machine: &Machine, time: Duration) -> Peaks {
+        Peaks {
+            f32_flops: quant::peak::f32_flops(machine.isa, time),
+            bf16_flops: quant::peak::bf16_flops(machine.isa, time),
+            read_bandwidth: quant::peak::read_bandwidth(time),
+        }
+    }
+}
+
+/// Looks and measures.
+pub(crate) fn run(machine: &Machine) -> anyhow::Result<Answer> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = machine::memory();
+    let disk = machine::free_disk(Path::new("."));
+    let driver = machine::nvidia_driver();
+    let processor = machine::processor();
+    let peaks = Peaks::measure(machine, MEASURE);
+    let unknown = || "unknown".to_owned();
+    let gpu = match &driver {
+        Some(path) => format!("NVIDIA driver at {}, not used yet", path.display()),
+        None => "no NVIDIA driver found".to_owned(),
+    };
+    let memory_text = memory.map_or_else(unknown, |(total, available)| {
+        format!("{}, {} of it available", bytes(total), bytes(available))
+    });
+    let text = pairs(&[
+        ("processor", processor.clone()),
+        ("tier", machine.isa.name().to_owned()),
+        ("cores", format!("{cores}, {} threads used", machine.threads)),
+        ("memory", memory_text),
+        ("disk here", disk.map_or_else(unknown, |free| format!("{} free", bytes(free)))),
+        ("gpu", gpu),
+        ("f32 peak", format!("{:.1} GFLOP/s", peaks.f32_flops / 1e9)),
+        ("bf16 peak", format!("{:.1} GFLOP/s", peaks.bf16_flops / 1e9)),
+        ("memory reads", format!("{:.1} GB/s", peaks.read_bandwidth / 1e9)),
+    ]);
+    let json = serde_json::json!({
+        "processor": processor,
+        "tier": machine.isa.name(),
+        "cores": cores,
+        "threads": machine.threads,
+        "memory_bytes": memory.map(|(total, _)| total),
+        "memory_available_bytes": memory.map(|(_, available)| available),
+        "disk_free_bytes": disk,
+        "nvidia_driver": driver,
+        "f32_flops": peaks.f32_flops,
+        "bf16_flops": peaks.bf16_flops,
+        "read_bytes_per_second": peaks.read_bandwidth,
+    });
+    Ok(Answer { text, json })
+}

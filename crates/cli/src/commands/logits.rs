@@ -1,0 +1,106 @@
+//! `srek logits`: the forward pass of training over given token ids, for comparisons with others.
+
+use crate::args::LogitsArgs;
+use crate::exit::usage;
+use crate::machine::Machine;
+use crate::output::{Answer, pairs};
+use crate::weights::Source;
+use model::{Batch, Config, Model, Pass, Policy, Step, StepOptions};
+use ops::{Backend, Cpu, Dry};
+use std::path::Path;
+
+/// Largest file of token ids that is read.
+const IDS_LIMIT_BYTES: u64 = 1 << 30;
+/// Rows of logits at a time.
+const CHUNK: usize = 64;
+
+/// Computes and writes the logits.
+pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer> {
+    let source = Source::open(&args.model)?;
+    let lists = read_ids(&args.ids, &source.config)?;
+    let length = lists[0].len();
+    let spec = source.spec(length);
+    let options = StepOptions {
+        tokens: length,
+        document: length,
+        policies: vec![Policy::Keep; source.config.layers],
+        chunk: CHUNK.min(length),
+        pass: Pass::Loss,
+    };
+    let mut dry = Dry::new(machine.target());
+    let planned = Model::layout(&mut dry, &spec, &source.origin())?;
+    let step = Step::layout(&mut dry, &planned, &options);
+    step.logits(&mut dry, &planned, &batch(&source.config, &lists[0])?, |_| {})?;
+    let size = dry.trace().peak;
+
+    let mut backend = Cpu::new(machine.target(), size);
+    let mut model = Model::layout(&mut backend, &spec, &source.origin())?;
+    model.fill(&mut backend, &source.origin())?;
+    let step = Step::layout(&mut backend, &model, &options);
+    let mut logits = Vec::with_capacity(lists.len() * length * source.config.vocab);
+    for list in &lists {
+        let batch = batch(&source.config, list)?;
+        step.logits(&mut backend, &model, &batch, |rows| logits.extend_from_slice(rows))?;
+    }
+    let shape = [lists.len(), length, source.config.vocab];
+    model::save::f32_tensors(&[("logits", &shape, &logits)], &args.out)?;
+    let text = pairs(&[
+        ("logits", format!("{} x {} x {}", shape[0], shape[1], shape[2])),
+        ("base", args.model.quant.name().to_owned()),
+        ("numerics", args.model.numerics.numerics().name().to_owned()),
+        ("tier", machine.isa.name().to_owned()),
+        ("file", args.out.display().to_string()),
+    ]);
+    let json = serde_json::json!({
+        "shape": shape,
+        "quant": args.model.quant.name(),
+        "numerics": args.model.numerics.numerics().name(),
+        "tier": machine.isa.name(),
+        "out": args.out,
+    });
+    Ok(Answer { text, json })
+}
+
+/// One list as a batch of one document without labels.
+fn batch(config: &Config, ids: &[u32]) -> anyhow::Result<Batch> {
+    let mut batch = Batch::default();
+    batch
+        .push(config, ids, &vec![text::record::MASKED; ids.len()])
+        .map_err(|error| usage(error.to_string()))?;
+    Ok(batch)
+}
+
+/// Reads the lists and checks their form, their length and every id.
+fn read_ids(path: &Path, config: &Config) -> anyhow::Result<Vec<Vec<u32>>> {
+    let name = path.display();
+    let bytes = files::read(path, IDS_LIMIT_BYTES)?;
+    let lists: Vec<Vec<u32>> = serde_json::from_slice(&bytes).map_err(|error| {
+        usage(format!("{name}: {error}\nhint: expected a JSON list of lists of token ids"))
+    })?;
+    let length = lists.first().map_or(0, Vec::len);
+    if length == 0 {
+        return Err(usage(format!("{name}: there is no token id")));
+    }
+    if length > config.context {
+        let context = config.context;
+        return Err(usage(format!(
+            "{name}: list 0 has {length} ids, the model's context holds {context}"
+        )));
+    }
+    for (index, list) in lists.iter().enumerate() {
+        if list.len() != length {
+            return Err(usage(format!(
+                "{name}: list {index} has {} ids, list 0 has {length}\nhint: all lists have the \
+                 same length",
+                list.len()
+            )));
+        }
+        if let Some(at) = list.iter().position(|&id| id as usize >= config.vocab) {
+            return Err(usage(format!(
+                "{name}: id {at} of list {index} is {}, outside of the vocabulary of {}",
+                list[at], config.vocab
+            )));
+        }
+    }
+    Ok(lists)
+}

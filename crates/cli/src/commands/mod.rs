@@ -1,0 +1,20 @@
+//! One file per command: from what was typed to the answer.
+
+mod data;
+mod doctor;
+mod logits;
+
+use crate::args::{Command, DataCommand};
+use crate::machine::Machine;
+use crate::output::Answer;
+
+/// Runs the command.
+pub(crate) fn run(command: &Command, machine: &Machine) -> anyhow::Result<Answer> {
+    match command {
+        Command::Doctor => doctor::run(machine),
+        Command::Data(DataCommand::Build(args)) => data::build(args),
+        Command::Data(DataCommand::Inspect(args)) => data::inspect(args),
+        Command::Logits(args) => logits::run(args, machine),
+        _ => Err(crate::exit::usage("not built yet")),
+    }
+}

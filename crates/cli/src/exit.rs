@@ -1,0 +1,157 @@
+//! The exit codes and the one place that prints an error.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed: the disk, the memory, a model that diverged |
+//! | 2 | wrong usage or input |
+//! | 130 | interrupted, with everything so far in a checkpoint |
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+const FAILED: u8 = 1;
+const WRONG_INPUT: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+/// What was typed cannot be done as it stands.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The run was asked to stop and did, after saving what it had.
+#[derive(Debug)]
+pub(crate) struct Interrupted(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+impl std::error::Error for Interrupted {}
+
+/// A wrong usage or input, as an error.
+pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Usage(message.into()))
+}
+
+/// Prints the error, if there is one, and says with which code to exit.
+pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    if is_broken_pipe(&error) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let interrupted = error.downcast_ref::<Interrupted>().is_some();
+    let (message, hint) = parts(&error);
+    let first = if interrupted { "interrupted" } else { "error" };
+    let mut text = format!("{first}: {message}\n");
+    if let Some(hint) = hint {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    // Nothing is left to tell it to if standard error is closed as well.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::from(if interrupted { INTERRUPTED } else { code(&error) })
+}
+
+/// The chain of causes in one line each, outermost first, and the innermost hint.
+fn parts(error: &anyhow::Error) -> (String, Option<String>) {
+    let mut messages: Vec<String> = Vec::new();
+    let mut hint = None;
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let message = match text.split_once("\nhint: ") {
+            Some((message, advice)) => {
+                hint = Some(advice.to_owned());
+                message.to_owned()
+            }
+            None => text,
+        };
+        // An error that repeats its cause already said it.
+        if !messages.last().is_some_and(|last| last.ends_with(&message)) {
+            messages.push(message);
+        }
+    }
+    (messages.join(": "), hint)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+    })
+}
+
+/// Whose fault it is, from the error that knows it best.
+fn code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<files::Error>() {
+            return of_files(error);
+        }
+        if let Some(error) = cause.downcast_ref::<text::Error>() {
+            return match error {
+                text::Error::File(error) => of_files(error),
+                _ => WRONG_INPUT,
+            };
+        }
+        if let Some(error) = cause.downcast_ref::<model::Error>() {
+            return match error {
+                model::Error::Files(error) => of_files(error),
+                model::Error::Backend(_) => FAILED,
+                _ => WRONG_INPUT,
+            };
+        }
+        if cause.downcast_ref::<Usage>().is_some() {
+            return WRONG_INPUT;
+        }
+    }
+    FAILED
+}
+
+/// A file that cannot be read is wrong input; one that cannot be written is a failure.
+fn of_files(error: &files::Error) -> u8 {
+    use files::Operation::{Map, Read};
+    match error {
+        files::Error::Io { operation: Read | Map, .. }
+        | files::Error::WrongKind { .. }
+        | files::Error::TooLarge { .. }
+        | files::Error::NotUtf8 { .. } => WRONG_INPUT,
+        files::Error::Io { .. } | files::Error::Memory { .. } => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_chain_is_one_line_and_the_hint_stands_alone() {
+        let inner: anyhow::Result<()> = Err(usage("line 3: no such key\nhint: look it up"));
+        let (message, hint) = parts(&inner.context("recipe.toml").unwrap_err());
+        assert_eq!(message, "recipe.toml: line 3: no such key");
+        assert_eq!(hint.as_deref(), Some("look it up"));
+    }
+
+    #[test]
+    fn the_code_says_whose_fault_it_is() {
+        let read = files::read("no such file", 1).unwrap_err();
+        assert_eq!(code(&anyhow::Error::new(read)), WRONG_INPUT);
+        let write = files::write_atomic("/proc/none/file", |_| Ok(())).unwrap_err();
+        assert_eq!(code(&anyhow::Error::new(write)), FAILED);
+        assert_eq!(code(&usage("no").context("outer")), WRONG_INPUT);
+        assert_eq!(code(&anyhow::anyhow!("other")), FAILED);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        let error = anyhow::Error::new(std::io::Error::from(ErrorKind::BrokenPipe));
+        assert!(is_broken_pipe(&error.context("cannot print")));
+    }
+}
