@@ -84,7 +84,8 @@ impl Op for SquaredNorm {
     const NAME: &'static str = "adamw.squared_norm";
 
     fn cost(&self, _target: &Target) -> Cost {
-        Cost { read: self.g.bytes() as u64, flops: 2 * self.g.len as u64, ..Cost::default() }
+        let (read, written) = (self.g.bytes() as u64, self.partial.bytes() as u64);
+        Cost { read, written, flops: 2 * self.g.len as u64, ..Cost::default() }
     }
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {

@@ -309,8 +309,8 @@ quant::per_tier! {
         for start in (tape.first[n] as usize..=n).step_by(KEYS) {
             let count = KEYS.min(n + 1 - start);
             let [_, ds] = tape.pairs(h, count, |at| (n, start + at));
-            for at in 0..count {
-                add_scaled(dq, ds[at], &tape.k[((start + at) * key_value + key_head) * d..][..d]);
+            for (ds, j) in ds[..count].iter().zip(start..) {
+                add_scaled(dq, *ds, &tape.k[(j * key_value + key_head) * d..][..d]);
             }
         }
     }

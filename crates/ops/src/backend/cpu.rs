@@ -221,14 +221,12 @@ impl Access<'_> {
     ///
     /// # Panics
     /// When the type differs, the space is read-only, or the range overlaps any other taken one.
-    #[expect(clippy::mut_from_ref, reason = "`take` proves that the range is handed out once")]
     pub fn write<T: Element>(&self, buf: Buf) -> &mut [T] {
         assert_eq!(buf.dtype, T::DTYPE, "buffer viewed as another type");
         bytemuck::cast_slice_mut(self.write_bytes(buf))
     }
 
     /// The workspace as 4-byte words.
-    #[expect(clippy::mut_from_ref, reason = "`take` proves that the range is handed out once")]
     pub fn scratch(&self, workspace: Buf) -> &mut [f32] {
         let whole = workspace.len / 4 * 4;
         bytemuck::cast_slice_mut(&mut self.write_bytes(workspace)[..whole])

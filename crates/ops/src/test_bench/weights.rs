@@ -1,0 +1,86 @@
+//! A linear layer's weight in every storage, and what it decodes to.
+
+use super::Bench;
+use crate::DType;
+use crate::qlinear::{Storage, Weight};
+use quant::{double_quant, nf4, q8};
+
+/// A storage of [`crate::qlinear::Storage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Dense(DType),
+    Nf4,
+    Nf4Double,
+    Q8,
+}
+
+/// Every storage.
+pub(crate) const WEIGHTS: [Stored; 6] = [
+    Stored::Dense(DType::F32),
+    Stored::Dense(DType::Bf16),
+    Stored::Dense(DType::F16),
+    Stored::Nf4,
+    Stored::Nf4Double,
+    Stored::Q8,
+];
+
+/// `values` as a weight `(out, in)`, and the f32 values that it decodes to.
+pub(crate) fn weight(
+    bench: &mut Bench,
+    stored: Stored,
+    shape: [usize; 2],
+    values: &[f32],
+) -> (Weight, Vec<f32>) {
+    let [out, inner] = shape;
+    let (storage, decoded) = match stored {
+        Stored::Dense(dtype) => {
+            let (buf, decoded) = bench.stored(dtype, values);
+            (Storage::Dense(buf), decoded)
+        }
+        Stored::Nf4 => nf4_weight(bench, values),
+        Stored::Nf4Double => nf4_double_weight(bench, values),
+        Stored::Q8 => q8_weight(bench, values),
+    };
+    (Weight { out, inner, storage }, decoded)
+}
+
+fn encoded(values: &[f32]) -> (Vec<u8>, Vec<f32>) {
+    let mut codes = vec![0; nf4::code_bytes(values.len())];
+    let mut absmax = vec![0.0; nf4::blocks(values.len())];
+    nf4::encode(values, &mut codes, &mut absmax).unwrap();
+    (codes, absmax)
+}
+
+fn nf4_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
+    let (codes, absmax) = encoded(values);
+    let mut decoded = vec![0.0; values.len()];
+    nf4::decode_f32(&codes, &absmax, &mut decoded);
+    (Storage::Nf4 { codes: bench.put(&codes), absmax: bench.f32(&absmax) }, decoded)
+}
+
+fn nf4_double_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
+    let (codes, mut absmax) = encoded(values);
+    let mut bytes = vec![0; absmax.len()];
+    let mut nested = vec![0.0; double_quant::blocks(absmax.len())];
+    let offset = double_quant::encode(&absmax, &mut bytes, &mut nested).unwrap();
+    double_quant::decode(&bytes, double_quant::map(), &nested, offset, &mut absmax);
+    let mut decoded = vec![0.0; values.len()];
+    nf4::decode_f32(&codes, &absmax, &mut decoded);
+    let storage = Storage::Nf4Double {
+        codes: bench.put(&codes),
+        absmax: bench.put(&bytes),
+        map: bench.f32(double_quant::map()),
+        nested: bench.f32(&nested),
+        offset,
+    };
+    (storage, decoded)
+}
+
+fn q8_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
+    let mut codes = vec![0; values.len()];
+    let mut scales = vec![0.0; q8::blocks(values.len())];
+    q8::encode(values, &mut codes, &mut scales).unwrap();
+    let mut decoded = vec![0.0; values.len()];
+    q8::decode(&codes, &scales, &mut decoded);
+    (Storage::Q8 { codes: bench.put(&codes), scales: bench.f32(&scales) }, decoded)
+}
