@@ -1,0 +1,382 @@
+//! Bad input: every case ends with the right code and an error that names the place, what was
+//! expected and at most one hint, and leaves no partial output.
+
+use crate::command::{Ran, Room, SREK, golden};
+use safetensors::SafeTensors;
+use std::path::Path;
+
+/// Computes logits with a copy of the golden model in which `change` changed the weights.
+fn with_weights(room: &Room, change: impl FnOnce(&mut Vec<u8>)) -> Ran {
+    let model = room.copy(&golden("plain").join("model"), "model");
+    let path = model.join("model.safetensors");
+    let mut bytes = std::fs::read(&path).expect("weights");
+    change(&mut bytes);
+    std::fs::write(&path, bytes).expect("weights");
+    let ran = logits(room);
+    assert!(!room.path("out.safetensors").exists());
+    ran
+}
+
+fn logits(room: &Room) -> Ran {
+    let ids = golden("plain").join("ids.json");
+    room.srek(&format!(
+        "logits --model model --ids {} --out out.safetensors --numerics f32",
+        ids.display()
+    ))
+}
+
+#[test]
+fn truncated_weights() {
+    let room = Room::new();
+    let ran = with_weights(&room, |bytes| bytes.truncate(bytes.len() - 1000));
+    ran.fails(
+        2,
+        r"
+error: model/model.safetensors: not a whole safetensors file of 511768 bytes: incomplete metadata, file not fully covered
+hint: copy or download it again
+",
+    );
+}
+
+#[test]
+fn corrupt_weights() {
+    let room = Room::new();
+    let ran = with_weights(&room, |bytes| bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes()));
+    ran.fails(
+        2,
+        r"
+error: model/model.safetensors: not a whole safetensors file of 512768 bytes: header too large
+hint: copy or download it again
+",
+    );
+    let ran = with_weights(&room, |bytes| bytes[9] = b'!');
+    ran.fails(
+        2,
+        r"
+error: model/model.safetensors: not a whole safetensors file of 512768 bytes: invalid JSON in header: key must be a string at line 1 column 2
+hint: copy or download it again
+",
+    );
+}
+
+#[test]
+fn wrong_shape() {
+    let room = Room::new();
+    let model = room.copy(&golden("plain").join("model"), "model");
+    let config = std::fs::read_to_string(model.join("config.json")).expect("config");
+    let changed = config.replace("\"intermediate_size\": 128", "\"intermediate_size\": 192");
+    assert_ne!(config, changed);
+    room.write("model/config.json", changed);
+    logits(&room).fails(
+        2,
+        r"
+error: model/model.safetensors: tensor model.layers.0.mlp.gate_proj.weight: has shape [128, 64], expected [192, 64]
+",
+    );
+}
+
+#[test]
+fn config_of_something_else() {
+    let room = Room::new();
+    room.copy(&golden("plain").join("model"), "model");
+    room.write("model/config.json", r#"{"model_type": "gpt2"}"#);
+    logits(&room).fails(
+        2,
+        r"
+error: model/config.json: missing field `hidden_size` at line 1 column 22
+",
+    );
+    room.write("model/config.json", "{");
+    logits(&room).fails(
+        2,
+        r"
+error: model/config.json: EOF while parsing an object at line 1 column 1
+",
+    );
+}
+
+#[test]
+fn missing_weights() {
+    let room = Room::new();
+    let model = room.copy(&golden("plain").join("model"), "model");
+    std::fs::remove_file(model.join("model.safetensors")).expect("weights");
+    logits(&room).fails(
+        2,
+        r"
+error: cannot map model/model.safetensors: no such file or directory
+",
+    );
+}
+
+/// The bytes of a tensor inside the file.
+fn range(bytes: &[u8], tensor: &str) -> std::ops::Range<usize> {
+    let (header, metadata) = SafeTensors::read_metadata(bytes).expect("header");
+    let (start, end) = metadata.info(tensor).expect("tensor").data_offsets;
+    8 + header + start..8 + header + end
+}
+
+#[test]
+fn weights_that_are_not_numbers() {
+    let room = Room::new();
+    let name = "model.layers.1.mlp.up_proj.weight";
+    let ran = with_weights(&room, |bytes| {
+        let start = range(bytes, name).start + 4 * 77;
+        bytes[start..start + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    ran.fails(
+        2,
+        r"
+error: model/model.safetensors: tensor model.layers.1.mlp.up_proj.weight: element 77 is NaN, expected a finite number
+hint: the file is damaged or the model diverged
+",
+    );
+}
+
+#[test]
+fn adapter_of_another_model() {
+    let room = Room::new();
+    let run = |adapter: &Path| {
+        room.srek(&format!(
+            "logits --model {} --adapter {} --ids {} --out out.safetensors",
+            golden("plain").join("model").display(),
+            adapter.display(),
+            golden("plain").join("ids.json").display()
+        ))
+    };
+    run(&golden("narrow").join("adapter")).fails(
+        2,
+        r"
+error: ROOT/tests/goldens/llama/narrow/adapter/adapter_model.safetensors: tensor base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight: has shape [4, 48], expected [4, 64]
+",
+    );
+    run(&room.path("nowhere")).fails(
+        2,
+        r"
+error: cannot read DIR/nowhere/adapter_config.json: no such file or directory
+",
+    );
+}
+
+fn build(room: &Room, input: &str, more: &str) -> Ran {
+    let ran = room.srek(&format!("data build --input {input} --out set {more}"));
+    assert!(!room.path("set").exists(), "a partial data set");
+    ran
+}
+
+#[test]
+fn missing_tokenizer() {
+    let room = Room::new();
+    room.write("a.md", "# A title\n\nWords.\n");
+    build(&room, "a.md", "--context 64 --tokenizer none/tokenizer.json").fails(
+        2,
+        r"
+error: cannot read none/tokenizer.json: no such file or directory
+",
+    );
+    build(&room, "a.md", "--context 64").fails(
+        2,
+        r"
+error: no tokenizer was given
+hint: --tokenizer FILE, --train-tokenizer VOCABULARY, or --vocab-size V for records of token ids
+",
+    );
+    room.write("tokenizer.json", "{}");
+    build(&room, "a.md", "--context 64 --tokenizer tokenizer.json").fails(
+        2,
+        r"
+error: tokenizer tokenizer.json: not a byte-level BPE tokenizer: missing field `model` at line 1 column 2
+",
+    );
+}
+
+#[test]
+fn invalid_line() {
+    let room = Room::new();
+    room.write("a.jsonl", "{\"text\": \"good\"}\n{\"text\": \"cut off\n");
+    build(&room, "a.jsonl", "--context 64 --train-tokenizer 258").fails(
+        2,
+        r"
+error: a.jsonl:2: not a record: EOF while parsing a string (byte 17 of the line)
+",
+    );
+    room.write("a.jsonl", "{\"input_ids\": [1, 2], \"labels\": [1]}\n");
+    build(&room, "a.jsonl", "--context 64 --vocab-size 300").fails(
+        2,
+        r"
+error: a.jsonl:1: there are 2 input_ids and 1 labels, expected as many
+",
+    );
+    room.write("a.jsonl", "{\"input_ids\": [1, 300], \"labels\": [1, 300]}\n");
+    build(&room, "a.jsonl", "--context 64 --vocab-size 300").fails(
+        2,
+        r"
+error: a.jsonl:1: input_ids[1] is 300, the vocabulary has 300 ids
+",
+    );
+    room.write("a.jsonl", "{\"prompt\": \"what is this\"}\n");
+    build(&room, "a.jsonl", "--context 64 --vocab-size 300").fails(
+        2,
+        r"
+error: a.jsonl:1: not a record: unknown field `prompt`, expected one of `id`, `text`, `input_ids`, `labels` (byte 9 of the line)
+",
+    );
+}
+
+#[test]
+fn empty_data_set() {
+    let room = Room::new();
+    std::fs::create_dir(room.path("empty")).expect("directory");
+    build(&room, "empty", "--context 64 --vocab-size 300").fails(
+        2,
+        r"
+error: empty: no document found
+hint: documents are .md, .txt and .jsonl files
+",
+    );
+    room.write("a.jsonl", "\n\n");
+    build(&room, "a.jsonl", "--context 64 --vocab-size 300").fails(
+        2,
+        r"
+error: a.jsonl: no document found
+hint: documents are .md, .txt and .jsonl files
+",
+    );
+    room.write("blank.md", "   \n");
+    build(&room, "blank.md", "--context 64 --train-tokenizer 258").fails(
+        2,
+        r"
+error: blank.md: the document is empty
+hint: remove it
+",
+    );
+}
+
+#[test]
+fn nothing_trained() {
+    let room = Room::new();
+    room.write("a.jsonl", "{\"input_ids\": [1, 2, 3], \"labels\": [-100, -100, -100]}\n");
+    build(&room, "a.jsonl", "--context 64 --vocab-size 300").fails(
+        2,
+        r"
+error: a.jsonl: none of the 3 tokens in 1 documents is trained
+hint: a document's first token never trains, and a label of -100 masks its token
+",
+    );
+}
+
+#[test]
+fn document_longer_than_the_context() {
+    let room = Room::new();
+    room.write("a.md", "words and words and words\n");
+    build(&room, "a.md", "--context 8 --train-tokenizer 258").fails(
+        2,
+        r"
+error: a.md: the document has 28 tokens, the context holds 8
+hint: use a longer context, or ask for long documents to be split
+",
+    );
+    room.must("data build --input a.md --out split --context 8 --train-tokenizer 258 --long split");
+}
+
+#[test]
+fn damaged_data_set() {
+    let room = Room::new();
+    room.write("a.md", "words and words and words\n");
+    room.must("data build --input a.md --out set --context 64 --train-tokenizer 258");
+    let shard = room.path("set/data-00000.shard");
+    let mut bytes = std::fs::read(&shard).expect("shard");
+    bytes[200] ^= 1;
+    std::fs::write(&shard, &bytes).expect("shard");
+    let ran = room.srek("data inspect set");
+    assert!(ran.stderr.starts_with("error: set/data-00000.shard: it is damaged"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("\nhint: build the data set anew\n"), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(2));
+    bytes.truncate(300);
+    std::fs::write(&shard, &bytes).expect("shard");
+    room.srek("data inspect set").fails(
+        2,
+        r"
+error: set/data-00000.shard: it has 300 bytes, expected 500 (cut off or extended)
+",
+    );
+}
+
+#[test]
+fn wrong_usage() {
+    let room = Room::new();
+    room.srek("doctor --threads 0").fails(
+        2,
+        r"
+error: --threads is 0, expected 1 to 1024
+",
+    );
+    room.srek("doctor --tier neon").fails(
+        2,
+        r#"
+error: --tier is "neon", expected one of scalar, avx2, avx512
+"#,
+    );
+    assert_eq!(room.srek("no-such-command").code, Some(2));
+    assert_eq!(room.srek("--version").code, Some(0));
+}
+
+/// Builds a data set inside a file system of 64 KiB that was mounted for it; `None` where the
+/// system lets nobody mount.
+fn on_small_disk(room: &Room, before: &str) -> Option<Ran> {
+    std::fs::create_dir_all(room.path("disk")).expect("directory");
+    let text = "The pager went off at night. ".repeat(2000);
+    room.write("a.md", text);
+    let script = format!(
+        "mount -t tmpfs -o size=64k none disk || exit 77; {before}; \"$0\" data build --input a.md \
+         --context 65536 --train-tokenizer 258 --tokenizer t.json --out disk/set; code=$?; \
+         ls -A disk >&2; exit $code"
+    );
+    let ran = room.run(room.command("unshare").args(["-rm", "sh", "-c", &script, SREK]));
+    if ran.code == Some(77) || ran.stderr.starts_with("unshare") {
+        println!("skipped: nothing can be mounted here");
+        return None;
+    }
+    Some(ran)
+}
+
+#[test]
+fn full_disk() {
+    let room = Room::new();
+    if let Some(ran) = on_small_disk(&room, "true") {
+        ran.fails(
+            1,
+            r"
+error: cannot write disk/.set.new/data-00000.shard: the disk is full
+hint: free some space or choose another output directory; what was there before is intact
+",
+        );
+    }
+}
+
+#[test]
+fn read_only_disk() {
+    let room = Room::new();
+    if let Some(ran) = on_small_disk(&room, "mount -o remount,ro disk") {
+        ran.fails(
+            1,
+            r"
+error: cannot write disk/set: the file system is read-only
+hint: choose an output directory that can be written
+",
+        );
+    }
+}
+
+#[test]
+fn closed_pipe() {
+    let room = Room::new();
+    room.write("a.md", "words and words and words\n");
+    room.must("data build --input a.md --out set --context 64 --train-tokenizer 258");
+    let ran = room.run(room.command("sh").args([
+        "-c",
+        "{ \"$0\" data inspect set; echo $? >code; } | true",
+        SREK,
+    ]));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(std::fs::read_to_string(room.path("code")).expect("code"), "0\n");
+}

@@ -1,0 +1,6 @@
+//! Tests across crates, in one binary: the built `srek` from outside.
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod command;
+mod logits;
