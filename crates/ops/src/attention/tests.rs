@@ -9,14 +9,15 @@ use half::bf16;
 
 const BOTH: [Numerics; 2] = [Numerics::F32, Numerics::Bf16];
 
-/// Lengths of the packed documents, and H, Hkv, D: up to four blocks of keys, groups of 1, 2 and 4.
+/// Lengths of the packed documents, and H, Hkv, D: up to four blocks of keys, groups of 1, 2 and 4;
+/// documents of more than one block start at odd places.
 const CASES: [(&[usize], [usize; 3]); 9] = [
     (&[1], [1, 1, 1]),
     (&[2], [2, 2, 16]),
     (&[5, 1, 7, 3], [4, 2, 6]),
     (&[70, 1, 13], [4, 1, 20]),
-    (&[130, 3, 1, 66], [2, 1, 16]),
-    (&[64, 65, 1, 63], [3, 3, 8]),
+    (&[130, 3, 66, 1], [2, 1, 16]),
+    (&[63, 65, 1, 64], [3, 3, 8]),
     (&[200], [4, 2, 64]),
     (&[17, 1, 31], [8, 2, 72]),
     (&[11, 2], [1, 1, 256]),
