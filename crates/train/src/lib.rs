@@ -1,1 +1,51 @@
-//! train
+//! Training: a recipe becomes a job, the job a plan, and the plan a run that can be stopped at any
+//! step and goes on bit for bit.
+//!
+//! *Invariant*: nothing is laid out during a run that the plan did not count, and the same recipe gives
+//! the same bits, interrupted or not. Nothing here prints: progress goes to an [`Observer`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | `recipe` | [`Recipe`], what the user decides |
+//! | `job` | [`Job`], the recipe with everything that it names opened and checked |
+//! | `plan` | [`Plan`], bytes, work and where activations stay, counted before anything is loaded |
+//! | `device` | what machines can do at best |
+//! | `trainer` | the step itself, on buffers laid out beforehand |
+//! | `optimizer` | AdamW over host memory |
+//! | `schedule` | the learning rate as a function of the step |
+//! | `run` | the loop |
+//! | `checkpoint` | what a stopped run needs to go on |
+//! | `observer` | what a run tells while it goes |
+//! | `log`, `tensorboard` | the same, in files |
+//! | `timed` | a backend that takes the time of another one's launches |
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+mod device;
+mod error;
+mod job;
+mod log;
+mod observer;
+mod optimizer;
+mod output;
+mod plan;
+pub mod recipe;
+mod run;
+mod schedule;
+mod tensorboard;
+mod timed;
+mod trainer;
+
+pub use checkpoint::{Best, State, checkpoints};
+pub use device::DeviceProfile;
+pub use error::{Error, NotFinite, Result};
+pub use job::{Identity, Job};
+pub use observer::{Evaluation, Observer, Started, StepMetrics};
+pub use optimizer::{Optimizer, Update};
+pub use plan::{Budget, Plan, Work};
+pub use recipe::Recipe;
+pub use run::{Outcome, Resume, Site, run};
+pub use schedule::learning_rate;
+pub use tensorboard::EventFile;
+pub use timed::{Timed, Times};
+pub use trainer::{Trainer, Window};

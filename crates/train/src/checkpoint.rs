@@ -1,0 +1,283 @@
+//! What a stopped run needs to go on: a directory that appears whole or not at all.
+//!
+//! `checkpoint-<step>/` holds the f32 master copies as a PEFT or model directory, `moments.safetensors`,
+//! and `state.json`: where the run stands, the recipe, and fingerprints of the inputs. All random
+//! numbers are functions of seed, epoch and position, so these are the random counters.
+
+use crate::job::Identity;
+use crate::trainer::Trainer;
+use crate::{Error, Job, Result};
+use model::{Checkpoint, save};
+use ops::{Backend, DType};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Version of `state.json`.
+const VERSION: u32 = 1;
+/// The largest `state.json` that is read.
+const LIMIT_BYTES: u64 = 4 << 20;
+const STATE: &str = "state.json";
+const MOMENTS: &str = "moments.safetensors";
+const PREFIX: &str = "checkpoint-";
+
+/// Keys of a recipe that change no bit of the result, or whose content the fingerprints cover.
+const FREE_KEYS: [&str; 9] = [
+    "checkpoint.every",
+    "checkpoint.keep",
+    "memory.policy",
+    "memory.device_mib",
+    "memory.host_mib",
+    "data.directory",
+    "model.directory",
+    "model.tokenizer",
+    "model.adapter",
+];
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Steps that are done.
+    pub step: u64,
+    /// The present epoch, counted from 0.
+    pub epoch: u64,
+    /// Micro-batches of it that are done.
+    pub cursor: usize,
+    /// Tokens that went through the model so far.
+    pub tokens: u64,
+    /// Tokens that were trained so far.
+    pub trained_tokens: u64,
+    /// Held-out loss before the first step.
+    #[serde(with = "exact")]
+    pub initial: Option<f64>,
+    /// The lowest held-out loss after a step.
+    pub best: Option<Best>,
+    /// The latest held-out loss.
+    #[serde(with = "exact")]
+    pub held_out: Option<f64>,
+    /// Evaluations since the lowest one.
+    pub stale: u64,
+}
+
+/// The best evaluation so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Its step.
+    pub step: u64,
+    /// Its held-out loss.
+    #[serde(with = "exact_one")]
+    pub loss: f64,
+}
+
+/// `state.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    version: u32,
+    state: State,
+    identity: Identity,
+    /// The resolved recipe as TOML.
+    recipe: String,
+}
+
+/// The tensors of a checkpoint.
+#[derive(Debug)]
+pub struct Weights {
+    /// Everything trained, f32.
+    pub(crate) trained: Checkpoint,
+    /// Both moments of each.
+    pub(crate) moments: Checkpoint,
+}
+
+/// The directory of a step's checkpoint.
+pub(crate) fn directory(run: &Path, step: u64) -> PathBuf {
+    run.join(format!("{PREFIX}{step}"))
+}
+
+/// Writes the checkpoint of `state` into the run's directory.
+pub(crate) fn write<B: Backend>(
+    backend: &mut B,
+    job: &Job,
+    trainer: &Trainer,
+    state: &State,
+    run: &Path,
+) -> Result<PathBuf> {
+    let path = directory(run, state.step);
+    let saved = Saved {
+        version: VERSION,
+        state: state.clone(),
+        identity: job.identity().clone(),
+        recipe: job.recipe().to_toml(),
+    };
+    files::write_dir_atomic(&path, |inside| -> Result<()> {
+        match job.lora() {
+            Some(lora) => save::adapter(backend, trainer.model(), lora, &job.base_name(), inside)?,
+            None => save::model(backend, trainer.model(), DType::F32, inside)?,
+        }
+        let params = trainer.model().params();
+        trainer.optimizer().save(backend, params, &inside.join(MOMENTS))?;
+        let json = serde_json::to_vec_pretty(&saved).expect("a state is plain data");
+        files::write_atomic(inside.join(STATE), |out| out.write_all(&json))?;
+        Ok(())
+    })?;
+    Ok(path)
+}
+
+/// Reads a checkpoint of this very job.
+///
+/// # Errors
+/// When it is damaged, or belongs to another recipe or other inputs: what differs is named.
+pub(crate) fn read(path: &Path, job: &Job) -> Result<(State, Weights)> {
+    let file = path.join(STATE);
+    let text = files::read_to_string(&file, LIMIT_BYTES)?;
+    let saved: Saved = serde_json::from_str(&text)
+        .map_err(|e| Error::checkpoint(&file, format!("not a run's state: {e}")))?;
+    if saved.version != VERSION {
+        let found = saved.version;
+        return Err(Error::checkpoint(&file, format!("version {found}, expected {VERSION}")));
+    }
+    let differing = saved.identity.differences(job.identity());
+    if !differing.is_empty() {
+        let message = format!(
+            "belongs to another run: {} differ\nhint: resume with the inputs it was trained on, or start a new run",
+            differing.join(", ")
+        );
+        return Err(Error::checkpoint(path, message));
+    }
+    let changed = changed_keys(&saved.recipe, &job.recipe().to_toml())
+        .map_err(|e| Error::checkpoint(&file, format!("its recipe cannot be read: {e}")))?;
+    if !changed.is_empty() {
+        let message = format!(
+            "belongs to another recipe: {}\nhint: resume with the recipe it was trained with, or start a new run",
+            changed.join("; ")
+        );
+        return Err(Error::checkpoint(path, message));
+    }
+    if saved.state.step > job.total_steps() {
+        let message = format!("is at step {} of {}", saved.state.step, job.total_steps());
+        return Err(Error::checkpoint(&file, message));
+    }
+    Ok((saved.state, Weights { trained: trained(path, job)?, moments: moments(path)? }))
+}
+
+/// Opens what a checkpoint has of the trained tensors.
+pub(crate) fn trained(path: &Path, job: &Job) -> Result<Checkpoint> {
+    Ok(match job.lora() {
+        Some(_) => Checkpoint::open_files(path, &["adapter_model.safetensors".into()])?,
+        None => Checkpoint::open(path)?,
+    })
+}
+
+fn moments(path: &Path) -> Result<Checkpoint> {
+    Ok(Checkpoint::open_files(path, &[MOMENTS.into()])?)
+}
+
+/// The keys of two recipes that differ where they must not, with both values.
+fn changed_keys(before: &str, now: &str) -> std::result::Result<Vec<String>, String> {
+    let flat = |text: &str| -> std::result::Result<_, String> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| e.message().to_owned())?;
+        let mut keys = std::collections::BTreeMap::new();
+        flatten("", &toml::Value::Table(table), &mut keys);
+        Ok(keys)
+    };
+    let (before, now) = (flat(before)?, flat(now)?);
+    let mut names: Vec<&String> = before.keys().chain(now.keys()).collect();
+    names.sort();
+    names.dedup();
+    let value = |value: Option<&String>| value.map_or("absent".to_owned(), Clone::clone);
+    Ok(names
+        .into_iter()
+        .filter(|name| !FREE_KEYS.contains(&name.as_str()) && before.get(*name) != now.get(*name))
+        .map(|name| {
+            let (before, now) = (value(before.get(name)), value(now.get(name)));
+            format!("{name} was {before}, is {now}")
+        })
+        .collect())
+}
+
+fn flatten(key: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                flatten(&key, value, keys);
+            }
+        }
+        other => {
+            keys.insert(key.to_owned(), other.to_string());
+        }
+    }
+}
+
+/// The checkpoints of a run, oldest first.
+///
+/// # Errors
+/// When the directory cannot be read; a missing one has none.
+pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let io = |cause| Error::Files(files::Error::io(files::Operation::Read, run)(cause));
+    let mut found = Vec::new();
+    if !run.exists() {
+        return Ok(found);
+    }
+    for entry in std::fs::read_dir(run).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let step = name.strip_prefix(PREFIX).and_then(|digits| digits.parse::<u64>().ok());
+        // The name must be the one that this step would be written under.
+        if let Some(step) = step.filter(|step| path == directory(run, *step) && path.is_dir()) {
+            found.push((step, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes all but the `keep` newest checkpoints up to the present step and the best one.
+pub(crate) fn prune(run: &Path, keep: usize, state: &State) -> Result<()> {
+    let mut old = checkpoints(run)?;
+    old.retain(|(step, _)| *step <= state.step);
+    old.truncate(old.len().saturating_sub(keep));
+    for (step, path) in old {
+        if state.best.is_some_and(|best| best.step == step) {
+            continue;
+        }
+        std::fs::remove_dir_all(&path)
+            .map_err(files::Error::io(files::Operation::Replace, &path))?;
+    }
+    Ok(())
+}
+
+/// A float as its shortest exact decimal text: JSON readers may round the last bit of a number.
+mod exact_one {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&format!("{value:?}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not a number")))
+    }
+}
+
+/// The same for a float that may be absent.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<f64>, out: S) -> Result<S::Ok, S::Error> {
+        value.map(|value| format!("{value:?}")).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+        let text: Option<String> = Option::deserialize(from)?;
+        let parse = |text: String| {
+            text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not a number")))
+        };
+        text.map(parse).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests;

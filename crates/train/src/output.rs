@@ -1,0 +1,106 @@
+//! What a finished run leaves: an adapter or a model that other programs read.
+
+use crate::trainer::Trainer;
+use crate::{Job, Result, State, checkpoint};
+use model::save;
+use ops::{Backend, DType, Numerics};
+use std::path::{Path, PathBuf};
+
+/// The files of a PEFT directory.
+const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
+/// Writes the best and, where that is another one, the last state. Returns the directory of the best:
+/// `adapter/`, or `model/` where every weight was trained. The last one stands in `adapter-last/` or
+/// `model-last/`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn write<B: Backend>(
+    backend: &mut B,
+    job: &Job,
+    trainer: &mut Trainer,
+    state: &State,
+    run: &Path,
+) -> Result<PathBuf> {
+    let name = if job.lora().is_some() { "adapter" } else { "model" };
+    let (best, last) = (run.join(name), run.join(format!("{name}-last")));
+    let better = state.best.map(|best| best.step).filter(|step| *step != state.step);
+    match better {
+        None => {
+            write_one(backend, job, trainer, &best)?;
+            remove(&last)?;
+        }
+        Some(step) => {
+            write_one(backend, job, trainer, &last)?;
+            write_best(backend, job, trainer, (&checkpoint::directory(run, step), &best))?;
+        }
+    }
+    Ok(best)
+}
+
+/// Writes the present state.
+fn write_one<B: Backend>(
+    backend: &mut B,
+    job: &Job,
+    trainer: &Trainer,
+    directory: &Path,
+) -> Result<()> {
+    files::write_dir_atomic(directory, |inside| -> Result<()> {
+        match job.lora() {
+            Some(lora) => save::adapter(backend, trainer.model(), lora, &job.base_name(), inside)?,
+            None => {
+                save::model(backend, trainer.model(), file_type(job), inside)?;
+                copy_tokenizer(job, inside)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes the state of a checkpoint: an adapter's files are what is wanted already; a model is brought
+/// back to it and written in its own type.
+fn write_best<B: Backend>(
+    backend: &mut B,
+    job: &Job,
+    trainer: &mut Trainer,
+    (from, to): (&Path, &Path),
+) -> Result<()> {
+    if job.lora().is_none() {
+        let trained = checkpoint::trained(from, job)?;
+        trainer.replace(backend, job, &trained)?;
+        return write_one(backend, job, trainer, to);
+    }
+    files::write_dir_atomic(to, |inside| {
+        ADAPTER_FILES.into_iter().try_for_each(|name| copy(&from.join(name), &inside.join(name)))
+    })
+}
+
+/// The type in which the weights were used.
+fn file_type(job: &Job) -> DType {
+    match job.spec().numerics {
+        Numerics::Bf16 => DType::Bf16,
+        Numerics::F32 => DType::F32,
+    }
+}
+
+fn copy_tokenizer(job: &Job, directory: &Path) -> Result<()> {
+    match job.tokenizer() {
+        Some(from) => copy(from, &directory.join("tokenizer.json")),
+        None => Ok(()),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::copy(from, to).map_err(files::Error::io(files::Operation::Write, from))?;
+    Ok(())
+}
+
+/// Removes what an earlier run left under a name that this one does not use.
+fn remove(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(files::Error::io(files::Operation::Replace, directory)(cause).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole training runs: against PyTorch, against themselves cut in pieces, and against their plans.
+
+mod bench;
+mod equal;
+mod golden;
+mod plan;
+mod refuse;
+mod resume;

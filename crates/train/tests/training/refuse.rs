@@ -1,0 +1,185 @@
+//! What is refused, with its words.
+
+use crate::bench::{Bench, Recorder, documents, goldens};
+use train::{Error, Job, Recipe, Resume};
+
+const BRIEF: &str = "[batch]\ntokens = 64\n[schedule]\nsteps = 4\nlearning_rate = 5e-3\n";
+
+fn bench() -> Bench {
+    Bench::new(&documents(30, 97), 97, 24)
+}
+
+/// The error's text with the test's own paths cut out.
+fn message(bench: &Bench, error: Error) -> String {
+    let text = error.to_string().replace(&bench.directory.path().display().to_string(), "test");
+    text.replace(&goldens().display().to_string(), "goldens")
+}
+
+fn refused(bench: &Bench, recipe: &Recipe) -> String {
+    message(bench, Job::open(recipe).expect_err("it must be refused"))
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused_by_name() {
+    let bench = bench();
+    let recipe = bench.recipe("narrow", "[lora]\nrank = 2\n", BRIEF);
+    let mut recorder = Recorder::stopping_after(2);
+    bench.run(&recipe, ("run", Resume::Fresh), 2, &mut recorder).unwrap();
+    let resume = |recipe: &Recipe| {
+        let outcome = bench.run(recipe, ("run", Resume::Latest), 2, &mut Recorder::default());
+        message(&bench, outcome.expect_err("it must be refused"))
+    };
+    let mut other = recipe.clone();
+    other.schedule.learning_rate = 1e-3;
+    other.seed = 8;
+    assert_eq!(
+        resume(&other),
+        "test/run/checkpoint-2: belongs to another recipe: schedule.learning_rate was 0.005, is \
+         0.001; seed was 7, is 8\nhint: resume with the recipe it was trained with, or start a new run"
+    );
+    bench.build("other", &documents(31, 97), (97, 24));
+    let mut other = recipe.clone();
+    other.data.directory = bench.path("other");
+    other.model.adapter = None;
+    assert_eq!(
+        resume(&other),
+        "test/run/checkpoint-2: belongs to another run: the data set differ\nhint: resume with the \
+         inputs it was trained on, or start a new run"
+    );
+    let mut other = recipe.clone();
+    other.model.directory = Some(bench.path("model"));
+    copy_model(&bench, "narrow", |bytes| {
+        let last = bytes.len() - 3;
+        bytes[last] ^= 1;
+    });
+    assert!(resume(&other).contains("another run: the model differ"), "{}", resume(&other));
+    let again = bench.run(&recipe, ("run", Resume::Fresh), 2, &mut Recorder::default());
+    assert_eq!(
+        message(&bench, again.unwrap_err()),
+        "test/run: a run has left a checkpoint of step 2 here\nhint: resume it, or take another \
+         directory"
+    );
+    let none = bench.run(&recipe, ("none", Resume::Latest), 2, &mut Recorder::default());
+    assert_eq!(
+        message(&bench, none.unwrap_err()),
+        "test/none: there is no checkpoint to resume from\nhint: start without resuming"
+    );
+    // How often it is written, and where activations stay, may change.
+    let mut same = recipe;
+    same.checkpoint.every = Some(1);
+    same.memory.policy = train::recipe::PolicyKind::Recompute;
+    let mut recorder = Recorder::default();
+    bench.run(&same, ("run", Resume::Latest), 2, &mut recorder).unwrap();
+    assert_eq!(recorder.checkpoints, [3, 4]);
+}
+
+/// Copies a golden model to `model`, with its weight file changed.
+fn copy_model(bench: &Bench, variant: &str, change: impl Fn(&mut Vec<u8>)) {
+    let (from, to) = (goldens().join(variant).join("model"), bench.path("model"));
+    std::fs::create_dir_all(&to).unwrap();
+    std::fs::copy(from.join("config.json"), to.join("config.json")).unwrap();
+    let mut bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    change(&mut bytes);
+    std::fs::write(to.join("model.safetensors"), bytes).unwrap();
+}
+
+#[test]
+fn damaged_checkpoints_are_refused() {
+    let bench = bench();
+    let recipe = bench.recipe("narrow", "[lora]\nrank = 2\n", BRIEF);
+    let mut recorder = Recorder::stopping_after(2);
+    bench.run(&recipe, ("run", Resume::Fresh), 2, &mut recorder).unwrap();
+    let path = bench.path("run/checkpoint-2");
+    let resume = || {
+        let outcome = bench.run(&recipe, ("run", Resume::Latest), 2, &mut Recorder::default());
+        message(&bench, outcome.expect_err("it must be refused"))
+    };
+    for name in ["state.json", "moments.safetensors", "adapter_model.safetensors"] {
+        let whole = std::fs::read(path.join(name)).unwrap();
+        for len in [0, 7, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(path.join(name), &whole[..len]).unwrap();
+            let error = resume();
+            assert!(error.starts_with(&format!("test/run/checkpoint-2/{name}: ")), "{error}");
+        }
+        std::fs::write(path.join(name), &whole).unwrap();
+    }
+    let state = String::from_utf8(std::fs::read(path.join("state.json")).unwrap()).unwrap();
+    for (from, to, words) in [
+        ("\"cursor\": ", "\"cursor\": 99999", "micro-batch 99999"),
+        ("\"version\": ", "\"version\": 9", "version 91, expected 1"),
+        ("\"step\": ", "\"step\": 70", "is at step 702 of 4"),
+    ] {
+        std::fs::write(path.join("state.json"), state.replacen(from, to, 1)).unwrap();
+        let error = resume();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
+    let bench = bench();
+    let rest = format!("{BRIEF}decay = \"constant\"\n[checkpoint]\nevery = 1\n");
+    let mut recipe = bench.recipe("narrow", "numerics = \"f32\"\n[lora]\nrank = 2\n", &rest);
+    recipe.schedule.learning_rate = 999.0;
+    recipe.schedule.steps = Some(50);
+    recipe.optimizer.max_grad_norm = 0.0;
+    recipe.optimizer.beta1 = 0.0;
+    recipe.optimizer.weight_decay = 900.0;
+    let mut recorder = Recorder::default();
+    let outcome = bench.run(&recipe, ("run", Resume::Fresh), 2, &mut recorder);
+    let Err(Error::NotFinite { step, sources, .. }) = outcome else { panic!("{outcome:?}") };
+    assert!(sources.contains(".jsonl"), "{sources}");
+    assert_eq!(recorder.steps.len() as u64, step - 1);
+    let last = train::checkpoints(&bench.path("run")).unwrap().pop().unwrap();
+    assert_eq!(last.0, step - 1);
+    assert!(bench.bytes(&format!("run/checkpoint-{}/state.json", last.0)).len() > 100);
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    let bench = bench();
+    let mut recipe = bench.recipe("narrow", "[lora]\n", BRIEF);
+    recipe.data.context = Some(20);
+    assert_eq!(
+        refused(&bench, &recipe),
+        "test/data: document test/data.jsonl:4 has 24 tokens, the context holds 20\nhint: build the \
+         data set for a context of 20, or raise data.context"
+            .replace("test/data.jsonl:4 has 24", &longest(&bench)),
+    );
+    let small = BRIEF.replace("64", "16");
+    let recipe = bench.recipe("narrow", "[lora]\n", &small);
+    assert!(refused(&bench, &recipe).contains("a micro-batch holds 16"));
+    bench.build("wide", &documents(30, 150), (150, 24));
+    let mut recipe = bench.recipe("narrow", "[lora]\n", BRIEF);
+    recipe.data.directory = bench.path("wide");
+    assert_eq!(
+        refused(&bench, &recipe),
+        "test/wide: its token ids go up to 149, the model's vocabulary has 97\nhint: build the data \
+         set with the model's tokenizer"
+    );
+    let mut recipe = bench.recipe("narrow", "", BRIEF);
+    recipe.model.adapter = Some(goldens().join("narrow/adapter"));
+    recipe.lora = Some(train::recipe::LoraSection { rank: 5, ..Default::default() });
+    assert_eq!(
+        refused(&bench, &recipe),
+        "goldens/narrow/adapter: its adapter_config.json differs from [lora]\nhint: leave [lora] out"
+    );
+}
+
+/// The first document of more than 20 tokens, as the message names it.
+fn longest(bench: &Bench) -> String {
+    let dataset = text::dataset::Dataset::open(&bench.path("data")).unwrap();
+    let doc = dataset.docs().find(|doc| doc.ids.len() > 20).unwrap();
+    let root = bench.directory.path().display().to_string();
+    format!("{} has {}", doc.source.replace(&root, "test"), doc.ids.len())
+}
+
+#[test]
+fn a_run_that_cannot_write_says_so() {
+    let bench = bench();
+    let recipe = bench.recipe("narrow", "[lora]\n", BRIEF);
+    std::fs::write(bench.path("run"), "a file stands here").unwrap();
+    let outcome = bench.run(&recipe, ("run", Resume::Fresh), 2, &mut Recorder::default());
+    let error = message(&bench, outcome.unwrap_err());
+    assert!(error.contains("test/run"), "{error}");
+}
