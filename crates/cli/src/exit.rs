@@ -90,28 +90,48 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Whose fault it is, from the error that knows it best.
 fn code(error: &anyhow::Error) -> u8 {
-    for cause in error.chain() {
-        if let Some(error) = cause.downcast_ref::<files::Error>() {
-            return of_files(error);
-        }
-        if let Some(error) = cause.downcast_ref::<text::Error>() {
-            return match error {
-                text::Error::File(error) => of_files(error),
-                _ => WRONG_INPUT,
-            };
-        }
-        if let Some(error) = cause.downcast_ref::<model::Error>() {
-            return match error {
-                model::Error::Files(error) => of_files(error),
-                model::Error::Backend(_) => FAILED,
-                _ => WRONG_INPUT,
-            };
-        }
-        if cause.downcast_ref::<Usage>().is_some() {
-            return WRONG_INPUT;
-        }
+    error.chain().find_map(of_cause).unwrap_or(FAILED)
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(error) = cause.downcast_ref() {
+        return Some(of_files(error));
     }
-    FAILED
+    if let Some(error) = cause.downcast_ref() {
+        return Some(of_text(error));
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(of_model(error));
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(of_engine(error));
+    }
+    cause.downcast_ref::<Usage>().map(|_| WRONG_INPUT)
+}
+
+fn of_text(error: &text::Error) -> u8 {
+    match error {
+        text::Error::File(error) => of_files(error),
+        _ => WRONG_INPUT,
+    }
+}
+
+fn of_model(error: &model::Error) -> u8 {
+    match error {
+        model::Error::Files(error) => of_files(error),
+        model::Error::Backend(_) => FAILED,
+        _ => WRONG_INPUT,
+    }
+}
+
+fn of_engine(error: &engine::Error) -> u8 {
+    use engine::Error::{Model, NotFinite, Text};
+    match error {
+        Text(error) => of_text(error),
+        Model(error) => of_model(error),
+        NotFinite { .. } => FAILED,
+        _ => WRONG_INPUT,
+    }
 }
 
 /// A file that cannot be read is wrong input; one that cannot be written is a failure.

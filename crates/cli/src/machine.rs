@@ -37,9 +37,7 @@ impl Machine {
             None => std::thread::available_parallelism().map_or(1, usize::from),
             Some(threads) if (1..=MOST_THREADS).contains(&threads) => threads,
             Some(threads) => {
-                return Err(usage(format!(
-                    "--threads is {threads}, expected 1 to {MOST_THREADS}"
-                )));
+                return Err(usage(format!("--threads is {threads}, expected 1 to {MOST_THREADS}")));
             }
         };
         Ok(Machine { isa, threads })

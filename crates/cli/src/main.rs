@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod chart;
 mod commands;
 mod exit;
 mod machine;
 mod output;
 mod progress;
+mod report;
+mod serving;
 mod weights;
 
 use args::Args;
@@ -29,6 +32,7 @@ fn main() -> std::process::ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     let machine = Machine::new(&args.machine)?;
     let pool = machine.pool()?;
-    let answer = pool.install(|| commands::run(&args.command, &machine))?;
-    answer.print(args.machine.output())
+    let format = args.machine.output();
+    let answer = pool.install(|| commands::run(&args.command, &machine, format))?;
+    answer.print(format)
 }

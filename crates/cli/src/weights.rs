@@ -4,36 +4,53 @@ use crate::args::ModelArgs;
 use anyhow::Result;
 use model::{Base, Checkpoint, Config, Head, LoraConfig, Origin, Spec, Trained};
 use ops::Numerics;
+use std::path::Path;
 
-/// What the arguments name, opened.
+/// How a model is held and computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// Storage of the seven projections.
+    pub(crate) base: Base,
+    /// How products treat their operands.
+    pub(crate) numerics: Numerics,
+}
+
+/// A model and perhaps an adapter, opened.
 pub(crate) struct Source {
     /// The model's shape.
     pub(crate) config: Config,
     weights: Checkpoint,
     adapter: Option<(LoraConfig, Checkpoint)>,
-    base: Base,
-    numerics: Numerics,
+    form: Form,
 }
 
 impl Source {
+    /// Opens what the arguments name.
+    ///
+    /// # Errors
+    /// As [`Source::at`].
+    pub(crate) fn open(args: &ModelArgs) -> Result<Source> {
+        let form = Form { base: args.quant.base(), numerics: args.numerics.numerics() };
+        Source::at(&args.model, args.adapter.as_deref(), form)
+    }
+
     /// Opens the directories.
     ///
     /// # Errors
     /// A file that is missing, damaged or of something else than a Llama.
-    pub(crate) fn open(args: &ModelArgs) -> Result<Source> {
-        let weights = Checkpoint::open(&args.model)?;
+    pub(crate) fn at(model: &Path, adapter: Option<&Path>, form: Form) -> Result<Source> {
+        let weights = Checkpoint::open(model)?;
         let config = weights.config()?;
-        let adapter = args.adapter.as_deref().map(LoraConfig::read).transpose()?;
-        let (base, numerics) = (args.quant.base(), args.numerics.numerics());
-        Ok(Source { config, weights, adapter, base, numerics })
+        let adapter = adapter.map(LoraConfig::read).transpose()?;
+        Ok(Source { config, weights, adapter, form })
     }
 
     /// What to lay out, for sequences of at most `positions` tokens.
     pub(crate) fn spec(&self, positions: usize) -> Spec {
         Spec {
             config: self.config.clone(),
-            numerics: self.numerics,
-            base: self.base,
+            numerics: self.form.numerics,
+            base: self.form.base,
             head: Head::AsStored,
             trained: Trained::Nothing(self.adapter.as_ref().map(|(lora, _)| lora.clone())),
             positions,

@@ -5,14 +5,13 @@ use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, pairs};
 use crate::weights::Source;
-use model::{Batch, Config, Model, Pass, Policy, Step, StepOptions};
+use engine::AllLogits;
+use model::{Config, Model};
 use ops::{Backend, Cpu, Dry};
 use std::path::Path;
 
 /// Largest file of token ids that is read.
 const IDS_LIMIT_BYTES: u64 = 1 << 30;
-/// Rows of logits at a time.
-const CHUNK: usize = 64;
 
 /// Computes and writes the logits.
 pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer> {
@@ -20,27 +19,16 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
     let lists = read_ids(&args.ids, &source.config)?;
     let length = lists[0].len();
     let spec = source.spec(length);
-    let options = StepOptions {
-        tokens: length,
-        document: length,
-        policies: vec![Policy::Keep; source.config.layers],
-        chunk: CHUNK.min(length),
-        pass: Pass::Loss,
-    };
     let mut dry = Dry::new(machine.target());
     let planned = Model::layout(&mut dry, &spec, &source.origin())?;
-    let step = Step::layout(&mut dry, &planned, &options);
-    step.logits(&mut dry, &planned, &batch(&source.config, &lists[0])?, |_| {})?;
-    let size = dry.trace().peak;
-
-    let mut backend = Cpu::new(machine.target(), size);
+    AllLogits::layout(&mut dry, &planned, length)?.run(&mut dry, &planned, &lists[0], |_| {})?;
+    let mut backend = Cpu::new(machine.target(), dry.trace().peak);
     let mut model = Model::layout(&mut backend, &spec, &source.origin())?;
     model.fill(&mut backend, &source.origin())?;
-    let step = Step::layout(&mut backend, &model, &options);
+    let pass = AllLogits::layout(&mut backend, &model, length)?;
     let mut logits = Vec::with_capacity(lists.len() * length * source.config.vocab);
     for list in &lists {
-        let batch = batch(&source.config, list)?;
-        step.logits(&mut backend, &model, &batch, |rows| logits.extend_from_slice(rows))?;
+        pass.run(&mut backend, &model, list, |rows| logits.extend_from_slice(rows))?;
     }
     let shape = [lists.len(), length, source.config.vocab];
     model::save::f32_tensors(&[("logits", &shape, &logits)], &args.out)?;
@@ -59,15 +47,6 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
         "out": args.out,
     });
     Ok(Answer { text, json })
-}
-
-/// One list as a batch of one document without labels.
-fn batch(config: &Config, ids: &[u32]) -> anyhow::Result<Batch> {
-    let mut batch = Batch::default();
-    batch
-        .push(config, ids, &vec![text::record::MASKED; ids.len()])
-        .map_err(|error| usage(error.to_string()))?;
-    Ok(batch)
 }
 
 /// Reads the lists and checks their form, their length and every id.

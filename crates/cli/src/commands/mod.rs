@@ -2,18 +2,24 @@
 
 mod data;
 mod doctor;
+mod generate;
 mod logits;
 
 use crate::args::{Command, DataCommand};
 use crate::machine::Machine;
-use crate::output::Answer;
+use crate::output::{Answer, Format};
 
 /// Runs the command.
-pub(crate) fn run(command: &Command, machine: &Machine) -> anyhow::Result<Answer> {
+pub(crate) fn run(
+    command: &Command,
+    machine: &Machine,
+    format: Format,
+) -> anyhow::Result<Answer> {
     match command {
         Command::Doctor => doctor::run(machine),
         Command::Data(DataCommand::Build(args)) => data::build(args),
         Command::Data(DataCommand::Inspect(args)) => data::inspect(args),
+        Command::Generate(args) => generate::run(args, machine, format),
         Command::Logits(args) => logits::run(args, machine),
         _ => Err(crate::exit::usage("not built yet")),
     }
