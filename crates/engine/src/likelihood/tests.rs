@@ -1,0 +1,136 @@
+use crate::EngineOptions;
+use crate::tests::{CONTEXT, Rig, drain, request, tokenizer, warm};
+use model::Base;
+use ops::Numerics;
+use text::llm::{Llm, LlmError, LogLikelihood, Sampling};
+
+fn ids(count: usize) -> Vec<u32> {
+    (0..count as u32).map(|i| 2 + i * 37 % 120).collect()
+}
+
+/// The same from all logits of the training forward, by the plain formula.
+fn expected(rig: &mut Rig, ids: &[u32], scored: usize) -> LogLikelihood {
+    let vocab = rig.model.config().vocab;
+    let all = rig.all_logits(ids);
+    let mut likelihood = LogLikelihood { sum: 0.0, tokens: 0, greedy: true };
+    for index in scored..ids.len() {
+        let row = &all[(index - 1) * vocab..][..vocab];
+        let own = row[ids[index] as usize];
+        likelihood.sum -= row.iter().map(|&l| f64::from(l - own).exp()).sum::<f64>().ln();
+        likelihood.greedy &= row.iter().all(|&l| l <= own);
+        likelihood.tokens += 1;
+    }
+    likelihood
+}
+
+#[test]
+fn it_is_the_sum_over_the_training_forward() {
+    // More scored tokens than a pass has rows, contexts longer than a chunk, and the shortest ones.
+    for chunk in [1, 7, 512] {
+        let options = EngineOptions { slots: 1, context: CONTEXT, prefill_chunk: chunk };
+        let mut rig = Rig::golden(Numerics::F32, Base::Nf4Double, options);
+        for (total, scored) in [(2, 1), (CONTEXT, 1), (CONTEXT, 30), (50, 49), (40, 8)] {
+            let ids = ids(total);
+            let expected = expected(&mut rig, &ids, scored);
+            let got = rig.engine(None).loglikelihood_of(&ids[..scored], &ids[scored..]).unwrap();
+            assert!((got.sum - expected.sum).abs() < 1e-6, "{chunk} {total}: {got:?} {expected:?}");
+            assert_eq!((got.tokens, got.greedy), (expected.tokens, expected.greedy));
+            assert!(got.sum < 0.0);
+        }
+    }
+}
+
+#[test]
+fn greedy_says_whether_generation_would_have_said_it() {
+    let mut rig = Rig::golden(Numerics::Bf16, Base::Nf4, EngineOptions::new(2, CONTEXT));
+    let mut engine = rig.engine(None);
+    let prompt = ids(9);
+    let id = engine.submit(&request(&prompt, 12, Sampling::GREEDY)).unwrap();
+    let mut said = drain(&mut engine, &[id]).remove(0).ids;
+    assert!(said.len() > 2);
+    assert!(engine.loglikelihood_of(&prompt, &said).unwrap().greedy);
+    *said.last_mut().unwrap() ^= 1;
+    assert!(!engine.loglikelihood_of(&prompt, &said).unwrap().greedy);
+}
+
+/// Scoring waits for a slot, and neither side notices the other.
+#[test]
+fn scoring_goes_between_running_requests() {
+    let mut rig = Rig::golden(Numerics::F32, Base::AsStored, EngineOptions::new(2, CONTEXT));
+    let ids = ids(30);
+    let requests: Vec<_> = (0..4).map(|seed| request(&ids[..5], 6, warm(seed))).collect();
+    let (alone, alone_score) = {
+        let mut engine = rig.engine(None);
+        let named: Vec<_> = requests.iter().map(|r| engine.submit(r).unwrap()).collect();
+        let outcomes = drain(&mut engine, &named);
+        (outcomes, engine.loglikelihood_of(&ids[..10], &ids[10..]).unwrap())
+    };
+    let mut engine = rig.engine(None);
+    let named: Vec<_> = requests.iter().map(|r| engine.submit(r).unwrap()).collect();
+    let first = engine.step().unwrap();
+    assert_eq!(first.len(), 2);
+    let score = engine.loglikelihood_of(&ids[..10], &ids[10..]).unwrap();
+    assert_eq!(score, alone_score);
+    let rest = drain(&mut engine, &named);
+    for (rest, alone) in rest.iter().zip(&alone) {
+        assert_eq!(rest.completion, alone.completion);
+        assert!(alone.ids.ends_with(&rest.ids));
+    }
+}
+
+#[test]
+fn text_is_split_where_the_continuation_begins() {
+    let tokenizer = tokenizer();
+    let mut rig = Rig::random(EngineOptions::new(1, CONTEXT));
+    for (context, continuation) in
+        [("the pod", " restarted"), ("the po", "d restarted"), ("", "the queue"), ("é", "日")]
+    {
+        let whole = format!("{context}{continuation}");
+        let mut ids = vec![tokenizer.bos()];
+        ids.extend(tokenizer.encode(&whole).unwrap());
+        let in_context = |n: &usize| context.starts_with(&tokenizer.decode(&ids[..*n]));
+        let scored = (1..=ids.len()).filter(in_context).last().unwrap();
+        let expected = expected(&mut rig, &ids, scored);
+        let llm: &mut dyn Llm = &mut rig.engine(Some(&tokenizer));
+        let got = llm.loglikelihood(context, continuation).unwrap();
+        assert!((got.sum - expected.sum).abs() < 1e-6, "{whole}: {got:?} {expected:?}");
+        assert_eq!(got.tokens, expected.tokens, "{whole}");
+        assert!(got.tokens > 0);
+    }
+    let llm: &mut dyn Llm = &mut rig.engine(Some(&tokenizer));
+    let nothing = LogLikelihood { sum: 0.0, tokens: 0, greedy: true };
+    assert_eq!(llm.loglikelihood("the pod", "").unwrap(), nothing);
+    let error = llm.loglikelihood("the", &" zq".repeat(60)).unwrap_err();
+    assert!(matches!(error, LlmError::PromptTooLong { context: CONTEXT, .. }), "{error}");
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let mut rig = Rig::golden(Numerics::F32, Base::AsStored, EngineOptions::new(1, 8));
+    let mut engine = rig.engine(None);
+    let mut check = |context: &[u32], continuation: &[u32], expected: &str| {
+        let error = engine.loglikelihood_of(context, continuation).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    };
+    check(&[], &[1], "prompt is empty, expected at least one token");
+    check(
+        &[2, 3],
+        &[4, 128],
+        "token 3 is 128, outside of the vocabulary of 128\nhint: use the tokenizer \
+         that belongs to the model",
+    );
+    check(
+        &[2, 3],
+        &[4; 7],
+        "the prompt has 2 tokens and needs room for 7 more, the context holds 8\nhint: shorten the \
+         prompt or use a longer context",
+    );
+    let error = engine.loglikelihood("a", "b").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the model failed: a text cannot be used without a tokenizer\nhint: give the prompt as \
+         token ids"
+    );
+    // The context is full to the last token.
+    assert_eq!(engine.loglikelihood_of(&[2, 3], &[4; 6]).unwrap().tokens, 6);
+}

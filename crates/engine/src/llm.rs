@@ -1,0 +1,55 @@
+//! The engine as anybody's language model.
+
+use crate::{Engine, Error, Result};
+use ops::Backend;
+use text::llm::{Completion, GenerateRequest, Llm, LlmError, LogLikelihood, Prompt};
+use text::tokenizer::Tokenizer;
+
+impl<B: Backend> Llm for Engine<'_, B> {
+    /// Unlike [`Engine::submit`], which gives what the context leaves room for, this refuses a
+    /// request whose prompt and `max_tokens` do not fit together, as the trait demands.
+    fn generate_streaming(
+        &mut self,
+        request: &GenerateRequest,
+        sink: &mut dyn FnMut(&str),
+    ) -> std::result::Result<Completion, LlmError> {
+        request.check()?;
+        let ids = self.prompt_ids(&request.prompt)?;
+        let (prompt_tokens, max_tokens) = (ids.len(), request.max_tokens);
+        let context = self.options().context;
+        if prompt_tokens.saturating_add(max_tokens) > context {
+            return Err(LlmError::PromptTooLong { prompt_tokens, max_tokens, context });
+        }
+        let request = GenerateRequest { prompt: Prompt::Ids(ids), ..request.clone() };
+        let completions = self.generate_batch_streaming(&[request], &mut |_, piece| sink(piece))?;
+        Ok(completions.into_iter().next().expect("one request has one completion"))
+    }
+
+    fn loglikelihood(
+        &mut self,
+        context: &str,
+        continuation: &str,
+    ) -> std::result::Result<LogLikelihood, LlmError> {
+        let tokenizer = self.tokenizer.ok_or(Error::NoTokenizer { what: "a text" })?;
+        let (ids, scored) = split(tokenizer, context, continuation)?;
+        Ok(self.loglikelihood_of(&ids[..scored], &ids[scored..])?)
+    }
+}
+
+/// The tokens of the whole text behind the begin mark, and how many of them stand before the first
+/// one that reaches into the continuation.
+fn split(tokenizer: &Tokenizer, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
+    let whole = format!("{context}{continuation}");
+    let mut ids = vec![tokenizer.bos()];
+    ids.extend(tokenizer.encode(&whole)?);
+    if tokenizer.decode(&ids) != whole {
+        return Err(Error::TextChanged { tokens: ids.len() });
+    }
+    let mut end = 0;
+    let reaches = ids.iter().position(|&id| {
+        end += tokenizer.token_bytes(id).map_or(0, <[u8]>::len);
+        end > context.len()
+    });
+    let scored = reaches.unwrap_or(ids.len());
+    Ok((ids, scored))
+}
