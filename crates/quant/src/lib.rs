@@ -9,6 +9,7 @@ pub mod double_quant;
 mod error;
 pub mod gemm;
 pub mod nf4;
+pub mod peak;
 pub mod q8;
 
 pub use cpu::Isa;

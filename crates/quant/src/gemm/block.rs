@@ -16,7 +16,7 @@ const STRETCH: usize = 4 * LEFT;
 /// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
 const RIGHT: usize = 32;
 /// Blocks of 64 `k` in a panel: sized so that a panel of `right` stays in the first-level cache.
-const DEPTH: usize = 4;
+const DEPTH: usize = 8;
 
 /// Where and how a product is written: `out (N,M)`, rows `stride` apart.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ pub fn gemm(
         out.stride >= m && out.values.len() >= (n - 1) * out.stride + m,
         "gemm: output too small"
     );
+    assert!(isa.available(), "tier {} is not available on this machine", isa.name());
     let job = Job { isa, numerics, format: Format::of(isa, numerics), k_blocks: k.div_ceil(BLOCK) };
     let words = job.format.words();
     let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);
@@ -152,9 +153,16 @@ impl Job {
         rows: usize,
         out: &mut [f32],
     ) {
-        let Job { numerics, format, .. } = *self;
-        let panel =
-            Panel { numerics, format, matrix, first_row, first_block, width: out.len() / rows };
+        let Job { isa, numerics, format, .. } = *self;
+        let panel = Panel {
+            isa,
+            numerics,
+            format,
+            matrix,
+            first_row,
+            first_block,
+            width: out.len() / rows,
+        };
         if matrix.rows_are_adjacent() {
             pack_columns(self.isa, &panel, out);
         } else {
@@ -197,8 +205,8 @@ impl Job {
         sums_stride: usize,
     ) {
         let (rows, count, height) = (left.len() / width, right.len() / width, left_rows(self.isa));
-        for n in (0..rows).step_by(height) {
-            for m in (0..count).step_by(RIGHT_ROWS) {
+        for m in (0..count).step_by(RIGHT_ROWS) {
+            for n in (0..rows).step_by(height) {
                 let (l, r) = (height.min(rows - n), RIGHT_ROWS.min(count - m));
                 let view = Tile {
                     left: &left[n * width..],
@@ -216,6 +224,7 @@ impl Job {
 
 /// A panel of `matrix`: its rows from `first_row`, its blocks of `k` from `first_block`.
 struct Panel<'a> {
+    isa: Isa,
     numerics: Numerics,
     format: Format,
     matrix: &'a Matrix<'a>,
@@ -232,7 +241,7 @@ crate::per_tier! {
         for (row, out) in out.chunks_exact_mut(panel.width).enumerate() {
             for (index, out) in out.chunks_exact_mut(panel.format.words()).enumerate() {
                 let (row, index) = (panel.first_row + row, panel.first_block + index);
-                panel.matrix.block(panel.numerics, row, index, &mut block);
+                panel.matrix.block(panel.isa, panel.numerics, row, index, &mut block);
                 panel.format.store(&block, out);
             }
         }
@@ -253,7 +262,7 @@ crate::per_tier! {
                         let k = (panel.first_block + index) * BLOCK + 4 * lane + s;
                         let line = &mut lines[c * LANES + lane][..count];
                         if k < k_count {
-                            panel.matrix.line(panel.numerics, first, k, line);
+                            panel.matrix.line(panel.isa, panel.numerics, first, k, line);
                         } else {
                             line.fill(0.0);
                         }

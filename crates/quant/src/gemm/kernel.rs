@@ -221,8 +221,8 @@ mod x86 {
                 for m in 0..R {
                     // SAFETY: inside the right panel by `Tile::check`.
                     let w = unsafe { load8(right, m * stride + at) };
-                    for n in 0..L {
-                        sum[n][m] = _mm256_fmadd_ps(x[n], w, sum[n][m]);
+                    for (row, x) in sum.iter_mut().zip(x) {
+                        row[m] = _mm256_fmadd_ps(x, w, row[m]);
                     }
                 }
             }

@@ -16,6 +16,7 @@
 //! [`specification`] states all this in loops; the blocked product is tested equal to it, bit for bit.
 
 mod block;
+mod decode;
 mod kernel;
 mod operand;
 mod specification;

@@ -1,6 +1,7 @@
 //! The operands of a product: dense values with strides, or NF4 and 8-bit weights on their own bytes.
 
-use super::{BLOCK, LANES, Numerics, SEQUENCE, round_bf16};
+use super::{BLOCK, LANES, Numerics, SEQUENCE, decode, round_bf16};
+use crate::Isa;
 use crate::nf4::{CODE, Nf4};
 use half::{bf16, f16};
 
@@ -174,6 +175,7 @@ impl<'a> Matrix<'a> {
     #[inline(always)]
     pub(super) fn block(
         &self,
+        isa: Isa,
         numerics: Numerics,
         row: usize,
         block: usize,
@@ -186,7 +188,7 @@ impl<'a> Matrix<'a> {
                 let absmax = weight.absmax.get(index / BLOCK);
                 let table = CODE.map(|code| numerics.round(code * absmax));
                 let bytes = weight.codes[index / 2..].first_chunk::<32>();
-                nf4_block(bytes.expect("codes cover the weight"), &table, out);
+                decode::block(isa, bytes.expect("codes cover the weight"), &table, out);
             }
             Matrix::Dense(Dense {
                 values: Values::F32(values),
@@ -238,7 +240,7 @@ impl<'a> Matrix<'a> {
     /// Writes `count <= 64` consecutive rows starting at `row` at the single position `k`: a row of
     /// the stored weight when the summed side is the outer one. `out[j]` belongs to row `row + j`.
     #[inline(always)]
-    pub(super) fn line(&self, numerics: Numerics, row: usize, k: usize, out: &mut [f32]) {
+    pub(super) fn line(&self, isa: Isa, numerics: Numerics, row: usize, k: usize, out: &mut [f32]) {
         match self {
             Matrix::Nf4 { weight, inner, side: Side::Out, .. }
                 if (k * inner + row).is_multiple_of(2) =>
@@ -250,7 +252,7 @@ impl<'a> Matrix<'a> {
                     let (now, later) = rest.split_at_mut(count);
                     let absmax = weight.absmax.get(index / BLOCK);
                     let table = CODE.map(|code| numerics.round(code * absmax));
-                    nf4_line(&weight.codes[index / 2..], &table, now);
+                    decode::line(isa, &weight.codes[index / 2..], &table, now);
                     index += count;
                     rest = later;
                 }
@@ -285,31 +287,6 @@ impl<'a> Matrix<'a> {
 fn nibble(codes: &[u8], index: usize) -> usize {
     let byte = codes[index / 2];
     usize::from(if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
-}
-
-/// Decodes 64 codes into the order of summation: lane `i` is the little-endian word `i`, and its four
-/// nibbles are elements `4i+2` (bits 12..), `4i` (4..), `4i+3` (8..) and `4i+1` (0..).
-#[inline(always)]
-fn nf4_block(bytes: &[u8; 32], table: &[f32; 16], out: &mut [f32; BLOCK]) {
-    for (c, shift) in [12, 4, 8, 0].into_iter().enumerate() {
-        for lane in 0..LANES {
-            let word = u32::from(bytes[2 * lane]) | u32::from(bytes[2 * lane + 1]) << 8;
-            out[c * LANES + lane] = table[(word >> shift & 15) as usize];
-        }
-    }
-}
-
-/// Decodes `out.len()` codes in stored order, the first one being a high nibble.
-#[inline(always)]
-fn nf4_line(codes: &[u8], table: &[f32; 16], out: &mut [f32]) {
-    let (pairs, last) = out.as_chunks_mut::<2>();
-    for (pair, &byte) in pairs.iter_mut().zip(codes) {
-        pair[0] = table[usize::from(byte >> 4)];
-        pair[1] = table[usize::from(byte & 15)];
-    }
-    if let [value] = last {
-        *value = table[usize::from(codes[pairs.len()] >> 4)];
-    }
 }
 
 /// Reorders 64 dense values, rounding them for `numerics`.

@@ -1,0 +1,74 @@
+//! `cargo bench -p quant`: the products at the shapes of Llama 3 1B and 8B, as a share of the peak
+//! measured in the same run. Prints a table; benches/results/ keeps rows worth keeping.
+
+use quant::gemm::{Matrix, Mode, Output, Side, Workspace, workspace};
+use quant::nf4::{self, Absmax, Nf4};
+use quant::{Isa, Numerics, gemm, peak};
+use std::time::{Duration, Instant};
+
+/// Name, tokens, output and input features.
+const SHAPES: [(&str, usize, usize, usize); 8] = [
+    ("1B gate", 512, 8192, 2048),
+    ("1B down", 512, 2048, 8192),
+    ("1B q", 512, 2048, 2048),
+    ("8B q", 512, 4096, 4096),
+    ("small", 512, 512, 512),
+    ("lora A", 512, 16, 2048),
+    ("lora B", 512, 2048, 16),
+    ("1B gate, decode", 1, 8192, 2048),
+];
+
+fn main() {
+    let isa = Isa::detect();
+    let time = Duration::from_millis(300);
+    for numerics in [Numerics::F32, Numerics::Bf16] {
+        for (name, n, out, inner) in SHAPES {
+            let flops = peak_of(isa, numerics, time);
+            let forward = run(isa, numerics, (n, out, inner), Side::In);
+            let backward = run(isa, numerics, (n, out, inner), Side::Out);
+            println!(
+                "{:4} {name:16} peak {:6.1} GFLOP/s   y = x Wᵀ {forward:6.1} ({:3.0} %)   dx = dy W {backward:6.1} ({:3.0} %)",
+                numerics.name(),
+                flops / 1e9,
+                forward * 1e11 / flops,
+                backward * 1e11 / flops,
+            );
+        }
+    }
+    println!("read bandwidth {:.1} GB/s", peak::read_bandwidth(time) / 1e9);
+}
+
+fn peak_of(isa: Isa, numerics: Numerics, time: Duration) -> f64 {
+    match numerics {
+        Numerics::F32 => peak::f32_flops(isa, time),
+        Numerics::Bf16 => peak::bf16_flops(isa, time),
+    }
+}
+
+/// The median of seven, in GFLOP/s.
+fn run(isa: Isa, numerics: Numerics, shape: (usize, usize, usize), side: Side) -> f64 {
+    let (n, out, inner) = shape;
+    let dense: Vec<f32> =
+        (0..out * inner).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect();
+    let mut codes = vec![0; nf4::code_bytes(dense.len())];
+    let mut absmax = vec![0.0; nf4::blocks(dense.len())];
+    nf4::encode(&dense, &mut codes, &mut absmax).expect("finite");
+    let weight = Nf4 { codes: &codes, absmax: Absmax::F32(&absmax) };
+    let right = Matrix::Nf4 { weight, out, inner, side };
+    let (m, k) = (right.rows(), right.cols());
+    let x: Vec<f32> = (0..n * k).map(|i| ((i * 31) % 17) as f32 - 8.0).collect();
+    let threads = rayon::current_num_threads();
+    let mut y = vec![0.0; n * m];
+    let mut words = vec![0.0; workspace(isa, numerics, [n, m, k], threads)];
+    let mut seconds: Vec<f64> = (0..7)
+        .map(|_| {
+            let start = Instant::now();
+            let output = Output { values: &mut y, stride: m, scale: 1.0, mode: Mode::Overwrite };
+            let left = Matrix::f32(&x, n, k);
+            gemm(isa, numerics, &left, &right, output, Workspace { words: &mut words, threads });
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    (2 * n * m * k) as f64 / seconds[3] / 1e9
+}
