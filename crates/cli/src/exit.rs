@@ -106,6 +106,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref() {
         return Some(of_engine(error));
     }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(of_train(error));
+    }
     cause.downcast_ref::<Usage>().map(|_| WRONG_INPUT)
 }
 
@@ -131,6 +134,17 @@ fn of_engine(error: &engine::Error) -> u8 {
         Model(error) => of_model(error),
         NotFinite { .. } => FAILED,
         _ => WRONG_INPUT,
+    }
+}
+
+fn of_train(error: &train::Error) -> u8 {
+    use train::Error::{Checkpoint, Files, Mismatch, Model, Recipe, Text};
+    match error {
+        Files(error) => of_files(error),
+        Model(error) => of_model(error),
+        Text(error) => of_text(error),
+        Recipe { .. } | Mismatch { .. } | Checkpoint { .. } => WRONG_INPUT,
+        _ => FAILED,
     }
 }
 

@@ -8,11 +8,15 @@ mod args;
 mod chart;
 mod commands;
 mod exit;
+mod interrupt;
 mod machine;
 mod output;
 mod progress;
+mod recipes;
 mod report;
+mod samples;
 mod serving;
+mod training;
 mod weights;
 
 use args::Args;

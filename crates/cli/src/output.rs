@@ -92,19 +92,6 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
-/// A whole number with a space between groups of three digits.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Seconds as people say them.
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
@@ -123,8 +110,6 @@ mod tests {
         assert_eq!(bytes(1000), "1000 B");
         assert_eq!(bytes(1536), "1.50 KiB");
         assert_eq!(bytes(12 << 30), "12.0 GiB");
-        assert_eq!(count(1_234_567), "1 234 567");
-        assert_eq!(count(999), "999");
         assert_eq!(duration(59.94), "59.9 s");
         assert_eq!(duration(125.0), "2 min 05 s");
         assert_eq!(duration(7260.0), "2 h 01 min");

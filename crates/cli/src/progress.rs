@@ -12,7 +12,8 @@ pub(crate) struct Progress {
     what: &'static str,
     total: Option<u64>,
     bar: Option<ProgressBar>,
-    started: Instant,
+    /// When, and at how many units, this process began.
+    started: (Instant, u64),
     last_line: Instant,
 }
 
@@ -21,7 +22,16 @@ impl Progress {
     pub(crate) fn new(what: &'static str, total: Option<u64>) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| bar(what, total));
         let now = Instant::now();
-        Progress { what, total, bar, started: now, last_line: now }
+        Progress { what, total, bar, started: (now, 0), last_line: now }
+    }
+
+    /// Says that `done` units were done before, so that the rate counts only what follows.
+    pub(crate) fn begin_at(&mut self, done: u64) {
+        self.started = (Instant::now(), done);
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            bar.reset_eta();
+        }
     }
 
     /// Shows that `done` units are done, with what else there is to say.
@@ -50,10 +60,11 @@ impl Progress {
     }
 
     fn left(&self, done: u64) -> String {
-        let Some(total) = self.total.filter(|&total| done > 0 && total > done) else {
+        let (started, before) = self.started;
+        let Some(total) = self.total.filter(|&total| done > before && total > done) else {
             return String::new();
         };
-        let each = self.started.elapsed().as_secs_f64() / done as f64;
+        let each = started.elapsed().as_secs_f64() / (done - before) as f64;
         format!(", {} left", crate::output::duration(each * (total - done) as f64))
     }
 }

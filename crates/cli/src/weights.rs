@@ -11,6 +11,8 @@ use std::path::Path;
 pub(crate) struct Form {
     /// Storage of the seven projections.
     pub(crate) base: Base,
+    /// Storage of the head.
+    pub(crate) head: Head,
     /// How products treat their operands.
     pub(crate) numerics: Numerics,
 }
@@ -30,7 +32,7 @@ impl Source {
     /// # Errors
     /// As [`Source::at`].
     pub(crate) fn open(args: &ModelArgs) -> Result<Source> {
-        let form = Form { base: args.quant.base(), numerics: args.numerics.numerics() };
+        let form = Form { base: args.quant.base(), head: Head::AsStored, numerics: args.numerics.numerics() };
         Source::at(&args.model, args.adapter.as_deref(), form)
     }
 
@@ -51,7 +53,7 @@ impl Source {
             config: self.config.clone(),
             numerics: self.form.numerics,
             base: self.form.base,
-            head: Head::AsStored,
+            head: self.form.head,
             trained: Trained::Nothing(self.adapter.as_ref().map(|(lora, _)| lora.clone())),
             positions,
         }

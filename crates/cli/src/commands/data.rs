@@ -2,7 +2,7 @@
 
 use crate::args::{DataBuildArgs, DataInspectArgs, Long};
 use crate::exit::usage;
-use crate::output::{Answer, count, may_colour, pairs};
+use crate::output::{Answer, may_colour, pairs};
 use crate::progress::Progress;
 use std::path::{Path, PathBuf};
 use text::dataset::{self, BuildOptions, Dataset, LongDocument, Report, Vocabulary};

@@ -4,6 +4,8 @@ mod data;
 mod doctor;
 mod generate;
 mod logits;
+mod plan;
+mod train;
 
 use crate::args::{Command, DataCommand};
 use crate::machine::Machine;
@@ -20,6 +22,9 @@ pub(crate) fn run(
         Command::Data(DataCommand::Build(args)) => data::build(args),
         Command::Data(DataCommand::Inspect(args)) => data::inspect(args),
         Command::Generate(args) => generate::run(args, machine, format),
+        Command::Plan(args) => plan::run(args, machine),
+        Command::Pretrain(args) => train::run(args, machine, train::Kind::Everything),
+        Command::Train(args) => train::run(args, machine, train::Kind::Adapter),
         Command::Logits(args) => logits::run(args, machine),
         _ => Err(crate::exit::usage("not built yet")),
     }

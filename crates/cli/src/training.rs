@@ -1,0 +1,248 @@
+//! A training run on this machine's cores: planned, run with progress, and summed up.
+
+use crate::chart::Chart;
+use crate::interrupt::Interrupt;
+use crate::machine::{self, Machine};
+use crate::output::{bytes, duration, note};
+use crate::progress::Progress;
+use anyhow::Result;
+use ops::Cpu;
+use std::path::Path;
+use std::time::Instant;
+use train::{Budget, Evaluation, Job, Observer, Outcome, Plan, Resume, Site, Started, State};
+use train::{StepMetrics, run};
+
+/// Largest log that is read back.
+const LOG_LIMIT_BYTES: u64 = 1 << 30;
+
+/// What a run came to.
+pub(crate) struct Ran {
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// What it was planned to take, and what it took.
+    pub(crate) memory: Memory,
+    /// Trained numbers.
+    pub(crate) parameters: usize,
+    /// Wall time of the steps of this process.
+    pub(crate) step_seconds: f64,
+    /// Tokens that went through the model in these steps.
+    pub(crate) step_tokens: usize,
+    /// Wall time from the plan to the end, evaluation and checkpoints included.
+    pub(crate) seconds: f64,
+    /// Losses of the whole run, those before it was resumed included.
+    pub(crate) curve: Chart,
+}
+
+/// Bytes that a run held, beside those that were planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Arenas and heap, planned.
+    pub(crate) planned: usize,
+    /// Highest sum of heap and anonymous maps during the run, less what was held before.
+    pub(crate) measured: usize,
+    /// Weight files that were mapped; they are the page cache's.
+    pub(crate) mapped: usize,
+    /// Highest resident set of the process, as the system counts it.
+    pub(crate) vm_hwm: Option<u64>,
+}
+
+/// How a run is done.
+pub(crate) struct Manner<'a> {
+    /// What the progress is called.
+    pub(crate) what: &'static str,
+    /// The run's directory.
+    pub(crate) directory: &'a Path,
+    /// Where it begins.
+    pub(crate) resume: Resume,
+    /// Who may stop it.
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+/// Plans and runs.
+///
+/// # Errors
+/// A run that does not fit into memory, or what stops it.
+pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<Ran> {
+    let started = Instant::now();
+    let available = machine::memory().map(|(_, available)| available as usize);
+    let plan = Plan::new(job, machine.target(), Budget { device: None, host: available })?;
+    note(&format!("{}: {} planned", manner.what, bytes(plan.total_bytes() as u64)));
+    let mut watcher = Watcher::new(&manner, job);
+    let baseline = files::memory::reset_peak();
+    let mapped_before = files::memory::statistics().file_mapped_bytes;
+    let mut backend = Cpu::new(machine.target(), plan.size);
+    let site = Site {
+        directory: manner.directory,
+        resume: manner.resume.clone(),
+        baseline_bytes: Some(baseline),
+    };
+    let outcome = run(&mut backend, job, &plan, &site, &mut watcher)?;
+    let statistics = files::memory::statistics();
+    drop(backend);
+    let memory = Memory {
+        planned: plan.total_bytes(),
+        measured: statistics.peak_bytes.saturating_sub(baseline),
+        mapped: plan.size.mapped.max(statistics.file_mapped_bytes - mapped_before),
+        vm_hwm: files::memory::vm_hwm_bytes(),
+    };
+    let Watcher { parameters, step_seconds, step_tokens, progress, .. } = watcher;
+    drop(progress);
+    Ok(Ran {
+        outcome,
+        memory,
+        parameters,
+        step_seconds,
+        step_tokens,
+        seconds: started.elapsed().as_secs_f64(),
+        curve: curve(manner.directory)?,
+    })
+}
+
+impl Ran {
+    /// Where the run stands.
+    pub(crate) fn state(&self) -> &State {
+        match &self.outcome {
+            Outcome::Finished { state, .. }
+            | Outcome::StoppedEarly { state, .. }
+            | Outcome::Interrupted { state, .. } => state,
+        }
+    }
+
+    /// The directory of what was trained; none where the run was interrupted.
+    pub(crate) fn result(&self) -> Option<&Path> {
+        match &self.outcome {
+            Outcome::Finished { output, .. } | Outcome::StoppedEarly { output, .. } => Some(output),
+            Outcome::Interrupted { .. } => None,
+        }
+    }
+
+    /// Tokens per second of the steps of this process.
+    pub(crate) fn tokens_per_second(&self) -> f64 {
+        self.step_tokens as f64 / self.step_seconds.max(f64::MIN_POSITIVE)
+    }
+
+    /// What is worth saying, as names and values.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let state = self.state();
+        let mut rows = vec![
+            ("steps", state.step.to_string()),
+            ("trained numbers", self.parameters.to_string()),
+            ("tokens", format!("{}, {} of them trained", state.tokens, state.trained_tokens)),
+            ("time", duration(self.seconds)),
+            ("speed", format!("{:.0} tokens/s", self.tokens_per_second())),
+        ];
+        if let (Some((_, first)), Some((_, last))) =
+            (self.curve.train.first(), self.curve.train.last())
+        {
+            rows.push(("training loss", format!("{first:.4} to {last:.4}")));
+        }
+        if let (Some(before), Some(best)) = (state.initial, state.best) {
+            let (step, loss) = (best.step, best.loss);
+            rows.push(("held-out loss", format!("{before:.4} to {loss:.4}, at step {step}")));
+        }
+        rows.extend(self.memory.rows());
+        rows
+    }
+
+    /// The same for programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let state = self.state();
+        serde_json::json!({
+            "steps": state.step,
+            "parameters": self.parameters,
+            "tokens": state.tokens,
+            "trained_tokens": state.trained_tokens,
+            "seconds": self.seconds,
+            "tokens_per_second": self.tokens_per_second(),
+            "loss_first": self.curve.train.first().map(|it| it.1),
+            "loss_last": self.curve.train.last().map(|it| it.1),
+            "held_out_before": state.initial,
+            "held_out_after": state.held_out,
+            "held_out_best": state.best.map(|best| best.loss),
+            "best_step": state.best.map(|best| best.step),
+            "planned_bytes": self.memory.planned,
+            "measured_bytes": self.memory.measured,
+            "mapped_bytes": self.memory.mapped,
+            "vm_hwm_bytes": self.memory.vm_hwm,
+        })
+    }
+}
+
+impl Memory {
+    /// Names and values.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![
+            ("memory planned", bytes(self.planned as u64)),
+            ("memory measured", bytes(self.measured as u64)),
+            ("weights mapped", bytes(self.mapped as u64)),
+        ];
+        if let Some(high) = self.vm_hwm {
+            rows.push(("process peak", format!("{} (VmHWM)", bytes(high))));
+        }
+        rows
+    }
+}
+
+/// Shows a run and lets it be stopped.
+struct Watcher<'a> {
+    interrupt: &'a Interrupt,
+    progress: Progress,
+    parameters: usize,
+    step_seconds: f64,
+    step_tokens: usize,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(manner: &Manner<'a>, job: &Job) -> Watcher<'a> {
+        let progress = Progress::new(manner.what, Some(job.total_steps()));
+        let interrupt = manner.interrupt;
+        Watcher { interrupt, progress, parameters: 0, step_seconds: 0.0, step_tokens: 0 }
+    }
+}
+
+impl Observer for Watcher<'_> {
+    fn started(&mut self, started: &Started) {
+        self.parameters = started.parameters;
+        self.progress.begin_at(started.state.step);
+        let Started { documents, held_out, untrained, total_steps, .. } = started;
+        let mut line = format!("{documents} documents train, {held_out} are held out");
+        if *untrained > 0 {
+            line.push_str(&format!(", {untrained} have no trained token"));
+        }
+        self.progress.line(&format!("{line}; {total_steps} steps"));
+    }
+
+    fn step(&mut self, metrics: &StepMetrics) {
+        self.step_seconds += metrics.seconds;
+        self.step_tokens += metrics.tokens;
+        self.progress.at(metrics.step, || {
+            format!("loss {:.3}, {:.0} tokens/s", metrics.loss, metrics.tokens_per_second)
+        });
+    }
+
+    fn evaluated(&mut self, evaluation: &Evaluation) {
+        let Evaluation { step, held_out_loss, best, .. } = evaluation;
+        let best = if *best { ", the best so far" } else { "" };
+        self.progress.line(&format!("step {step}: held-out loss {held_out_loss:.4}{best}"));
+    }
+
+    fn interrupted(&mut self) -> bool {
+        self.interrupt.asked()
+    }
+}
+
+/// The losses in a run's log.
+fn curve(run: &Path) -> Result<Chart> {
+    let text = files::read_to_string(run.join("log.jsonl"), LOG_LIMIT_BYTES)?;
+    let mut chart = Chart { title: "Loss per trained token".to_owned(), ..Chart::default() };
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line)?;
+        let Some(step) = value["step"].as_u64() else { continue };
+        if let Some(loss) = value["loss"].as_f64() {
+            chart.train.push((step, loss));
+        } else if let Some(loss) = value["held_out_loss"].as_f64() {
+            chart.held_out.push((step, loss));
+        }
+    }
+    Ok(chart)
+}
