@@ -27,7 +27,7 @@ pub(super) fn loss(op: &Loss, memory: &Access<'_>, workspace: Buf) {
     let (dx_rows, rest) = rest.split_at_mut(rows * c);
     let (indices, words) = rest.split_at_mut(targets.len());
     let trained = gather_indices(targets, indices);
-    for indices in indices[..trained].chunks(op.chunk.max(1)) {
+    for indices in indices[..trained].chunks(op.chunk) {
         let count = indices.len();
         let (logits, gathered) = (&mut logits[..count * v], &mut gathered[..count * c]);
         for (row, index) in gathered.chunks_exact_mut(c).zip(indices) {

@@ -34,7 +34,7 @@ pub struct Loss {
     pub loss: Buf,
     /// What to write beside the loss.
     pub gradients: Option<Gradients>,
-    /// Rows of logits at a time.
+    /// Rows of logits at a time, at least 1.
     pub chunk: usize,
     /// How operands are treated.
     pub numerics: Numerics,
@@ -58,7 +58,7 @@ impl Op for Loss {
         let Weight { out: v, inner: c, .. } = self.head;
         let n = self.targets.len;
         let rows = n.min(self.chunk);
-        let chunks = n.div_ceil(self.chunk.max(1)) as u64;
+        let chunks = n.div_ceil(self.chunk) as u64;
         let price = |shape| product_cost(target, self.numerics, shape, self.head.bytes());
         let logits = price([rows, v, c]);
         let dx = self.gradients.map(|_| price([rows, c, v])).unwrap_or_default();

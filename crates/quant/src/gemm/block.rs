@@ -5,7 +5,7 @@
 //! of `k` is summed: nothing is split over `k`, and no task sees another one's sums.
 
 use super::kernel::{Format, RIGHT_ROWS, Tile, left_rows, tile};
-use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes};
+use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, short};
 use crate::Isa;
 use rayon::prelude::*;
 
@@ -42,8 +42,12 @@ pub enum Mode {
 
 /// Words (4 bytes) of scratch that [`gemm`] needs for `(N,K) · (M,K)ᵀ` on `threads` threads.
 pub fn workspace(isa: Isa, numerics: Numerics, shape: [usize; 3], threads: usize) -> usize {
-    let [n, _, k] = shape;
-    let words = Format::of(isa, numerics).words();
+    let [n, m, k] = shape;
+    let format = Format::of(isa, numerics);
+    if short::fits(format, k) {
+        return short::workspace(m, k);
+    }
+    let words = format.words();
     n.min(STRETCH) * k.div_ceil(BLOCK) * words + threads * task_scratch(n, words)
 }
 
@@ -75,6 +79,9 @@ pub fn gemm(
         "gemm: output too small"
     );
     assert!(isa.available(), "tier {} is not available on this machine", isa.name());
+    if short::fits(Format::of(isa, numerics), k) {
+        return short::product(isa, numerics, [left, right], out, workspace.words);
+    }
     let job = Job { isa, numerics, format: Format::of(isa, numerics), k_blocks: k.div_ceil(BLOCK) };
     let words = job.format.words();
     let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);

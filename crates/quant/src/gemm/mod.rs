@@ -19,6 +19,7 @@ mod block;
 mod decode;
 mod kernel;
 mod operand;
+mod short;
 mod specification;
 
 #[cfg(test)]

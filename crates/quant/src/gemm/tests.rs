@@ -58,7 +58,10 @@ fn check_equal(isa: Isa, numerics: Numerics, left: &Matrix<'_>, right: &Matrix<'
 }
 
 /// N, M, K: ones, primes, odd lengths, more than one panel, stretch and block in each direction.
-const SHAPES: [[usize; 3]; 9] = [
+const SHAPES: [[usize; 3]; 12] = [
+    [9, 35, 4],
+    [33, 100, 16],
+    [2, 17, 37],
     [1, 1, 1],
     [1, 33, 64],
     [2, 5, 65],
