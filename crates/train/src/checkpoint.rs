@@ -140,8 +140,8 @@ pub(crate) fn read(path: &Path, job: &Job) -> Result<(State, Weights)> {
     let differing = saved.identity.differences(job.identity());
     if !differing.is_empty() {
         let message = format!(
-            "belongs to another run: {} differ\nhint: resume with the inputs it was trained on, or start a new run",
-            differing.join(", ")
+            "belongs to another run, which has another {}\nhint: resume with the inputs it was trained on, or start a new run",
+            differing.join(", another ")
         );
         return Err(Error::checkpoint(path, message));
     }

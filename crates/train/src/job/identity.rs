@@ -66,10 +66,10 @@ impl Identity {
     /// The names of what differs.
     pub(crate) fn differences(&self, other: &Identity) -> Vec<&'static str> {
         let parts = [
-            ("the model", &self.model, &other.model),
-            ("the adapter that training starts from", &self.adapter, &other.adapter),
-            ("the tokenizer", &self.tokenizer, &other.tokenizer),
-            ("the data set", &self.dataset, &other.dataset),
+            ("model", &self.model, &other.model),
+            ("adapter to start from", &self.adapter, &other.adapter),
+            ("tokenizer", &self.tokenizer, &other.tokenizer),
+            ("data set", &self.dataset, &other.dataset),
         ];
         parts.into_iter().filter(|(_, a, b)| a != b).map(|(name, ..)| name).collect()
     }

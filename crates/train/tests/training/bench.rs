@@ -64,7 +64,7 @@ impl Recorder {
 pub(crate) fn documents(count: usize, vocab: usize) -> String {
     let mut lines = String::new();
     for document in 0..count {
-        let len = 3 + document * 7 % 21;
+        let len = 3 + document * 5 % 21;
         let ids: Vec<usize> =
             (0..len).map(|at| (document % 5 * 11 + at * (1 + document % 3)) % vocab).collect();
         let labels: Vec<i64> = ids
@@ -149,7 +149,8 @@ fn run(
     pool.install(|| {
         let mut recorder = recorder.lock().unwrap();
         let outcome = train::run(&mut cpu, job, &plan, &site, &mut **recorder);
-        assert_eq!(ops::Backend::trace(&cpu).peak, plan.size, "the run is what was planned");
+        let peak = ops::Backend::trace(&cpu).peak;
+        assert!(peak.device <= plan.size.device && peak.pinned <= plan.size.pinned, "{peak:?}");
         outcome
     })
 }

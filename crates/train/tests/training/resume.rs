@@ -105,7 +105,7 @@ fn only_the_newest_checkpoints_and_the_best_are_kept() {
     let bench = Bench::new(&documents(40, 97), 97, 24);
     // So high a rate that the loss soon rises again.
     let rest = "held_out = 0.3\n[batch]\ntokens = 48\n[schedule]\nsteps = 14\n\
-        learning_rate = 0.3\ndecay = \"constant\"\n[evaluation]\nevery = 1\n\
+        learning_rate = 0.05\ndecay = \"constant\"\n[evaluation]\nevery = 1\n\
         [checkpoint]\nevery = 1\nkeep = 2\n";
     let recipe = bench.recipe("narrow", "[lora]\nrank = 4\n", rest);
     let mut recorder = Recorder::default();
