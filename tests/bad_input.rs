@@ -2,6 +2,7 @@
 //! expected and at most one hint, and leaves no partial output.
 
 use crate::command::{Ran, Room, SREK, golden};
+use crate::recipe::prepare;
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -297,6 +298,180 @@ fn damaged_data_set() {
         2,
         r"
 error: set/data-00000.shard: it has 300 bytes, expected 500 (cut off or extended)
+",
+    );
+}
+
+#[test]
+fn unknown_key_in_a_recipe() {
+    let room = Room::new();
+    prepare(&room);
+    let recipe = std::fs::read_to_string(room.path("base.toml")).expect("recipe");
+    room.write("typo.toml", recipe.replace("warmup_steps", "warm_up"));
+    room.srek("pretrain typo.toml").fails(
+        2,
+        r"
+error: typo.toml:20: unknown field `warm_up`, expected one of `steps`, `epochs`, `learning_rate`, `warmup_steps`, `decay`, `minimum_ratio`
+",
+    );
+    room.srek("pretrain base.toml --set optimizer.betas=1").fails(
+        2,
+        r"
+error: base.toml with --set: unknown field `betas`, expected one of `beta1`, `beta2`, `eps`, `weight_decay`, `max_grad_norm`
+",
+    );
+    room.srek("pretrain base.toml --set schedule.steps=ten").fails(
+        2,
+        r#"
+error: base.toml with --set: invalid type: string "ten", expected u64
+"#,
+    );
+    room.srek("pretrain base.toml --set batch.tokens=0").fails(
+        2,
+        r"
+error: base.toml with --set: batch.tokens is 0, expected 1 to 16777216
+",
+    );
+    room.write("torn.toml", "seed = ");
+    room.srek("pretrain torn.toml").fails(
+        2,
+        r"
+error: torn.toml:1: string values must be quoted, expected literal string
+",
+    );
+    room.srek("pretrain none.toml").fails(
+        2,
+        r"
+error: cannot read none.toml: no such file or directory
+",
+    );
+    room.srek("train base.toml").fails(
+        2,
+        r"
+error: base.toml: it has no [lora] section and trains every weight
+hint: `srek pretrain` takes this recipe
+",
+    );
+    room.srek("pretrain tune.toml").fails(
+        2,
+        r"
+error: tune.toml: it trains an adapter, not every weight
+hint: `srek train` takes this recipe
+",
+    );
+    room.srek("pretrain base.toml --set data.context=128").fails(
+        2,
+        r"
+error: prose: document incidents/001-checkout-oom-after-cache-growth.md#1 has 256 tokens, the context holds 128
+hint: build the data set for a context of 128, or raise data.context
+",
+    );
+    room.srek("train tune.toml").fails(
+        2,
+        r"
+error: cannot map runs/base/model/model.safetensors: no such file or directory
+",
+    );
+    assert!(!room.path("runs").exists());
+}
+
+#[test]
+fn checkpoint_of_another_recipe() {
+    let room = Room::new();
+    prepare(&room);
+    room.srek("pretrain base.toml --resume").fails(
+        2,
+        r"
+error: runs/base: there is no checkpoint to resume from
+hint: start without resuming
+",
+    );
+    room.must("pretrain base.toml --set schedule.steps=2");
+    room.srek("pretrain base.toml").fails(
+        2,
+        r"
+error: runs/base: a run has left a checkpoint of step 2 here
+hint: resume it, or take another directory
+",
+    );
+    room.srek("pretrain base.toml --resume").fails(
+        2,
+        r"
+error: runs/base/checkpoint-2: belongs to another recipe: schedule.steps was 2, is 6
+hint: resume with the recipe it was trained with, or start a new run
+",
+    );
+    let other = "--set schedule.steps=2 --set data.directory=style";
+    room.srek(&format!("pretrain base.toml --resume {other}")).fails(
+        2,
+        r"
+error: runs/base/checkpoint-2: belongs to another run, which has another data set
+hint: resume with the inputs it was trained on, or start a new run
+",
+    );
+    room.srek("pretrain base.toml --resume --set schedule.steps=2 --set model.new.layers=3").fails(
+        2,
+        r"
+error: runs/base/checkpoint-2: belongs to another recipe: model.new.layers was 2, is 3
+hint: resume with the recipe it was trained with, or start a new run
+",
+    );
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run() {
+    let room = Room::new();
+    prepare(&room);
+    let ran = room.srek("pretrain base.toml --set schedule.learning_rate=999 --set schedule.warmup_steps=0 --set optimizer.max_grad_norm=0 --set schedule.steps=60");
+    let last = ran.stderr.lines().rev().take(2).collect::<Vec<_>>();
+    assert!(last[1].starts_with("error: step "), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(1));
+}
+
+#[test]
+fn prompts_that_do_not_fit() {
+    let room = Room::new();
+    prepare(&room);
+    room.must("pretrain base.toml --set schedule.steps=1");
+    let ask = |more: &str| room.srek(&format!("generate --model runs/base/model {more}"));
+    room.write("long.txt", "the pager went off. ".repeat(200));
+    ask("--prompt-file long.txt").fails(
+        2,
+        r"
+error: the prompt has 2003 tokens and needs room for 1 more, the context holds 512
+hint: shorten the prompt or use a longer context
+",
+    );
+    ask("--prompt a --temperature=-1").fails(
+        2,
+        r"
+error: temperature is -1, expected a number from 0 up
+",
+    );
+    ask("--prompt a --top-p 0").fails(
+        2,
+        r"
+error: top_p is 0, expected above 0 and at most 1
+",
+    );
+    ask("--prompt a --n 0").fails(
+        2,
+        r"
+error: --n is 0, expected 1 to 64
+",
+    );
+    ask("--prompt-file none.txt").fails(
+        2,
+        r"
+error: cannot read none.txt: no such file or directory
+",
+    );
+    std::fs::remove_file(room.path("runs/base/model/tokenizer.json")).expect("tokenizer");
+    ask("--prompt a").fails(
+        2,
+        r"
+error: runs/base/model: there is no tokenizer.json
+hint: name one with --tokenizer
 ",
     );
 }

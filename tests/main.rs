@@ -4,3 +4,5 @@
 mod bad_input;
 mod command;
 mod logits;
+mod recipe;
+mod whole;

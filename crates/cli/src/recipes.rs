@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn pairs_reach_into_sections_and_keep_types() {
         let mut table: Table = toml::from_str("seed = 1\n[schedule]\nsteps = 5\n").unwrap();
-        for pair in ["seed=7", "schedule.steps=9", "data.directory=a/b", "lora.targets=[\"q_proj\"]"]
+        for pair in
+            ["seed=7", "schedule.steps=9", "data.directory=a/b", "lora.targets=[\"q_proj\"]"]
         {
             set(&mut table, pair).unwrap();
         }

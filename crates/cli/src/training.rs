@@ -3,7 +3,7 @@
 use crate::chart::Chart;
 use crate::interrupt::Interrupt;
 use crate::machine::{self, Machine};
-use crate::output::{bytes, duration, note};
+use crate::output::{bytes, duration};
 use crate::progress::Progress;
 use anyhow::Result;
 use ops::Cpu;
@@ -66,7 +66,6 @@ pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<
     let started = Instant::now();
     let available = machine::memory().map(|(_, available)| available as usize);
     let plan = Plan::new(job, machine.target(), Budget { device: None, host: available })?;
-    note(&format!("{}: {} planned", manner.what, bytes(plan.total_bytes() as u64)));
     let mut watcher = Watcher::new(&manner, job);
     let baseline = files::memory::reset_peak();
     let mapped_before = files::memory::statistics().file_mapped_bytes;
@@ -209,7 +208,8 @@ impl Observer for Watcher<'_> {
         if *untrained > 0 {
             line.push_str(&format!(", {untrained} have no trained token"));
         }
-        self.progress.line(&format!("{line}; {total_steps} steps"));
+        let planned = bytes(started.planned_bytes as u64);
+        self.progress.line(&format!("{line}; {total_steps} steps, {planned} planned"));
     }
 
     fn step(&mut self, metrics: &StepMetrics) {

@@ -32,7 +32,11 @@ impl Source {
     /// # Errors
     /// As [`Source::at`].
     pub(crate) fn open(args: &ModelArgs) -> Result<Source> {
-        let form = Form { base: args.quant.base(), head: Head::AsStored, numerics: args.numerics.numerics() };
+        let form = Form {
+            base: args.quant.base(),
+            head: Head::AsStored,
+            numerics: args.numerics.numerics(),
+        };
         Source::at(&args.model, args.adapter.as_deref(), form)
     }
 

@@ -12,11 +12,7 @@ use crate::machine::Machine;
 use crate::output::{Answer, Format};
 
 /// Runs the command.
-pub(crate) fn run(
-    command: &Command,
-    machine: &Machine,
-    format: Format,
-) -> anyhow::Result<Answer> {
+pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyhow::Result<Answer> {
     match command {
         Command::Doctor => doctor::run(machine),
         Command::Data(DataCommand::Build(args)) => data::build(args),

@@ -34,8 +34,7 @@ pub(crate) fn run(args: &PlanArgs, machine: &Machine) -> Result<Answer> {
     let batch = &job.recipe().batch;
     let tokens = batch.tokens * batch.micro_batches;
     let count = |policy| plan.policies.iter().filter(|it| **it == policy).count();
-    let [keep, offload, recompute] =
-        [Policy::Keep, Policy::Offload, Policy::Recompute].map(count);
+    let [keep, offload, recompute] = [Policy::Keep, Policy::Offload, Policy::Recompute].map(count);
 
     let mut text = pairs(&[
         ("device", place.profile.name.clone()),
@@ -139,10 +138,8 @@ fn kinds(job: &Job, plan: &Plan, target: Target) -> Result<Vec<Buffers>> {
     }
     let workspace = plan.size.device - dry.trace().height.device;
     sums.insert(("workspace", "device"), workspace as u64);
-    let mut kinds: Vec<Buffers> = sums
-        .into_iter()
-        .map(|((label, space), bytes)| Buffers { label, space, bytes })
-        .collect();
+    let mut kinds: Vec<Buffers> =
+        sums.into_iter().map(|((label, space), bytes)| Buffers { label, space, bytes }).collect();
     kinds.sort_by_key(|it| std::cmp::Reverse(it.bytes));
     Ok(kinds)
 }

@@ -107,12 +107,7 @@ fn samples(machine: &Machine, job: &Job, result: &Path) -> Result<Vec<Sample>> {
 }
 
 /// The report of a run.
-pub(crate) fn report_of(
-    job: &Job,
-    ran: &Ran,
-    samples: Vec<Sample>,
-    machine: &Machine,
-) -> Report {
+pub(crate) fn report_of(job: &Job, ran: &Ran, samples: Vec<Sample>, machine: &Machine) -> Report {
     let mut numbers: Vec<(String, String)> =
         ran.rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     numbers.push(("tier".into(), machine.isa.name().into()));
