@@ -130,6 +130,7 @@ impl Batch {
 
 /// Where one block's saved set lives.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per block, and most blocks are kept")]
 enum Slot {
     Kept(Saved),
     Offloaded { host: Vec<Buf> },

@@ -149,24 +149,22 @@ impl Optimizer {
         backend.record(Queue::Copy)
     }
 
-    /// The corrections are those of the betas as f32 holds them, so that the first step's m and v are
-    /// corrected to exactly the gradient and its square.
+    /// The numbers of one update.
     fn step_size(&self, update: Update, norm: f64) -> StepSize {
         let it = &self.settings;
-        let (beta1, beta2) = (it.beta1 as f32, it.beta2 as f32);
-        let power = |beta: f32| libm::pow(f64::from(beta), update.step as f64);
+        let power = |beta: f64| libm::pow(beta, update.step as f64);
         let clip = match it.max_grad_norm {
             0.0 => 1.0,
             most => (most / (norm + NORM_FLOOR)).min(1.0),
         };
         StepSize {
             lr: update.learning_rate as f32,
-            beta1,
-            beta2,
+            beta1: it.beta1,
+            beta2: it.beta2,
             eps: it.eps as f32,
             decay: it.weight_decay as f32,
-            correction1: (1.0 - power(beta1)) as f32,
-            root_correction2: (1.0 - power(beta2)).sqrt() as f32,
+            correction1: (1.0 - power(it.beta1)) as f32,
+            root_correction2: (1.0 - power(it.beta2)).sqrt() as f32,
             clip: clip as f32,
         }
     }

@@ -92,7 +92,7 @@ pub(crate) fn forward<B: Backend>(
     let (numerics, eps) = (model.spec.numerics, model.spec.config.eps);
     let &Temporaries { h, kv, act, .. } = temporaries;
     let project = |backend: &mut B, p: P, x, y, mode| {
-        layer.projection(p).forward(backend, numerics, x, y, mode)
+        layer.projection(p).forward(backend, numerics, [x, y], mode)
     };
     backend.launch(rms_norm::Forward {
         x: saved.x,
@@ -139,7 +139,7 @@ pub(crate) fn backward<B: Backend>(
     let &Temporaries { h, kv: dk, act, gradients } = temporaries;
     let Gradients { dh, d_act, d_o, dq, dv } = gradients.expect("laid out for training");
     let project = |backend: &mut B, p: P, x, dy, dx, mode| {
-        layer.projection(p).backward(backend, numerics, x, dy, dx, mode);
+        layer.projection(p).backward(backend, numerics, [x, dy, dx], mode);
     };
     let &Saved { x, rstd1, q: _, o, m, rstd2, gate, up, .. } = saved;
     // The MLP.

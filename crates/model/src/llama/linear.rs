@@ -21,8 +21,7 @@ impl Linear {
         &self,
         backend: &mut B,
         numerics: Numerics,
-        x: Buf,
-        y: Buf,
+        [x, y]: [Buf; 2],
         mode: Mode,
     ) {
         backend.launch(qlinear::Forward { x, weight: self.weight, y, mode, numerics });
@@ -36,9 +35,7 @@ impl Linear {
         &self,
         backend: &mut B,
         numerics: Numerics,
-        x: Buf,
-        dy: Buf,
-        dx: Buf,
+        [x, dy, dx]: [Buf; 3],
         mode: Mode,
     ) {
         let weight = self.weight;

@@ -34,10 +34,12 @@ quant::per_tier! {
         let [w, m, v] = state;
         let StepSize { lr, beta1, beta2, eps, decay, correction1, root_correction2, clip } = size;
         let (keep, step) = (1.0 - lr * decay, lr / correction1);
+        let (old1, new1) = (beta1 as f32, (1.0 - beta1) as f32);
+        let (old2, new2) = (beta2 as f32, (1.0 - beta2) as f32);
         for i in 0..g.len() {
             let g = g[i] * clip;
-            m[i] = beta1 * m[i] + (1.0 - beta1) * g;
-            v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
+            m[i] = old1 * m[i] + new1 * g;
+            v[i] = old2 * v[i] + new2 * g * g;
             w[i] = w[i] * keep - step * m[i] / (v[i].sqrt() / root_correction2 + eps);
         }
     }

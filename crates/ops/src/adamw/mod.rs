@@ -24,10 +24,10 @@ pub const NORM_STRETCH: usize = 4096;
 pub struct StepSize {
     /// Learning rate.
     pub lr: f32,
-    /// β₁.
-    pub beta1: f32,
-    /// β₂.
-    pub beta2: f32,
+    /// β₁; 1 - β₁ is rounded to f32 only after the subtraction, as PyTorch does.
+    pub beta1: f64,
+    /// β₂, likewise.
+    pub beta2: f64,
     /// eps.
     pub eps: f32,
     /// Decoupled weight decay.
