@@ -4,5 +4,6 @@
 mod bad_input;
 mod command;
 mod logits;
+mod measure;
 mod recipe;
 mod whole;

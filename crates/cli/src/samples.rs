@@ -9,6 +9,16 @@ use engine::EngineOptions;
 use text::llm::{GenerateRequest, Prompt, Sampling};
 use text::tokenizer::Tokenizer;
 
+/// How tokens are chosen: a model this small repeats itself if it may.
+const SAMPLING: Sampling = Sampling {
+    temperature: 0.7,
+    top_k: None,
+    top_p: 0.9,
+    min_p: 0.0,
+    repetition_penalty: 1.1,
+    seed: 1,
+};
+
 /// What is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
@@ -18,7 +28,7 @@ pub(crate) struct Question {
     pub(crate) max_tokens: usize,
 }
 
-/// Lets the model go on, always with the likeliest token.
+/// Lets the model go on; the same models give the same texts.
 ///
 /// # Errors
 /// What the engine refuses, or weights that are damaged.
@@ -34,7 +44,7 @@ pub(crate) fn sample(
     let request = GenerateRequest {
         prompt: Prompt::Ids(ids.clone()),
         max_tokens: *max_tokens,
-        sampling: Sampling::GREEDY,
+        sampling: SAMPLING,
         stop: Vec::new(),
     };
     let completions = serving.engine(Some(tokenizer)).generate_batch(&[request])?;

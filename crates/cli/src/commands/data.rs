@@ -56,7 +56,7 @@ fn tokenizer(args: &DataBuildArgs) -> anyhow::Result<Option<(Tokenizer, PathBuf)
     };
     let file = args.tokenizer.clone().unwrap_or_else(beside);
     let sources = Sources::find(&args.input)?;
-    let tokenizer = train_tokenizer(&sources, vocabulary)?;
+    let tokenizer = learn_tokenizer(&sources, vocabulary)?;
     if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         files::create_dir_all(parent)?;
     }
@@ -65,7 +65,7 @@ fn tokenizer(args: &DataBuildArgs) -> anyhow::Result<Option<(Tokenizer, PathBuf)
 }
 
 /// Learns a tokenizer from these documents.
-fn train_tokenizer(sources: &Sources, vocabulary: usize) -> anyhow::Result<Tokenizer> {
+pub(crate) fn learn_tokenizer(sources: &Sources, vocabulary: usize) -> anyhow::Result<Tokenizer> {
     let mut progress = Progress::new("learning the tokenizer", None);
     let mut documents = 0;
     let texts = record::texts(sources, Limits::STANDARD).inspect(|_| {

@@ -48,6 +48,9 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
     let started = Instant::now();
     let completions = generate(&mut serving.engine(Some(&tokenizer)), &requests, streamed)?;
     let seconds = started.elapsed().as_secs_f64();
+    if streamed {
+        print("\n")?;
+    }
     let tokens: usize = completions.iter().map(|it| it.completion_tokens).sum();
     if format == Format::Text {
         note(&format!(
@@ -56,10 +59,7 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
             bytes(planned as u64)
         ));
     }
-    let text = match streamed {
-        true => "\n".to_owned(),
-        false => listed(&completions),
-    };
+    let text = if streamed { String::new() } else { listed(&completions) };
     let json = serde_json::json!({
         "prompt_tokens": prompt_tokens,
         "completion_tokens": tokens,

@@ -1,6 +1,8 @@
 //! One file per command: from what was typed to the answer.
 
+mod bench;
 mod data;
+mod demo;
 mod doctor;
 mod generate;
 mod logits;
@@ -22,6 +24,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Pretrain(args) => train::run(args, machine, train::Kind::Everything),
         Command::Train(args) => train::run(args, machine, train::Kind::Adapter),
         Command::Logits(args) => logits::run(args, machine),
-        _ => Err(crate::exit::usage("not built yet")),
+        Command::Bench(args) => bench::run(args, machine),
+        Command::Demo(args) => demo::run(args, machine),
     }
 }

@@ -81,11 +81,13 @@ fn interrupted(ran: &Ran) -> anyhow::Error {
 
 /// What the models write after the beginning of a document that was held out, if there is one.
 /// Without a tokenizer there is nothing to read.
-fn samples(machine: &Machine, job: &Job, result: &Path) -> Result<Vec<Sample>> {
+pub(crate) fn samples(machine: &Machine, job: &Job, result: &Path) -> Result<Vec<Sample>> {
     let Some(file) = job.tokenizer() else { return Ok(Vec::new()) };
     let tokenizer = Tokenizer::from_file(file)?;
-    let document = job.held_out().iter().flatten().chain(job.documents()).next();
-    let Some(&document) = document else { return Ok(Vec::new()) };
+    let documents = || job.held_out().iter().flatten().chain(job.documents());
+    // The later parts of a document that was split begin in the middle of it.
+    let whole = documents().find(|&&it| job.dataset().doc(it).ids[0] == tokenizer.bos());
+    let Some(&document) = whole.or_else(|| documents().next()) else { return Ok(Vec::new()) };
     let ids = job.dataset().doc(document).ids;
     let given = PROMPT_TOKENS.min(ids.len().div_ceil(4));
     let question = Question { ids: ids[..given].to_vec(), max_tokens: SAMPLE_TOKENS };
@@ -107,7 +109,7 @@ fn samples(machine: &Machine, job: &Job, result: &Path) -> Result<Vec<Sample>> {
 }
 
 /// The report of a run.
-pub(crate) fn report_of(job: &Job, ran: &Ran, samples: Vec<Sample>, machine: &Machine) -> Report {
+fn report_of(job: &Job, ran: &Ran, samples: Vec<Sample>, machine: &Machine) -> Report {
     let mut numbers: Vec<(String, String)> =
         ran.rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     numbers.push(("tier".into(), machine.isa.name().into()));

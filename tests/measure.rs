@@ -1,0 +1,56 @@
+//! The commands that look and measure: numbers must be there and make sense, whatever the machine.
+
+use crate::command::Room;
+use crate::recipe::prepare;
+
+#[test]
+fn doctor_finds_a_machine() {
+    let room = Room::new();
+    let found = room.must("doctor --threads 1 --json").json();
+    assert_eq!(found["threads"].as_u64(), Some(1));
+    for key in ["f32_flops", "bf16_flops", "read_bytes_per_second"] {
+        assert!(found[key].as_f64() > Some(1e7), "{key} in {found}");
+    }
+    for key in ["memory_bytes", "disk_free_bytes", "cores"] {
+        assert!(found[key].as_u64() > Some(0), "{key} in {found}");
+    }
+    assert!(room.must("doctor").stdout.starts_with("processor  "));
+    let mut command = room.command(crate::command::SREK);
+    let scalar = room.run(command.args(["doctor", "--json"]).env("SREK_TIER", "scalar"));
+    assert_eq!(scalar.json()["tier"], "scalar");
+}
+
+#[test]
+fn bench_appends_rows() {
+    let room = Room::new();
+    for rows in [3, 6] {
+        let bench = room.must("bench --quick --repeats 1 --csv results/bench.csv --json").json();
+        for row in bench["rows"].as_array().expect("rows") {
+            for key in ["tokens_per_second", "share_of_limit", "share_of_bf16"] {
+                assert!(row[key].as_f64() > Some(0.0), "{key} in {row}");
+            }
+        }
+        let table = std::fs::read_to_string(room.path("results/bench.csv")).expect("table");
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].starts_with("date,commit,machine,command,"), "{table}");
+        assert_eq!(lines.len(), 1 + rows, "{table}");
+        assert!(lines.iter().all(|line| line.split(',').count() == 10), "{table}");
+    }
+}
+
+#[test]
+fn plans_are_for_the_machine_that_was_named() {
+    let room = Room::new();
+    prepare(&room);
+    let dense = room.must("plan base.toml --device rtx3060 --json").json();
+    assert_eq!(dense["device"], "rtx3060");
+    assert_eq!(dense["mapped_bytes"].as_u64(), Some(0), "a GPU maps nothing");
+    let less = "--set memory.policy=recompute";
+    let recomputed = room.must(&format!("plan base.toml --device rtx3060 --json {less}")).json();
+    assert!(recomputed["device_bytes"].as_u64() < dense["device_bytes"].as_u64());
+    assert_eq!(recomputed["blocks"]["recompute"].as_u64(), Some(2));
+    let tight = "--set memory.device_mib=1";
+    let refused = room.srek(&format!("plan base.toml --device rtx3060 {tight}"));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.starts_with("error: does not fit into 1 MiB"), "{}", refused.stderr);
+}
