@@ -10,7 +10,7 @@ const VARIANTS: [&str; 5] = ["plain", "scaled", "plain_tied", "scaled_tied", "na
 const TOLERANCE: f32 = 1e-4;
 
 /// Values and shape of a tensor, widened to f32.
-fn tensor(file: &Path, name: &str) -> (Vec<f32>, Vec<usize>) {
+pub(crate) fn tensor(file: &Path, name: &str) -> (Vec<f32>, Vec<usize>) {
     let bytes = std::fs::read(file).expect("file");
     let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
     let view = tensors.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod command;
+mod golden_run;
 mod logits;
 mod measure;
 mod recipe;

@@ -10,12 +10,13 @@ use train::Recipe;
 const LIMIT_BYTES: u64 = 1 << 20;
 
 /// Reads a recipe and replaces settings by `KEY=VALUE` pairs, whose keys have their sections before
-/// a dot and whose values are written as in TOML; a value that is none is a string.
+/// a dot and whose values are written as in TOML; a value that is none is a string. An adapter to
+/// start from stands for the recipe's own.
 ///
 /// # Errors
 /// A file that is no recipe, a pair without `=`, or a setting that is none.
-pub(crate) fn read(path: &Path, overrides: &[String]) -> Result<Recipe> {
-    if overrides.is_empty() {
+pub(crate) fn read(path: &Path, overrides: &[String], adapter: Option<&Path>) -> Result<Recipe> {
+    if overrides.is_empty() && adapter.is_none() {
         return Ok(Recipe::read(path)?);
     }
     let text = files::read_to_string(path, LIMIT_BYTES)?;
@@ -27,9 +28,16 @@ pub(crate) fn read(path: &Path, overrides: &[String]) -> Result<Recipe> {
     for pair in overrides {
         set(&mut table, pair)?;
     }
+    if let Some(adapter) = adapter {
+        let Some(name) = adapter.to_str() else {
+            return Err(usage(format!("--adapter-init {}: not UTF-8", adapter.display())));
+        };
+        put(&mut table, "model.adapter", Value::String(name.to_owned()))?;
+    }
     // Line numbers would be those of a text that nobody has seen.
     let changed = toml::to_string(&table)?;
-    let from = format!("{} with --set", path.display());
+    let typed = if adapter.is_some() { "--adapter-init" } else { "--set" };
+    let from = format!("{} with {typed}", path.display());
     Recipe::parse(&changed, &from).map_err(|error| match error {
         train::Error::Recipe { message, .. } => {
             anyhow::Error::new(train::Error::Recipe { from, message })
@@ -42,18 +50,22 @@ fn set(table: &mut Table, pair: &str) -> Result<()> {
     let Some((key, value)) = pair.split_once('=') else {
         return Err(usage(format!("--set {pair:?} has no =, expected KEY=VALUE")));
     };
-    let (key, value) = (key.trim(), value.trim());
+    put(table, key.trim(), typed(value.trim()))
+}
+
+/// Puts a value where a dotted key says.
+fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let mut names: Vec<&str> = key.split('.').collect();
     let last = names.pop().unwrap_or_default();
     let mut section = table;
     for name in names {
         let entry = section.entry(name).or_insert_with(|| Value::Table(Table::new()));
         let Value::Table(inner) = entry else {
-            return Err(usage(format!("--set {pair:?}: {name} is a value, not a section")));
+            return Err(usage(format!("{key}: {name} is a value, not a section")));
         };
         section = inner;
     }
-    section.insert(last.to_owned(), typed(value));
+    section.insert(last.to_owned(), value);
     Ok(())
 }
 

@@ -26,7 +26,7 @@ struct Place {
 
 /// Plans.
 pub(crate) fn run(args: &PlanArgs, machine: &Machine) -> Result<Answer> {
-    let job = Job::open(&recipes::read(&args.recipe, &args.overrides)?)?;
+    let job = Job::open(&recipes::read(&args.recipe, &args.overrides, None)?)?;
     let place = place(args.device, machine);
     let plan = Plan::new(&job, place.target, place.budget)?;
     let kinds = kinds(&job, &plan, place.target)?;

@@ -30,10 +30,7 @@ pub(crate) enum Kind {
 
 /// Trains what the recipe says and writes the report.
 pub(crate) fn run(args: &TrainArgs, machine: &Machine, kind: Kind) -> Result<Answer> {
-    let mut recipe = recipes::read(&args.recipe, &args.overrides)?;
-    if let Some(adapter) = &args.adapter_init {
-        recipe.model.adapter = Some(adapter.clone());
-    }
+    let recipe = recipes::read(&args.recipe, &args.overrides, args.adapter_init.as_deref())?;
     check_kind(&recipe, &args.recipe, kind)?;
     let job = Job::open(&recipe)?;
     let out = args.out.clone().unwrap_or_else(|| recipes::default_out(&args.recipe));
