@@ -9,13 +9,14 @@ use engine::EngineOptions;
 use text::llm::{GenerateRequest, Prompt, Sampling};
 use text::tokenizer::Tokenizer;
 
-/// How tokens are chosen: a model this small repeats itself if it may.
+/// How tokens are chosen: near the likeliest, since small models go astray soon, yet not always it,
+/// since they would repeat themselves.
 const SAMPLING: Sampling = Sampling {
-    temperature: 0.7,
+    temperature: 0.5,
     top_k: None,
     top_p: 0.9,
     min_p: 0.0,
-    repetition_penalty: 1.1,
+    repetition_penalty: 1.0,
     seed: 1,
 };
 
