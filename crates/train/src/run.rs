@@ -135,7 +135,7 @@ impl<'a, B: Backend> Run<'a, B> {
             return Err(Error::checkpoint(site.directory, message));
         }
         let log = Log::open(&site.directory.join("log.jsonl"), state.step)?;
-        let events = EventFile::create(site.directory, state.step)?;
+        let events = EventFile::start(site.directory, state.step)?;
         let backend = Timed::new(backend);
         let mut run =
             Run { backend, job, plan, site, observer, state, trainer, epoch, log, events };

@@ -32,7 +32,7 @@ impl EventFile {
     ///
     /// # Errors
     /// When it cannot be created or written.
-    pub fn create(directory: &Path, step: u64) -> Result<EventFile> {
+    pub fn start(directory: &Path, step: u64) -> Result<EventFile> {
         let seconds = wall_time() as u64;
         let path = directory.join(format!("events.out.tfevents.{seconds:010}.{step:010}.srek"));
         let file = OpenOptions::new().create(true).append(true).open(&path);

@@ -108,7 +108,7 @@ fn the_checksum_is_castagnoli() {
 #[test]
 fn scalars_come_back() {
     let directory = tempfile::tempdir().unwrap();
-    let mut events = EventFile::create(directory.path(), 0).unwrap();
+    let mut events = EventFile::start(directory.path(), 0).unwrap();
     events.scalars(1, &[("train/loss", 2.5), ("train/grad_norm", 0.125)]).unwrap();
     events.scalars(300, &[("held_out/loss", -1.5)]).unwrap();
     let decoded = decode(&std::fs::read(events.path()).unwrap());
