@@ -16,6 +16,7 @@
 
 mod error;
 mod hash;
+mod lock;
 mod map;
 pub mod memory;
 mod read;
@@ -26,6 +27,7 @@ mod write;
 
 pub use error::{Error, Operation, Result};
 pub use hash::{Sha256, sha256, sha256_file};
+pub use lock::Lock;
 pub use map::{Anonymous, Map};
 pub use read::{read, read_to_string};
 pub use write::{create_dir_all, recover_dir, write_atomic, write_dir_atomic};

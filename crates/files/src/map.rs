@@ -95,7 +95,7 @@ impl fmt::Debug for Map {
 }
 
 /// Zeroed memory straight from the operating system, 4096-aligned unless empty, whose pages exist
-/// once they are written. Arenas live in it: one mapping that the allocator never sees.
+/// once they are written; the allocator never sees it.
 pub struct Anonymous {
     /// Absent for zero bytes, which cannot be mapped.
     bytes: Option<MmapMut>,

@@ -56,6 +56,10 @@ struct Raw {
     rms_norm_eps: f32,
     rope_theta: Option<f32>,
     rope_scaling: Option<RawScaling>,
+    /// Where transformers 5 puts both.
+    rope_parameters: Option<RawScaling>,
+    /// Rotations of a part of each head: not Llama.
+    partial_rotary_factor: Option<f32>,
     #[serde(default)]
     tie_word_embeddings: bool,
     max_position_embeddings: usize,
@@ -70,8 +74,10 @@ struct Raw {
 
 #[derive(Debug, Deserialize)]
 struct RawScaling {
-    #[serde(alias = "type")]
-    rope_type: String,
+    rope_type: Option<String>,
+    /// The older name of `rope_type`.
+    r#type: Option<String>,
+    rope_theta: Option<f32>,
     factor: Option<f32>,
     low_freq_factor: Option<f32>,
     high_freq_factor: Option<f32>,
@@ -215,17 +221,35 @@ impl Raw {
         if self.num_attention_heads == 0 {
             return Err("num_attention_heads is 0".into());
         }
+        if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
+            return Err(format!("partial_rotary_factor is {factor}, expected 1 or none"));
+        }
+        let inside = self.rope_parameters.as_ref().and_then(|p| p.rope_theta);
+        let rope_theta = match (self.rope_theta, inside) {
+            (Some(a), Some(b)) if a != b => {
+                return Err(format!("rope_theta is {a}, but {b} in rope_parameters"));
+            }
+            (a, b) => a.or(b).ok_or("rope_theta is missing")?,
+        };
+        let scaling = |raw: Option<RawScaling>| {
+            raw.map(RawScaling::validate).transpose().map(Option::flatten)
+        };
+        let both = self.rope_scaling.is_some() && self.rope_parameters.is_some();
+        let (old, new) = (scaling(self.rope_scaling)?, scaling(self.rope_parameters)?);
+        if both && old != new {
+            return Err("rope_scaling and rope_parameters differ".into());
+        }
         let config = Config {
             hidden: self.hidden_size,
             ffn: self.intermediate_size,
             layers: self.num_hidden_layers,
             heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads).max(1),
+            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
             head_dim: self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads),
             vocab: self.vocab_size,
             eps: self.rms_norm_eps,
-            rope_theta: self.rope_theta.unwrap_or(10_000.0),
-            rope_scaling: self.rope_scaling.map(RawScaling::validate).transpose()?.flatten(),
+            rope_theta,
+            rope_scaling: new.or(old),
             tied: self.tie_word_embeddings,
             context: self.max_position_embeddings,
             bos: self.bos_token_id,
@@ -242,7 +266,13 @@ impl Raw {
 
 impl RawScaling {
     fn validate(self) -> std::result::Result<Option<Scaling>, String> {
-        match self.rope_type.as_str() {
+        let kind = match (self.rope_type, self.r#type) {
+            (Some(a), Some(b)) if a != b => {
+                return Err(format!("rope_type is {a:?}, but type is {b:?}"));
+            }
+            (a, b) => a.or(b).ok_or("rope_type is missing")?,
+        };
+        match kind.as_str() {
             "default" => Ok(None),
             "llama3" => {
                 let need = |value: Option<f32>, name: &str| {
@@ -258,6 +288,14 @@ impl RawScaling {
                         .original_max_position_embeddings
                         .ok_or("rope_scaling.original_max_position_embeddings is missing")?,
                 };
+                if !(1..=1 << 24).contains(&scaling.original_context)
+                    || !(1.0..1e4).contains(&scaling.factor)
+                {
+                    return Err(format!(
+                        "rope_scaling has factor {} and original_max_position_embeddings {}, which are out of range",
+                        scaling.factor, scaling.original_context
+                    ));
+                }
                 if scaling.high <= scaling.low {
                     return Err("rope_scaling.high_freq_factor must exceed low_freq_factor".into());
                 }

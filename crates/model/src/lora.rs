@@ -132,6 +132,12 @@ struct Raw {
     #[serde(default)]
     layers_to_transform: Option<serde_json::Value>,
     #[serde(default)]
+    exclude_modules: Option<serde_json::Value>,
+    #[serde(default)]
+    use_qalora: bool,
+    #[serde(default)]
+    alora_invocation_tokens: Option<serde_json::Value>,
+    #[serde(default)]
     rank_pattern: BTreeMap<String, usize>,
     #[serde(default)]
     alpha_pattern: BTreeMap<String, f32>,
@@ -173,6 +179,9 @@ impl LoraConfig {
         if self.targets.is_empty() {
             return Err("no target module".into());
         }
+        for pattern in self.rank_pattern.keys().chain(self.alpha_pattern.keys()) {
+            self.check_pattern(pattern)?;
+        }
         for rank in self.rank_pattern.values().chain([&self.rank]) {
             if !(1..=MAX_RANK).contains(rank) {
                 return Err(format!("rank is {rank}, expected 1 to {MAX_RANK}"));
@@ -184,6 +193,21 @@ impl LoraConfig {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a pattern that PEFT would read as a regular expression, or that means no target.
+    fn check_pattern(&self, pattern: &str) -> std::result::Result<(), String> {
+        let plain = pattern.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c));
+        let means = |target: &Projection| {
+            let (module, path) = (target.module(), target.path());
+            pattern == module || pattern == path || pattern.ends_with(&format!(".{path}"))
+        };
+        if plain && self.targets.iter().any(means) {
+            return Ok(());
+        }
+        Err(format!(
+            "pattern {pattern:?} is no target module's name or path\nhint: write q_proj, self_attn.q_proj or model.layers.0.self_attn.q_proj"
+        ))
     }
 
     /// Reads `adapter_config.json` and maps `adapter_model.safetensors`.
@@ -278,6 +302,9 @@ impl Raw {
             (self.fan_in_fan_out, "fan_in_fan_out"),
             (self.modules_to_save.is_some_and(|m| !m.is_empty()), "modules_to_save"),
             (self.layers_to_transform.is_some(), "layers_to_transform"),
+            (self.exclude_modules.is_some(), "exclude_modules"),
+            (self.use_qalora, "use_qalora"),
+            (self.alora_invocation_tokens.is_some(), "alora_invocation_tokens"),
         ];
         if let Some((_, name)) = refused.into_iter().find(|(set, _)| *set) {
             return Err(format!("{name} is set, which is not supported\nhint: retrain without it"));

@@ -41,6 +41,8 @@ const TRAINING_LIMIT_BYTES: u64 = (1 << 31) - 1;
 /// Text whose words are found at once in training, because that takes dozens of times its memory.
 const TRAINING_PIECE_BYTES: usize = 1 << 18;
 
+/// The largest vocabulary that is learned.
+const LARGEST_VOCABULARY: usize = 1 << 20;
 /// The smallest vocabulary: every byte, and the two marks.
 pub const SMALLEST_VOCABULARY: usize = 258;
 
@@ -127,6 +129,11 @@ impl Tokenizer {
         vocab_size: usize,
     ) -> Result<Self> {
         let wrong = |problem: String| Error::Tokenizer { from: "training".to_owned(), problem };
+        if vocab_size > LARGEST_VOCABULARY {
+            return Err(wrong(format!(
+                "a vocabulary of {vocab_size} tokens was asked for, the most is {LARGEST_VOCABULARY}"
+            )));
+        }
         if vocab_size < SMALLEST_VOCABULARY {
             return Err(wrong(format!(
                 "a vocabulary of {vocab_size} tokens was asked for, the bytes and marks alone are \

@@ -77,7 +77,14 @@ impl Plan {
     pub fn new(job: &Job, target: Target, budget: Budget) -> Result<Plan> {
         let layers = job.spec().config.layers;
         let memory = &job.recipe().memory;
-        let all = |policy| Plan::with_policies(job, target, &vec![policy; layers]);
+        let all = |policy| {
+            let plan = Plan::with_policies(job, target, &vec![policy; layers])?;
+            if plan.fits(target, budget) {
+                Ok(plan)
+            } else {
+                Err(does_not_fit(job, target, budget)?)
+            }
+        };
         match memory.policy {
             PolicyKind::Keep => all(Policy::Keep),
             PolicyKind::Offload => all(Policy::Offload),

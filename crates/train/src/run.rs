@@ -91,6 +91,23 @@ pub fn run<B: Backend>(
     run.finish()
 }
 
+/// Makes sure that nobody else writes into the run's directory, and that what the run will replace
+/// there is a run's.
+fn claim(job: &Job, directory: &Path) -> Result<files::Lock> {
+    if !directory.join("resolved.toml").exists() {
+        let name = if job.lora().is_some() { "adapter" } else { "model" };
+        for name in [name.to_owned(), format!("{name}-last")] {
+            let path = directory.join(name);
+            if path.exists() {
+                let message = "is in the way, and no run wrote it\nhint: choose another --out";
+                return Err(Error::mismatch(&path, message));
+            }
+        }
+    }
+    let message = "another run is writing here\nhint: choose another --out, or wait for it";
+    files::Lock::take(directory.join(".lock"))?.ok_or_else(|| Error::mismatch(directory, message))
+}
+
 /// Whether something that happens every so many steps happens now.
 fn due(every: Option<u64>, state: &State) -> bool {
     every.is_some_and(|every| state.step.is_multiple_of(every))
@@ -110,6 +127,8 @@ struct Run<'a, B> {
     epoch: Vec<Vec<usize>>,
     log: Log,
     events: EventFile,
+    /// Held as long as the run writes.
+    _lock: files::Lock,
 }
 
 impl<'a, B: Backend> Run<'a, B> {
@@ -121,6 +140,7 @@ impl<'a, B: Backend> Run<'a, B> {
         observer: &'a mut dyn Observer,
     ) -> Result<Self> {
         files::create_dir_all(site.directory)?;
+        let lock = claim(job, site.directory)?;
         let resumed = resume(job, site)?;
         let resolved = job.recipe().to_toml();
         let path = site.directory.join("resolved.toml");
@@ -137,8 +157,19 @@ impl<'a, B: Backend> Run<'a, B> {
         let log = Log::open(&site.directory.join("log.jsonl"), state.step)?;
         let events = EventFile::start(site.directory, state.step)?;
         let backend = Timed::new(backend);
-        let mut run =
-            Run { backend, job, plan, site, observer, state, trainer, epoch, log, events };
+        let mut run = Run {
+            backend,
+            job,
+            plan,
+            site,
+            observer,
+            state,
+            trainer,
+            epoch,
+            log,
+            events,
+            _lock: lock,
+        };
         run.announce();
         if new {
             run.evaluate()?;

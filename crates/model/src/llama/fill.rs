@@ -79,6 +79,7 @@ impl Model {
         backend.write(self.rope_table, &self.rope_values());
         self.fill_trained(backend, origin)?;
         let Some(weights) = origin.weights else { return Ok(()) };
+        self.check_unused(weights)?;
         if self.spec.trained == Trained::Everything {
             return Ok(());
         }
@@ -87,6 +88,34 @@ impl Model {
             self.fill_frozen_adapter(backend, adapter)?;
         }
         Ok(())
+    }
+
+    /// Refuses a base that holds something this program would leave out.
+    fn check_unused(&self, weights: &Checkpoint) -> Result<()> {
+        let layers = self.spec.config.layers;
+        let known = |name: &str| {
+            let Some(rest) = name.strip_prefix("model.layers.") else {
+                return matches!(
+                    name,
+                    "model.embed_tokens.weight" | "model.norm.weight" | "lm_head.weight"
+                );
+            };
+            let Some((layer, part)) = rest.split_once('.') else { return false };
+            // Older exports store the frequencies, which follow from the configuration.
+            let module = part.strip_suffix(".weight").unwrap_or(part);
+            let norms =
+                ["input_layernorm", "post_attention_layernorm", "self_attn.rotary_emb.inv_freq"];
+            layer.parse::<usize>().is_ok_and(|layer| layer < layers)
+                && (norms.contains(&module) || Projection::ALL.iter().any(|p| p.path() == module))
+                && (part.ends_with(".weight") || part.ends_with(".inv_freq"))
+        };
+        match weights.names().find(|name| !known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let message = "belongs to nothing that config.json describes";
+                Err(Error::tensor(weights.directory(), name, message))
+            }
+        }
     }
 
     fn fill_trained<B: Backend>(&self, backend: &mut B, origin: &Origin<'_>) -> Result<()> {

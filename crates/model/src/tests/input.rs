@@ -77,6 +77,31 @@ fn a_missing_tensor_is_named() {
 }
 
 #[test]
+fn a_tensor_too_many_is_named() {
+    let directory = copy();
+    edit_config(directory.path(), "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2");
+    let text = message(directory.path());
+    assert!(text.starts_with("DIR: tensor model.layers.2."), "{text}");
+    assert!(text.ends_with("belongs to nothing that config.json describes"), "{text}");
+}
+
+#[test]
+fn rotations_are_read_from_either_place_and_must_agree() {
+    let directory = copy();
+    let read = || Config::read(directory.path());
+    let theta = read().unwrap().rope_theta;
+    let old = format!("\"rope_theta\": {theta:.1}");
+    let scaled = "\"rope_parameters\": {\"rope_type\": \"llama3\", \"rope_theta\": 77.0, \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 32}";
+    edit_config(directory.path(), &old, scaled);
+    let config = read().unwrap();
+    assert_eq!((config.rope_theta, config.rope_scaling.map(|s| s.factor)), (77.0, Some(8.0)));
+    edit_config(directory.path(), scaled, &format!("{scaled}, \"rope_theta\": 5.0"));
+    assert!(read().unwrap_err().to_string().contains("rope_theta is 5, but 77 in rope_parameters"));
+    edit_config(directory.path(), &format!("{scaled}, \"rope_theta\": 5.0"), "\"other\": 0");
+    assert!(read().unwrap_err().to_string().contains("rope_theta is missing"));
+}
+
+#[test]
 fn nan_and_infinity_are_refused_wherever_they_stand() {
     let original = golden_dir("plain").join("model/model.safetensors");
     let bytes = std::fs::read(original).unwrap();
@@ -143,6 +168,13 @@ fn adapters_that_need_more_are_refused_by_name() {
         ("\"bias\": \"none\"", "\"bias\": \"all\"", "bias is set"),
         ("\"peft_type\": \"LORA\"", "\"peft_type\": \"IA3\"", "peft_type is \"IA3\""),
         ("\"q_proj\"", "\"lm_head\"", "target module \"lm_head\""),
+        ("\"exclude_modules\": null", "\"exclude_modules\": [\"q\"]", "exclude_modules is set"),
+        ("\"use_qalora\": false", "\"use_qalora\": true", "use_qalora is set"),
+        (
+            "\"alpha_pattern\": {}",
+            "\"alpha_pattern\": {\".*q_proj\": 3}",
+            "pattern \".*q_proj\" is no target",
+        ),
     ] {
         let directory = tempfile::tempdir().unwrap();
         assert!(text.contains(from), "{from} is not in {text}");

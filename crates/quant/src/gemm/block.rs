@@ -74,10 +74,9 @@ pub fn gemm(
     if n == 0 || m == 0 {
         return;
     }
-    assert!(
-        out.stride >= m && out.values.len() >= (n - 1) * out.stride + m,
-        "gemm: output too small"
-    );
+    let needed = (n - 1).checked_mul(out.stride).and_then(|start| start.checked_add(m));
+    let fits = needed.is_some_and(|needed| needed <= out.values.len());
+    assert!(out.stride >= m && fits, "gemm: output too small");
     assert!(isa.available(), "tier {} is not available on this machine", isa.name());
     if short::fits(Format::of(isa, numerics), k) {
         return short::product(isa, numerics, [left, right], out, workspace.words);
@@ -327,7 +326,10 @@ unsafe impl Sync for Scratch {}
 
 impl Scratch {
     fn new(words: &mut [f32], each: usize, threads: usize) -> Scratch {
-        assert!(words.len() >= each * threads, "gemm: workspace too small");
+        assert!(
+            each.checked_mul(threads).is_some_and(|all| all <= words.len()),
+            "gemm: workspace too small"
+        );
         Scratch { base: words.as_mut_ptr(), words: each, threads }
     }
 

@@ -4,8 +4,10 @@ use super::{BaseKind, HeadKind, PolicyKind, Recipe};
 
 /// Most tokens of a micro-batch, most rows of logits, most documents.
 const MOST: usize = 1 << 24;
-/// Most steps or epochs.
+/// Most steps.
 const MOST_STEPS: u64 = 1 << 40;
+/// Most epochs; each is packed beforehand to know the number of steps.
+const MOST_EPOCHS: u64 = 10_000;
 
 impl Recipe {
     /// Checks everything that can be checked without opening what the recipe names.
@@ -97,8 +99,9 @@ impl Recipe {
         ];
         for (key, value) in counts {
             let value = value.unwrap_or(1);
-            if !(1..=MOST_STEPS).contains(&value) {
-                return Err(format!("{key} is {value}, expected 1 to {MOST_STEPS}"));
+            let most = if key == "schedule.epochs" { MOST_EPOCHS } else { MOST_STEPS };
+            if !(1..=most).contains(&value) {
+                return Err(format!("{key} is {value}, expected 1 to {most}"));
             }
         }
         let (rate, ratio) = (schedule.learning_rate, schedule.minimum_ratio);

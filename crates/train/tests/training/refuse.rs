@@ -185,3 +185,40 @@ fn a_run_that_cannot_write_says_so() {
     let error = message(&bench, outcome.unwrap_err());
     assert!(error.contains("test/run"), "{error}");
 }
+
+#[test]
+fn a_directory_that_is_not_a_free_run_is_refused() {
+    let bench = bench();
+    let recipe = bench.recipe("narrow", "[lora]\nrank = 2\n", BRIEF);
+    let attempt = || {
+        let outcome = bench.run(&recipe, ("mine", Resume::Fresh), 1, &mut Recorder::default());
+        message(&bench, outcome.expect_err("it must be refused"))
+    };
+    let adapter = bench.path("mine").join("adapter");
+    std::fs::create_dir_all(&adapter).unwrap();
+    std::fs::write(adapter.join("kept"), "by hand").unwrap();
+    assert_eq!(
+        attempt(),
+        "test/mine/adapter: is in the way, and no run wrote it\nhint: choose another --out"
+    );
+    assert_eq!(std::fs::read_to_string(adapter.join("kept")).unwrap(), "by hand");
+    std::fs::remove_dir_all(&adapter).unwrap();
+    let lock = files::Lock::take(bench.path("mine").join(".lock")).unwrap();
+    assert_eq!(
+        attempt(),
+        "test/mine: another run is writing here\nhint: choose another --out, or wait for it"
+    );
+    drop(lock);
+}
+
+#[test]
+fn a_policy_that_does_not_fit_is_refused_before_anything_is_allocated() {
+    let bench = bench();
+    let sections = "[batch]\ntokens = 16777216\n[memory]\npolicy = \"keep\"\n[schedule]\nsteps = 1\nlearning_rate = 5e-3\n";
+    let recipe = bench.recipe("narrow", "[lora]\nrank = 2\n", sections);
+    let job = Job::open(&recipe).unwrap();
+    let target = ops::Target::cpu(ops::Isa::detect(), 2);
+    let budget = train::Budget { device: None, host: Some(1 << 30) };
+    let text = train::Plan::new(&job, target, budget).unwrap_err().to_string();
+    assert!(text.starts_with("does not fit into any MiB of device and 1024 MiB of host"), "{text}");
+}
