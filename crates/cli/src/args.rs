@@ -128,7 +128,7 @@ pub(crate) struct PlanArgs {
     /// The machine to plan for
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     pub(crate) device: DeviceName,
-    /// Replace a setting of the recipe, such as optimizer.lr=1e-4
+    /// Replace a setting of the recipe, such as schedule.learning_rate=1e-4
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
 }
@@ -159,7 +159,7 @@ pub(crate) struct TrainArgs {
     /// The run's directory [default: runs/NAME of the recipe's file]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace a setting of the recipe, such as optimizer.lr=1e-4
+    /// Replace a setting of the recipe, such as schedule.learning_rate=1e-4
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
 }

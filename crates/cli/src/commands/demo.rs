@@ -133,13 +133,13 @@ fn shorten(recipe: &mut Recipe, steps: Option<u64>) {
 /// Builds tokenizer and data sets: from the project's prose, and for tuning from the user's own
 /// documents if there are any.
 fn build(places: &Places, own: Option<&Path>) -> Result<()> {
-    let prose = unpack(&places.out.join("input").join("incidents"), INCIDENTS)?;
+    let prose = unpack(&places.out.join(".demo-input").join("incidents"), INCIDENTS)?;
     let sources = Sources::find(std::slice::from_ref(&prose))?;
     let tokenizer = data::learn_tokenizer(&sources, VOCABULARY)?;
     tokenizer.save(&places.tokenizer)?;
     let style = match own {
         Some(directory) => directory.to_owned(),
-        None => unpack(&places.out.join("input").join("house-style"), HOUSE_STYLE)?,
+        None => unpack(&places.out.join(".demo-input").join("house-style"), HOUSE_STYLE)?,
     };
     build_one(prose, &tokenizer, &places.prose)?;
     build_one(style, &tokenizer, &places.style)
