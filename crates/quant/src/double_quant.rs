@@ -6,7 +6,7 @@
 //! `map[q] * nested[i / 256]`, then `+ offset`. 8 bits + 32 / 256 bits a block of 64 weights are
 //! 0.127 bits a weight in place of 0.5.
 //!
-//! [`encode`] gives the bits of bitsandbytes 0.50 on a CPU (torch with one thread, see [`mean`]). It
+//! [`encode`] gives the bits of bitsandbytes 0.50 on a CPU (torch with one thread, see `mean`). It
 //! finds the level over a grid of 65536 points in -1 ..= 1: a value is first moved to the nearest
 //! grid point, so the levels below 1e-5 are seldom chosen. The CUDA version searches exactly; both
 //! decode alike.

@@ -1,7 +1,7 @@
 //! Four-bit and eight-bit block formats and the matrix products that run on them.
 //!
 //! Slices in, slices out: this crate knows bytes, not tensors, and does no IO. The products promise
-//! bits: every output is summed over `k` in the one order that [`gemm`] documents, whatever the
+//! bits: every output is summed over `k` in the one order that [`gemm`](mod@gemm) documents, whatever the
 //! batch size, the blocking or the number of threads.
 
 pub mod cpu;

@@ -1,7 +1,7 @@
-//! y[n] = table[ids[n]].
+//! `y[n] = table[ids[n]]`.
 //!
 //! ids (N) u32 · table (V,C) f32, bf16 or f16 · y (N,C) f32.
-//! backward, for a trained table: dtable[ids[n]] += dy[n], in the order of n. Bound: memory.
+//! backward, for a trained table: `dtable[ids[n]] += dy[n]`, in the order of n. Bound: memory.
 
 mod cpu;
 

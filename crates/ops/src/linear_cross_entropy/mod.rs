@@ -1,4 +1,4 @@
-//! loss[n] = lse_V(x[n] Wᵀ) - (x[n] Wᵀ)[target[n]], without the (N,V) logits.
+//! `loss[n] = lse_V(x[n] Wᵀ) - (x[n] Wᵀ)[target[n]]`, without the (N,V) logits.
 //!
 //! x (N,C) f32 · W (V,C) the head · targets (N) i32, -100 where nothing is trained · loss (N) f32, 0
 //! there. Rows with a target are gathered, in order, into chunks of at most `chunk` rows; each chunk's

@@ -1,6 +1,8 @@
 //! Rotary positions, half-split: for i < D/2, with the angle θ = p · f_i of position p,
+//! ```text
 //!   y[i]       = x[i] cos θ - x[i + D/2] sin θ
 //!   y[i + D/2] = x[i + D/2] cos θ + x[i] sin θ
+//! ```
 //!
 //! x (N,H,D) f32, in place · positions (N) u32 · table (P,D) f32: cos of the D/2 angles, then sin.
 //! backward: the rotation by -θ. Bound: memory.
