@@ -83,6 +83,23 @@ pub(crate) fn processor() -> String {
         .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// A backend with room for `size`, if this machine has that much memory to give.
+///
+/// # Errors
+/// How much is needed and how much is available.
+pub(crate) fn backend(machine: &Machine, size: ops::Size) -> anyhow::Result<ops::Cpu> {
+    let needed = size.device.saturating_add(size.pinned) as u64;
+    if let Some((_, available)) = memory().filter(|(_, available)| needed > *available) {
+        let mib = |bytes: u64| bytes >> 20;
+        return Err(crate::exit::usage(format!(
+            "needs {} MiB of memory, {} MiB are available\nhint: take a shorter context, fewer sequences at once or a 4-bit base",
+            mib(needed),
+            mib(available),
+        )));
+    }
+    Ok(ops::Cpu::new(machine.target(), size))
+}
+
 /// Bytes of memory in all and available now.
 pub(crate) fn memory() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;

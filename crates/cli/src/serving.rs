@@ -31,7 +31,7 @@ impl Serving {
         EngineLayout::layout(&mut dry, &planned, options)?.rehearse(&mut dry, &planned)?;
         let size = dry.trace().peak;
 
-        let mut backend = Cpu::new(machine.target(), size);
+        let mut backend = crate::machine::backend(machine, size)?;
         let mut model = Model::layout(&mut backend, &spec, &source.origin())?;
         let layout = EngineLayout::layout(&mut backend, &model, options)?;
         model.fill(&mut backend, &source.origin())?;

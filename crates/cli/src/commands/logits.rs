@@ -7,7 +7,7 @@ use crate::output::{Answer, pairs};
 use crate::weights::Source;
 use engine::AllLogits;
 use model::{Config, Model};
-use ops::{Backend, Cpu, Dry};
+use ops::{Backend, Dry};
 use std::path::Path;
 
 /// Largest file of token ids that is read.
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
     let mut dry = Dry::new(machine.target());
     let planned = Model::layout(&mut dry, &spec, &source.origin())?;
     AllLogits::layout(&mut dry, &planned, length)?.run(&mut dry, &planned, &lists[0], |_| {})?;
-    let mut backend = Cpu::new(machine.target(), dry.trace().peak);
+    let mut backend = crate::machine::backend(machine, dry.trace().peak)?;
     let mut model = Model::layout(&mut backend, &spec, &source.origin())?;
     model.fill(&mut backend, &source.origin())?;
     let pass = AllLogits::layout(&mut backend, &model, length)?;
