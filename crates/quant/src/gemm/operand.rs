@@ -84,6 +84,16 @@ pub enum Side {
     Out,
 }
 
+impl Side {
+    /// Where element `(row, k)` of the operand stands in the row-major weight `(out, inner)`.
+    fn index(self, inner: usize, row: usize, k: usize) -> usize {
+        match self {
+            Side::In => row * inner + k,
+            Side::Out => k * inner + row,
+        }
+    }
+}
+
 /// An operand, seen as `(rows, cols)` with `cols` = K.
 #[derive(Clone, Copy, Debug)]
 pub enum Matrix<'a> {
@@ -150,21 +160,15 @@ impl<'a> Matrix<'a> {
     /// Element `(row, k)` as stored, decoded to f32; NF4 in `bf16` numerics is already bf16(code x
     /// absmax).
     pub fn get(&self, numerics: Numerics, row: usize, k: usize) -> f32 {
-        let flat = |out_index: usize, in_index: usize, inner: usize| out_index * inner + in_index;
         match self {
             Matrix::Dense(dense) => dense.values.get(row * dense.row_stride + k * dense.col_stride),
             Matrix::Nf4 { weight, inner, side, .. } => {
-                let index = match side {
-                    Side::In => flat(row, k, *inner),
-                    Side::Out => flat(k, row, *inner),
-                };
-                numerics.round(CODE[nibble(weight.codes, index)] * weight.absmax.get(index / BLOCK))
+                let index = side.index(*inner, row, k);
+                let absmax = weight.absmax.get(index / BLOCK);
+                numerics.round(CODE[nibble(weight.codes, index)] * absmax)
             }
             Matrix::Q8 { codes, scales, inner, side, .. } => {
-                let index = match side {
-                    Side::In => flat(row, k, *inner),
-                    Side::Out => flat(k, row, *inner),
-                };
+                let index = side.index(*inner, row, k);
                 f32::from(codes[index]) * scales[index / BLOCK]
             }
         }
