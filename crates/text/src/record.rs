@@ -4,7 +4,7 @@
 //! - A `.md` or `.txt` file is one document. A directory gives all of them in it, at any depth, in
 //!   the order of their paths.
 //! - A line of a `.jsonl` file is `{"text": …}` or `{"input_ids": […], "labels": […]}`, each with
-//!   an optional `"id"`. Blank lines are passed over. Labels follow the Hugging Face convention:
+//!   an optional `"id"`, `"group"` (records of one incident share it) and `"time"`. Blank lines are passed over. Labels follow the Hugging Face convention:
 //!   `labels[t]` belongs to `input_ids[t]` (whoever trains shifts by one), -100 masks.
 //!
 //! Files are opened one at a time and lines read one at a time; both have size limits.
@@ -16,9 +16,11 @@ mod lines;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub(crate) use sources::listed;
 pub use sources::{Format, Source, Sources};
+pub use time::Time;
 
 use lines::Lines;
 
@@ -74,6 +76,10 @@ pub struct Record {
     pub source: String,
     /// Where it stands, for errors.
     pub place: Place,
+    /// The incident that it belongs to: records of one group stay on one side of a split.
+    pub group: Option<String>,
+    /// When that happened, if it says so.
+    pub time: Option<Time>,
     /// What it holds.
     pub content: Content,
 }
@@ -147,7 +153,9 @@ fn document(source: &Source, limit_bytes: u64) -> Result<Record> {
     let text = files::read_to_string(&source.path, limit_bytes)?;
     let place = Place::file(&source.path);
     refuse_empty(&text, &place)?;
-    Ok(Record { source: source.name.clone(), place, content: Content::Text(text) })
+    let time = Time::of_document(&source.name, &text);
+    let (source, content) = (source.name.clone(), Content::Text(text));
+    Ok(Record { source, place, group: None, time, content })
 }
 
 fn refuse_empty(text: &str, place: &Place) -> Result<()> {

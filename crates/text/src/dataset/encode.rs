@@ -55,7 +55,7 @@ pub(super) struct Encoder<'a> {
 impl Encoder<'_> {
     /// The documents of a record: one, or several parts of a long one.
     pub(super) fn encode(&self, record: Record) -> Result<Vec<Encoded>> {
-        let Record { source, place, content } = record;
+        let Record { source, place, group, content, .. } = record;
         let (ids, labels) = match content {
             Content::Text(text) => self.encode_text(&text, &place)?,
             Content::Tokens { ids, labels } => {
@@ -67,7 +67,10 @@ impl Encoder<'_> {
         if tokens > context as usize && self.long_documents == LongDocument::Refuse {
             return Err(Error::DocumentTooLong { place, tokens, context });
         }
-        let group = group(&ids);
+        let group = match group {
+            Some(name) => number(name.as_bytes()),
+            None => number(bytemuck::cast_slice(&ids)),
+        };
         if tokens <= context as usize {
             return Ok(vec![part(&ids, &labels, source, group)]);
         }
@@ -124,8 +127,9 @@ fn part(ids: &[u32], labels: &[i32], source: String, group: u64) -> Encoded {
     Encoded { ids: ids.to_vec(), labels, source, group }
 }
 
-/// What a document shares with its copies: the first 8 bytes of the SHA-256 of its ids.
-fn group(ids: &[u32]) -> u64 {
-    let hash = files::sha256(bytemuck::cast_slice(ids));
+/// What a document shares with its copies or its group: the first 8 bytes of the SHA-256 of its ids
+/// or of the group's name.
+fn number(bytes: &[u8]) -> u64 {
+    let hash = files::sha256(bytes);
     u64::from_str_radix(&hash[..16], 16).expect("a hash is made of hexadecimal digits")
 }

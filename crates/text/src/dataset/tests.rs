@@ -3,6 +3,7 @@ use super::*;
 use crate::record::{self, Limits, MASKED, Sources};
 use crate::tokenizer::Tokenizer;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -262,6 +263,22 @@ fn a_split_leaks_nothing() {
         let error = dataset.split(fraction, 7).unwrap_err().to_string();
         assert!(error.contains("expected above 0 and below 1"), "{error}");
     }
+}
+
+#[test]
+fn a_named_group_stays_on_one_side() {
+    let line = |number: u32| {
+        let group = number % 5;
+        format!(
+            "{{\"input_ids\": [{number}, 2], \"labels\": [0, 2], \"group\": \"INC-{group}\"}}\n"
+        )
+    };
+    let (out, _) = build_lines(&(0..40).map(line).collect::<String>(), 40).unwrap();
+    let dataset = open(&out);
+    let split = dataset.split(0.2, 3).unwrap();
+    let group = |&document: &usize| dataset.doc(document).ids[0] % 5;
+    let held_out: BTreeSet<u32> = split.held_out.iter().map(group).collect();
+    assert_eq!((held_out.len(), split.held_out.len()), (1, 8));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! JSONL: lines within limits, and what a line may say.
 
-use super::{Content, Limits, MASKED, Record, refuse_empty, unreadable, wrong_file};
+use super::{Content, Limits, MASKED, Record, Time, refuse_empty, unreadable, wrong_file};
 use crate::{Error, Place, Result};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// The longest `id`, in bytes.
+/// The longest `id` or `group`, in bytes.
 const ID_LIMIT_BYTES: usize = 1024;
 
 /// The lines of a file, one in memory at a time.
@@ -85,31 +85,50 @@ impl Lines {
 #[serde(deny_unknown_fields)]
 struct Line {
     id: Option<Id>,
+    group: Option<Id>,
+    time: Option<String>,
     text: Option<String>,
     input_ids: Option<Vec<u32>>,
     labels: Option<Vec<i64>>,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "the id is neither a string nor a whole number")]
+#[serde(untagged, expecting = "the id or group is neither a string nor a whole number")]
 enum Id {
     Text(String),
     Number(i64),
 }
 
+impl Id {
+    /// The name; `key` is the key that gave it.
+    fn name(self, key: &str) -> std::result::Result<String, String> {
+        match self {
+            Self::Number(number) => Ok(number.to_string()),
+            Self::Text(text) if text.len() <= ID_LIMIT_BYTES => Ok(text),
+            Self::Text(text) => {
+                let length = text.len();
+                Err(format!("the {key} has {length} bytes, at most {ID_LIMIT_BYTES} go"))
+            }
+        }
+    }
+}
+
+fn written(time: &str) -> std::result::Result<Time, String> {
+    Time::parse(time).ok_or_else(|| {
+        "the time is none\nhint: write 2024-05-17T08:30:00Z, or a day as 2024-05-17".to_owned()
+    })
+}
+
 /// The document that a line holds. `file` is the name of its file.
 pub(super) fn parse(file: &str, place: Place, line: &[u8], text_limit: u64) -> Result<Record> {
     let wrong = |problem: String| Error::Record { place: place.clone(), problem };
-    let Line { id, text, input_ids, labels } =
+    let Line { id, group, time, text, input_ids, labels } =
         serde_json::from_slice(line).map_err(|error| wrong(explained(&error)))?;
+    let group = group.map(|group| group.name("group")).transpose().map_err(wrong)?;
+    let time = time.map(|time| written(&time)).transpose().map_err(wrong)?;
     let source = match id {
         None => format!("{file}:{}", place.line.unwrap_or_default()),
-        Some(Id::Number(id)) => id.to_string(),
-        Some(Id::Text(id)) if id.len() <= ID_LIMIT_BYTES => id,
-        Some(Id::Text(id)) => {
-            let length = id.len();
-            return Err(wrong(format!("the id has {length} bytes, at most {ID_LIMIT_BYTES} go")));
-        }
+        Some(id) => id.name("id").map_err(wrong)?,
     };
     let content = match (text, input_ids, labels) {
         (Some(text), None, None) => {
@@ -134,7 +153,7 @@ pub(super) fn parse(file: &str, place: Place, line: &[u8], text_limit: u64) -> R
         }
         _ => return Err(wrong("expected either text, or input_ids and labels".to_owned())),
     };
-    Ok(Record { source, place, content })
+    Ok(Record { source, place, group, time, content })
 }
 
 fn check_lengths(ids: &[u32], labels: &[i64]) -> std::result::Result<(), String> {

@@ -84,9 +84,11 @@ fn links_that_lead_back_are_an_error_and_not_a_loop() {
 fn lines_of_both_kinds_are_read() {
     let records = read_lines(
         "{\"text\": \"disk full\"}\n\n  \r\n{\"input_ids\": [1, 2], \"labels\": [-100, 2], \
-         \"id\": \"case 7\"}\r\n{\"text\": \"no break at the end\", \"id\": 12}",
+         \"id\": \"case 7\", \"group\": 77, \"time\": \"2024-05-17T08:30:00Z\"}\r\n{\"text\": \"no break at the end\", \"id\": 12}",
     )
     .unwrap();
+    let said = (records[1].group.as_deref(), records[1].time);
+    assert_eq!(said, (Some("77"), Time::parse("2024-05-17T08:30:00Z")));
     let names: Vec<_> = records.iter().map(|record| record.source.as_str()).collect();
     assert_eq!(names, ["data.jsonl:1", "case 7", "12"]);
     let lines: Vec<_> = records.iter().map(|record| record.place.line).collect();
@@ -106,8 +108,12 @@ fn lines_that_are_no_record_are_named() {
         ),
         (
             "{\"txet\": \"a\"}",
-            "1: not a record: unknown field `txet`, expected one of `id`, `text`, `input_ids`, \
-             `labels` (byte 7 of the line)",
+            "1: not a record: unknown field `txet`, expected one of `id`, `group`, `time`, \
+             `text`, `input_ids`, `labels` (byte 7 of the line)",
+        ),
+        (
+            "{\"text\": \"a\", \"time\": \"May\"}",
+            "1: the time is none\nhint: write 2024-05-17T08:30:00Z, or a day as 2024-05-17",
         ),
         ("{}", "1: expected either text, or input_ids and labels"),
         (
@@ -134,7 +140,7 @@ fn lines_that_are_no_record_are_named() {
         ("\n{\"text\": \" \\n \"}", "2: the document is empty\nhint: remove it"),
         (
             "{\"text\": \"a\", \"id\": [1]}",
-            "1: not a record: the id is neither a string nor a whole number (byte 24 of the line)",
+            "1: not a record: the id or group is neither a string nor a whole number (byte 24 of the line)",
         ),
     ];
     for (content, problem) in cases {
