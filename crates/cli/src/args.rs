@@ -173,12 +173,15 @@ pub(crate) struct ModelArgs {
     /// A PEFT adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// How the seven projections are held
-    #[arg(long, value_enum, default_value_t = Quant::None)]
-    pub(crate) quant: Quant,
-    /// How products treat their operands
-    #[arg(long, value_enum, default_value_t = NumericsName::Bf16)]
-    pub(crate) numerics: NumericsName,
+    /// How the seven projections are held [default: as the adapter was trained, else none]
+    #[arg(long, value_enum)]
+    pub(crate) quant: Option<Quant>,
+    /// How the output head is held [default: as the adapter was trained, else as-stored]
+    #[arg(long, value_enum)]
+    pub(crate) head: Option<HeadName>,
+    /// How products treat their operands [default: as the adapter was trained, else bf16]
+    #[arg(long, value_enum)]
+    pub(crate) numerics: Option<NumericsName>,
 }
 
 /// Storage of the projections.
@@ -201,13 +204,23 @@ impl Quant {
             Quant::Nf4Dq => model::Base::Nf4Double,
         }
     }
+}
 
-    /// The name in arguments and results.
-    pub(crate) fn name(self) -> &'static str {
+/// Storage of the output head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeadName {
+    /// As the files have it
+    AsStored,
+    /// Signed bytes with a scale per 64 weights
+    Q8,
+}
+
+impl HeadName {
+    /// As the model knows it.
+    pub(crate) fn head(self) -> model::Head {
         match self {
-            Quant::None => "none",
-            Quant::Nf4 => "nf4",
-            Quant::Nf4Dq => "nf4-dq",
+            HeadName::AsStored => model::Head::AsStored,
+            HeadName::Q8 => model::Head::EightBit,
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::chart::Chart;
 use crate::interrupt::Interrupt;
 use crate::machine::{self, Machine};
-use crate::output::{bytes, duration};
+use crate::output::{bytes, duration, note};
 use crate::progress::Progress;
+use crate::weights::Form;
 use anyhow::Result;
 use ops::Cpu;
 use std::path::Path;
@@ -64,6 +65,12 @@ pub(crate) struct Manner<'a> {
 /// A run that does not fit into memory, or what stops it.
 pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<Ran> {
     let started = Instant::now();
+    let form = Form::of_recipe(job.recipe());
+    note(&form.describe(machine));
+    if let (Some(adapter), Some(record)) = (&job.recipe().model.adapter, job.adapter_provenance()?)
+    {
+        form.compare(adapter, &record, machine);
+    }
     let available = machine::memory().map(|(_, available)| available as usize);
     let plan = Plan::new(job, machine.target(), Budget { device: None, host: available })?;
     let mut watcher = Watcher::new(&manner, job);

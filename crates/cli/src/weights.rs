@@ -1,10 +1,13 @@
 //! A model directory, perhaps with an adapter, opened and ready to be laid out.
 
-use crate::args::ModelArgs;
+use crate::args::{HeadName, ModelArgs, NumericsName, Quant};
+use crate::machine::Machine;
+use crate::output::note;
 use anyhow::Result;
 use model::{Base, Checkpoint, Config, Head, LoraConfig, Origin, Spec, Trained};
 use ops::Numerics;
 use std::path::Path;
+use train::{Provenance, Recipe};
 
 /// How a model is held and computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,27 +20,78 @@ pub(crate) struct Form {
     pub(crate) numerics: Numerics,
 }
 
+impl Form {
+    /// What was asked for; where nothing was, what is recorded, else the usual.
+    fn of(args: &ModelArgs, record: Option<&Provenance>) -> Form {
+        let base = args.quant.map(Quant::base).or(record.map(Provenance::base));
+        let head = args.head.map(HeadName::head).or(record.map(Provenance::head));
+        let numerics =
+            args.numerics.map(NumericsName::numerics).or(record.map(Provenance::numerics));
+        Form {
+            base: base.unwrap_or(Base::AsStored),
+            head: head.unwrap_or(Head::AsStored),
+            numerics: numerics.unwrap_or(Numerics::Bf16),
+        }
+    }
+
+    /// That of a recipe.
+    pub(crate) fn of_recipe(recipe: &Recipe) -> Form {
+        let model = &recipe.model;
+        Form { base: model.base.into(), head: model.head.into(), numerics: model.numerics.into() }
+    }
+
+    /// The projections' storage as `--quant` names it.
+    pub(crate) fn quant(self) -> &'static str {
+        if self.base == Base::AsStored { "none" } else { self.base.name() }
+    }
+
+    /// All of it in a line, with the tier, on which its bits depend as well.
+    pub(crate) fn describe(self, machine: &Machine) -> String {
+        format!(
+            "numerics {}, base {}, head {}, tier {}",
+            self.numerics.name(),
+            self.base.name(),
+            self.head.name(),
+            machine.isa.name()
+        )
+    }
+
+    /// Warns where an adapter was trained in another form.
+    pub(crate) fn compare(self, adapter: &Path, record: &Provenance, machine: &Machine) {
+        let used = (self.numerics, self.base, self.head);
+        for difference in record.differences(used, machine.isa.name()) {
+            note(&format!("warning: {}: {difference}", adapter.display()));
+        }
+    }
+}
+
 /// A model and perhaps an adapter, opened.
 pub(crate) struct Source {
     /// The model's shape.
     pub(crate) config: Config,
     weights: Checkpoint,
     adapter: Option<(LoraConfig, Checkpoint)>,
-    form: Form,
+    /// How it is held and computed with.
+    pub(crate) form: Form,
 }
 
 impl Source {
-    /// Opens what the arguments name.
+    /// Opens what the arguments name, in the form that they say or in which the adapter was trained;
+    /// warns where these differ.
     ///
     /// # Errors
-    /// As [`Source::at`].
-    pub(crate) fn open(args: &ModelArgs) -> Result<Source> {
-        let form = Form {
-            base: args.quant.base(),
-            head: Head::AsStored,
-            numerics: args.numerics.numerics(),
-        };
-        Source::at(&args.model, args.adapter.as_deref(), form)
+    /// As [`Source::at`], or an adapter that was trained over another model.
+    pub(crate) fn open(args: &ModelArgs, machine: &Machine) -> Result<Source> {
+        let adapter = args.adapter.as_deref();
+        let record = adapter.map(Provenance::read).transpose()?.flatten();
+        let form = Form::of(args, record.as_ref());
+        let source = Source::at(&args.model, adapter, form)?;
+        if let (Some(adapter), Some(record)) = (adapter, &record) {
+            let fingerprint = train::fingerprint(&source.weights, "config.json")?;
+            record.check_model(adapter, &fingerprint)?;
+            form.compare(adapter, record, machine);
+        }
+        Ok(source)
     }
 
     /// Opens the directories.

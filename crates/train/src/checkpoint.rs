@@ -1,19 +1,23 @@
 //! What a stopped run needs to go on: a directory that appears whole or not at all.
 //!
 //! `checkpoint-<step>/` holds the f32 master copies as a PEFT or model directory, `moments.safetensors`,
-//! and `state.json`: where the run stands, the recipe, and fingerprints of the inputs. All random
-//! numbers are functions of seed, epoch and position, so these are the random counters.
+//! `srek.json` (see [`Provenance`]), and `state.json`: where the run stands, its tier, the recipe,
+//! fingerprints of the inputs, and the hash of every other file. All random numbers are functions of
+//! seed, epoch and position, so these are the random counters.
 
 use crate::job::Identity;
 use crate::trainer::Trainer;
-use crate::{Error, Job, Result};
+use crate::{Error, Job, Provenance, Result, provenance, versioned};
 use model::{Checkpoint, save};
-use ops::{Backend, DType};
+use ops::{Backend, DType, Target};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+mod check;
+
 /// Version of `state.json`.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The largest `state.json` that is read.
 const LIMIT_BYTES: u64 = 4 << 20;
 const STATE: &str = "state.json";
@@ -76,9 +80,13 @@ pub struct Best {
 struct Saved {
     version: u32,
     state: State,
+    /// The tier that it was trained on.
+    tier: String,
     identity: Identity,
     /// The resolved recipe as TOML.
     recipe: String,
+    /// SHA-256 of every other file, by name.
+    files: BTreeMap<String, String>,
 }
 
 /// The tensors of a checkpoint.
@@ -104,12 +112,7 @@ pub(crate) fn write<B: Backend>(
     run: &Path,
 ) -> Result<PathBuf> {
     let path = directory(run, state.step);
-    let saved = Saved {
-        version: VERSION,
-        state: state.clone(),
-        identity: job.identity().clone(),
-        recipe: job.recipe().to_toml(),
-    };
+    let record = Provenance::new(job, backend.target(), state.step)?;
     files::write_dir_atomic(&path, |inside| -> Result<()> {
         match job.lora() {
             Some(lora) => save::adapter(backend, trainer.model(), lora, &job.base_name(), inside)?,
@@ -117,6 +120,16 @@ pub(crate) fn write<B: Backend>(
         }
         let params = trainer.model().params();
         trainer.optimizer().save(backend, params, &inside.join(MOMENTS))?;
+        record.write(inside)?;
+        let hash = |name: &&str| Ok(((*name).to_owned(), files::sha256_file(inside.join(name))?));
+        let saved = Saved {
+            version: VERSION,
+            state: state.clone(),
+            tier: provenance::tier(backend.target()),
+            identity: job.identity()?.clone(),
+            recipe: job.recipe().to_toml(),
+            files: file_names(job).iter().map(hash).collect::<Result<_>>()?,
+        };
         let json = serde_json::to_vec_pretty(&saved).expect("a state is plain data");
         files::write_atomic(inside.join(STATE), |out| out.write_all(&json))?;
         Ok(())
@@ -124,20 +137,53 @@ pub(crate) fn write<B: Backend>(
     Ok(path)
 }
 
-/// Reads a checkpoint of this very job.
+/// What stands in a checkpoint beside `state.json`.
+fn file_names(job: &Job) -> [&'static str; 4] {
+    match job.lora() {
+        Some(_) => ["adapter_model.safetensors", "adapter_config.json", MOMENTS, provenance::FILE],
+        None => ["model.safetensors", "config.json", MOMENTS, provenance::FILE],
+    }
+}
+
+/// Reads a checkpoint of this very job, to go on from it on `target`.
 ///
 /// # Errors
-/// When it is damaged, or belongs to another recipe or other inputs: what differs is named.
-pub(crate) fn read(path: &Path, job: &Job) -> Result<(State, Weights)> {
+/// When it is damaged, or belongs to another recipe, other inputs or another tier: what differs is
+/// named.
+pub(crate) fn read(path: &Path, job: &Job, target: Target) -> Result<(State, Weights)> {
+    let saved = saved(path)?;
+    check_belonging(&saved, path, job, target)?;
+    check::state(&saved.state, job).map_err(|message| damaged(&path.join(STATE), &message))?;
+    check_files(&saved, path, job)?;
+    let moments = Checkpoint::open_files(path, &[MOMENTS.into()])?;
+    Ok((saved.state, Weights { trained: trained(path, job)?, moments }))
+}
+
+/// Makes sure that a checkpoint's files are those that were written.
+///
+/// # Errors
+/// The file that is not.
+pub(crate) fn verify(path: &Path, job: &Job) -> Result<()> {
+    check_files(&saved(path)?, path, job)
+}
+
+/// Reads `state.json` and compares its step with the directory's name.
+fn saved(path: &Path) -> Result<Saved> {
     let file = path.join(STATE);
     let text = files::read_to_string(&file, LIMIT_BYTES)?;
-    let saved: Saved = serde_json::from_str(&text)
-        .map_err(|e| Error::checkpoint(&file, format!("not a run's state: {e}")))?;
-    if saved.version != VERSION {
-        let found = saved.version;
-        return Err(Error::checkpoint(&file, format!("version {found}, expected {VERSION}")));
+    let saved: Saved = versioned::parse(&text, VERSION)
+        .map_err(|message| damaged(&file, &format!("not a run's state: {message}")))?;
+    let step = saved.state.step;
+    if path.file_name() != directory(path, step).file_name() {
+        let message = format!("is at step {step}, unlike its directory's name");
+        return Err(damaged(&file, &message));
     }
-    let differing = saved.identity.differences(job.identity());
+    Ok(saved)
+}
+
+/// Refuses a checkpoint of another run.
+fn check_belonging(saved: &Saved, path: &Path, job: &Job, target: Target) -> Result<()> {
+    let differing = saved.identity.differences(job.identity()?);
     if !differing.is_empty() {
         let message = format!(
             "belongs to another run, which has another {}\nhint: resume with the inputs it was trained on, or start a new run",
@@ -146,7 +192,7 @@ pub(crate) fn read(path: &Path, job: &Job) -> Result<(State, Weights)> {
         return Err(Error::checkpoint(path, message));
     }
     let changed = changed_keys(&saved.recipe, &job.recipe().to_toml())
-        .map_err(|e| Error::checkpoint(&file, format!("its recipe cannot be read: {e}")))?;
+        .map_err(|e| damaged(&path.join(STATE), &format!("its recipe cannot be read: {e}")))?;
     if !changed.is_empty() {
         let message = format!(
             "belongs to another recipe: {}\nhint: resume with the recipe it was trained with, or start a new run",
@@ -154,11 +200,58 @@ pub(crate) fn read(path: &Path, job: &Job) -> Result<(State, Weights)> {
         );
         return Err(Error::checkpoint(path, message));
     }
-    if saved.state.step > job.total_steps() {
-        let message = format!("is at step {} of {}", saved.state.step, job.total_steps());
-        return Err(Error::checkpoint(&file, message));
+    let (before, now) = (&saved.tier, provenance::tier(target));
+    if !provenance::tiers_agree(job.spec().numerics, before, &now) {
+        let message = format!(
+            "was trained on the tier {before:?}, this run is on {now:?}, which rounds differently\nhint: resume with --tier {before}, or start a new run"
+        );
+        return Err(Error::checkpoint(path, message));
     }
-    Ok((saved.state, Weights { trained: trained(path, job)?, moments: moments(path)? }))
+    Ok(())
+}
+
+/// Compares every file with its hash.
+fn check_files(saved: &Saved, path: &Path, job: &Job) -> Result<()> {
+    let names = file_names(job);
+    if let Some(name) = saved.files.keys().find(|name| !names.contains(&name.as_str())) {
+        let message = format!("lists the file {name:?}, which no checkpoint has");
+        return Err(damaged(&path.join(STATE), &message));
+    }
+    for name in names {
+        let file = path.join(name);
+        let Some(expected) = saved.files.get(name) else {
+            return Err(damaged(&path.join(STATE), &format!("has no hash of {name}")));
+        };
+        if !file.is_file() {
+            return Err(damaged(&file, "is missing"));
+        }
+        let found = files::sha256_file(&file)?;
+        if found != *expected {
+            let message =
+                format!("is not what was written: its SHA-256 is {found}, expected {expected}");
+            return Err(damaged(&file, &message));
+        }
+    }
+    Ok(())
+}
+
+/// A checkpoint that cannot be what was written.
+pub(crate) fn damaged(path: &Path, message: &str) -> Error {
+    let hint = "remove this checkpoint to go on from the one before it, or start a new run";
+    Error::checkpoint(path, format!("{message}\nhint: {hint}"))
+}
+
+/// The same of what a model found in the files of the checkpoint in `directory`.
+pub(crate) fn damaged_tensor(error: Error, directory: &Path) -> Error {
+    match error {
+        Error::Model(model::Error::Tensor { path, tensor, message })
+            if path.starts_with(directory) =>
+        {
+            let message = message.split("\nhint: ").next().unwrap_or_default();
+            damaged(&path, &format!("tensor {tensor}: {message}"))
+        }
+        other => other,
+    }
 }
 
 /// Opens what a checkpoint has of the trained tensors.
@@ -169,15 +262,11 @@ pub(crate) fn trained(path: &Path, job: &Job) -> Result<Checkpoint> {
     })
 }
 
-fn moments(path: &Path) -> Result<Checkpoint> {
-    Ok(Checkpoint::open_files(path, &[MOMENTS.into()])?)
-}
-
 /// The keys of two recipes that differ where they must not, with both values.
 fn changed_keys(before: &str, now: &str) -> std::result::Result<Vec<String>, String> {
     let flat = |text: &str| -> std::result::Result<_, String> {
         let table: toml::Table = toml::from_str(text).map_err(|e| e.message().to_owned())?;
-        let mut keys = std::collections::BTreeMap::new();
+        let mut keys = BTreeMap::new();
         flatten("", &toml::Value::Table(table), &mut keys);
         Ok(keys)
     };
@@ -196,7 +285,7 @@ fn changed_keys(before: &str, now: &str) -> std::result::Result<Vec<String>, Str
         .collect())
 }
 
-fn flatten(key: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<String, String>) {
+fn flatten(key: &str, value: &toml::Value, keys: &mut BTreeMap<String, String>) {
     match value {
         toml::Value::Table(table) => {
             for (name, value) in table {

@@ -2,10 +2,11 @@
 
 use crate::recipe::{LoraSection, OrderKind};
 use crate::trainer::trained_tokens;
-use crate::{Error, Recipe, Result};
+use crate::{Error, Provenance, Recipe, Result};
 use model::llama::Origin;
 use model::{Checkpoint, Config, LoraConfig, Pass, Policy, Spec, StepOptions, Trained};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use text::dataset::Dataset;
 use text::pack::{self, Order, PackOptions};
 use text::tokenizer::Tokenizer;
@@ -23,7 +24,8 @@ pub struct Job {
     adapter: Option<Checkpoint>,
     tokenizer: Option<PathBuf>,
     dataset: Dataset,
-    identity: Identity,
+    /// Taken when it is first asked for: plans need none, and it reads whole files.
+    identity: OnceLock<Identity>,
     context: usize,
     /// Documents that are trained, in the order of the data set.
     documents: Vec<usize>,
@@ -50,7 +52,7 @@ impl Job {
         let config = config(&recipe, &dataset, weights.as_ref(), tokenizer.as_deref())?;
         let adapter = open_adapter(&mut recipe)?;
         let context = check_context(&mut recipe, &dataset, &config)?;
-        let identity = Identity::new(&recipe, &dataset, tokenizer.as_deref())?;
+        identity::check_tokenizer(&recipe, &dataset, tokenizer.as_deref())?;
         let trained = match &recipe.lora {
             None => Trained::Everything,
             Some(lora) => Trained::Adapter(lora.config().map_err(wrong)?),
@@ -70,7 +72,7 @@ impl Job {
             adapter,
             tokenizer,
             dataset,
-            identity,
+            identity: OnceLock::new(),
             context,
             documents: Vec::new(),
             lengths: Vec::new(),
@@ -127,6 +129,22 @@ impl Job {
         Ok(plan.into_iter().map(|micro| named(micro.documents, &self.documents)).collect())
     }
 
+    /// Where a run stands after `step` steps: the epoch, and how many of its micro-batches are done.
+    ///
+    /// # Errors
+    /// As [`Job::epoch`].
+    pub fn position(&self, step: u64) -> Result<(u64, usize)> {
+        let (mut left, mut epoch) = (step, 0);
+        loop {
+            let (len, window) = (self.epoch(epoch)?.len(), self.recipe.batch.micro_batches);
+            let steps = len.div_ceil(window) as u64;
+            if left <= steps {
+                return Ok((epoch, len.min(left as usize * window)));
+            }
+            (left, epoch) = (left - steps, epoch + 1);
+        }
+    }
+
     fn count_steps(&self) -> Result<u64> {
         if let Some(steps) = self.recipe.schedule.steps {
             // An epoch is packed once here, so that what cannot be packed is refused before the run.
@@ -165,9 +183,35 @@ impl Job {
         &self.dataset
     }
 
-    /// What the inputs are, for telling runs apart.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// What the inputs are, for telling runs apart. The first call reads the weights whole.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or an adapter to start from that was trained over another model.
+    pub fn identity(&self) -> Result<&Identity> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(identity);
+        }
+        let identity = Identity::new(self)?;
+        Ok(self.identity.get_or_init(|| identity))
+    }
+
+    /// The model that is trained or adapted, where it is not a new one.
+    pub(crate) fn weights(&self) -> Option<&Checkpoint> {
+        self.weights.as_ref()
+    }
+
+    /// The adapter that training starts from.
+    pub(crate) fn adapter(&self) -> Option<&Checkpoint> {
+        self.adapter.as_ref()
+    }
+
+    /// What is recorded about the adapter that training starts from; none where it has no record.
+    ///
+    /// # Errors
+    /// A record that cannot be read.
+    pub fn adapter_provenance(&self) -> Result<Option<Provenance>> {
+        let directory = self.recipe.model.adapter.as_deref();
+        directory.map_or(Ok(None), Provenance::read)
     }
 
     /// The `tokenizer.json` that goes with the result, if there is one.

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `recipe` | [`Recipe`], what the user decides |
 //! | `job` | [`Job`], the recipe with everything that it names opened and checked |
+//! | `fingerprint` | [`fingerprint()`], what tells one model's weights from another's |
+//! | `provenance` | [`Provenance`], the record beside everything that is written |
 //! | `plan` | [`Plan`], bytes, work and where activations stay, counted before anything is loaded |
 //! | `device` | what machines can do at best |
 //! | `trainer` | the step itself, on buffers laid out beforehand |
@@ -15,6 +17,7 @@
 //! | `schedule` | the learning rate as a function of the step |
 //! | `run` | the loop |
 //! | `checkpoint` | what a stopped run needs to go on |
+//! | `versioned` | JSON that says its version, as this program writes and reads it |
 //! | `observer` | what a run tells while it goes |
 //! | `log`, `tensorboard` | the same, in files |
 //! | `timed` | a backend that takes the time of another one's launches |
@@ -23,26 +26,31 @@
 mod checkpoint;
 mod device;
 mod error;
+mod fingerprint;
 mod job;
 mod log;
 mod observer;
 mod optimizer;
 mod output;
 mod plan;
+mod provenance;
 pub mod recipe;
 mod run;
 mod schedule;
 mod tensorboard;
 mod timed;
 mod trainer;
+mod versioned;
 
 pub use checkpoint::{Best, State, checkpoints};
 pub use device::DeviceProfile;
 pub use error::{Error, NotFinite, Result};
+pub use fingerprint::fingerprint;
 pub use job::{Identity, Job};
 pub use observer::{Evaluation, Observer, Started, StepMetrics};
 pub use optimizer::{Optimizer, Update};
 pub use plan::{Budget, Plan, Work};
+pub use provenance::Provenance;
 pub use recipe::Recipe;
 pub use run::{Outcome, Resume, Site, run};
 pub use schedule::learning_rate;

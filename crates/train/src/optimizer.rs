@@ -206,7 +206,7 @@ impl Optimizer {
     /// Reads what [`Optimizer::save`] wrote.
     ///
     /// # Errors
-    /// When a tensor is missing, of another shape, or not finite.
+    /// When a tensor is missing, of another shape, not finite, or a second moment below 0.
     pub fn load<B: Backend>(
         &self,
         backend: &mut B,
@@ -216,7 +216,16 @@ impl Optimizer {
         for (param, bufs) in params.iter().zip(&self.moments) {
             for (letter, buf) in ["m", "v"].into_iter().zip(bufs) {
                 let name = format!("{letter}.{}", param.name);
-                backend.write(*buf, &moments.tensor(&name, &param.shape)?.to_f32()?);
+                let tensor = moments.tensor(&name, &param.shape)?;
+                let values = tensor.to_f32()?;
+                if letter == "v"
+                    && let Some(at) = values.iter().position(|v| *v < 0.0)
+                {
+                    let message = format!("element {at} is {}, expected 0 or more", values[at]);
+                    let (path, tensor) = (tensor.path, name);
+                    return Err(model::Error::Tensor { path, tensor, message }.into());
+                }
+                backend.write(*buf, &values);
             }
         }
         Ok(())

@@ -1,13 +1,14 @@
 //! What a finished run leaves: an adapter or a model that other programs read.
 
 use crate::trainer::Trainer;
-use crate::{Job, Result, State, checkpoint};
+use crate::{Job, Provenance, Result, State, checkpoint, provenance};
 use model::save;
 use ops::{Backend, DType, Numerics};
 use std::path::{Path, PathBuf};
 
-/// The files of a PEFT directory.
-const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+/// The files of an adapter's directory: PEFT's two, and what is recorded about them.
+const ADAPTER_FILES: [&str; 3] =
+    ["adapter_config.json", "adapter_model.safetensors", provenance::FILE];
 
 /// Writes the best and, where that is another one, the last state. Returns the directory of the best:
 /// `adapter/`, or `model/` where every weight was trained. The last one stands in `adapter-last/` or
@@ -27,24 +28,25 @@ pub(crate) fn write<B: Backend>(
     let better = state.best.map(|best| best.step).filter(|step| *step != state.step);
     match better {
         None => {
-            write_one(backend, job, trainer, &best)?;
+            write_one(backend, job, trainer, (state.step, &best))?;
             remove(&last)?;
         }
         Some(step) => {
-            write_one(backend, job, trainer, &last)?;
-            write_best(backend, job, trainer, (&checkpoint::directory(run, step), &best))?;
+            write_one(backend, job, trainer, (state.step, &last))?;
+            write_best(backend, job, trainer, (step, run, &best))?;
         }
     }
     Ok(best)
 }
 
-/// Writes the present state.
+/// Writes the present state, that after `step` steps.
 fn write_one<B: Backend>(
     backend: &mut B,
     job: &Job,
     trainer: &Trainer,
-    directory: &Path,
+    (step, directory): (u64, &Path),
 ) -> Result<()> {
+    let record = Provenance::new(job, backend.target(), step)?;
     files::write_dir_atomic(directory, |inside| -> Result<()> {
         match job.lora() {
             Some(lora) => save::adapter(backend, trainer.model(), lora, &job.base_name(), inside)?,
@@ -53,22 +55,24 @@ fn write_one<B: Backend>(
                 copy_tokenizer(job, inside)?;
             }
         }
-        Ok(())
+        record.write(inside)
     })
 }
 
-/// Writes the state of a checkpoint: an adapter's files are what is wanted already; a model is brought
+/// Writes the state of the checkpoint of `step` in `run`: an adapter's files are what is wanted already; a model is brought
 /// back to it and written in its own type.
 fn write_best<B: Backend>(
     backend: &mut B,
     job: &Job,
     trainer: &mut Trainer,
-    (from, to): (&Path, &Path),
+    (step, run, to): (u64, &Path, &Path),
 ) -> Result<()> {
+    let from = &checkpoint::directory(run, step);
+    checkpoint::verify(from, job)?;
     if job.lora().is_none() {
         let trained = checkpoint::trained(from, job)?;
         trainer.replace(backend, job, &trained)?;
-        return write_one(backend, job, trainer, to);
+        return write_one(backend, job, trainer, (step, to));
     }
     files::write_dir_atomic(to, |inside| {
         ADAPTER_FILES.into_iter().try_for_each(|name| copy(&from.join(name), &inside.join(name)))

@@ -6,7 +6,7 @@ use crate::log::Log;
 use crate::trainer::{Trainer, Window};
 use crate::{Error, Evaluation, EventFile, Job, NotFinite, Observer, Plan, Result};
 use crate::{Started, StepMetrics, Timed, Times, Update, learning_rate, output};
-use ops::Backend;
+use ops::{Backend, Target};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -141,7 +141,9 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<Self> {
         files::create_dir_all(site.directory)?;
         let lock = claim(job, site.directory)?;
-        let resumed = resume(job, site)?;
+        let resumed = resume(job, site, backend.target())?;
+        // What is recorded beside every result, while nothing is laid out that a refusal would waste.
+        job.identity()?;
         let resolved = job.recipe().to_toml();
         let path = site.directory.join("resolved.toml");
         files::write_atomic(path, |out| out.write_all(resolved.as_bytes()))?;
@@ -150,10 +152,6 @@ impl<'a, B: Backend> Run<'a, B> {
         let new = resumed.is_none();
         let state = resumed.map_or_else(State::default, |(state, _)| state);
         let epoch = job.epoch(state.epoch)?;
-        if state.cursor > epoch.len() {
-            let message = format!("micro-batch {} of {}", state.cursor, epoch.len());
-            return Err(Error::checkpoint(site.directory, message));
-        }
         let log = Log::open(&site.directory.join("log.jsonl"), state.step)?;
         let events = EventFile::start(site.directory, state.step)?;
         let backend = Timed::new(backend);
@@ -327,7 +325,7 @@ impl<'a, B: Backend> Run<'a, B> {
 }
 
 /// Finds and reads the checkpoint that the run begins at.
-fn resume(job: &Job, site: &Site<'_>) -> Result<Option<(State, Weights)>> {
+fn resume(job: &Job, site: &Site<'_>, target: Target) -> Result<Option<(State, Weights)>> {
     let latest = checkpoints(site.directory)?.pop();
     let path = match (&site.resume, latest) {
         (Resume::From(path), _) => path.clone(),
@@ -344,7 +342,12 @@ fn resume(job: &Job, site: &Site<'_>) -> Result<Option<(State, Weights)>> {
             return Err(Error::checkpoint(site.directory, message));
         }
     };
-    checkpoint::read(&path, job).map(Some)
+    let (state, weights) = checkpoint::read(&path, job, target)?;
+    if let Some(best) = state.best.filter(|best| best.step != state.step) {
+        // The end of the run would miss it.
+        checkpoint::verify(&checkpoint::directory(site.directory, best.step), job)?;
+    }
+    Ok(Some((state, weights)))
 }
 
 /// Puts the step into an error that was found below it.

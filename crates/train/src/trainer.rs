@@ -3,7 +3,7 @@
 
 use crate::job::Job;
 use crate::optimizer::{Optimizer, Update};
-use crate::{Error, NotFinite, Result};
+use crate::{Error, NotFinite, Result, checkpoint};
 use model::{Batch, Checkpoint, Model, Pass, Place, Step, StepOptions};
 use ops::Backend;
 use ops::backend::Mark;
@@ -74,12 +74,17 @@ impl Trainer {
         job: &Job,
         resumed: Option<&crate::checkpoint::Weights>,
     ) -> Result<()> {
-        self.model.fill(backend, &job.origin(resumed.map(|it| &it.trained)))?;
-        if let Some(resumed) = resumed {
-            self.optimizer.load(backend, self.model.params(), &resumed.moments)?;
-        }
-        backend.finish()?;
-        Ok(())
+        let Some(resumed) = resumed else {
+            self.model.fill(backend, &job.origin(None))?;
+            return Ok(backend.finish()?);
+        };
+        let directory = resumed.moments.directory();
+        let filled = self.model.fill(backend, &job.origin(Some(&resumed.trained)));
+        let loaded = filled
+            .map_err(Error::from)
+            .and_then(|()| self.optimizer.load(backend, self.model.params(), &resumed.moments));
+        loaded.map_err(|error| checkpoint::damaged_tensor(error, directory))?;
+        Ok(backend.finish()?)
     }
 
     /// Sets the trained tensors to those of a checkpoint, leaving everything else.

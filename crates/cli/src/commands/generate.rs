@@ -24,7 +24,7 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
         let found = args.completions;
         return Err(usage(format!("--n is {found}, expected 1 to {MOST_COMPLETIONS}")));
     }
-    let source = Source::open(&args.model)?;
+    let source = Source::open(&args.model, machine)?;
     let tokenizer = tokenizer(args)?;
     let request = request(args)?;
     request.check().map_err(engine::Error::Request)?;
@@ -58,6 +58,7 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
             tokens as f64 / seconds,
             bytes(planned as u64)
         ));
+        note(&source.form.describe(machine));
     }
     let text = if streamed { String::new() } else { listed(&completions) };
     let json = serde_json::json!({
@@ -66,8 +67,9 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
         "seconds": seconds,
         "planned_bytes": planned,
         "mapped_bytes": serving.size.mapped,
-        "quant": args.model.quant.name(),
-        "numerics": args.model.numerics.numerics().name(),
+        "quant": source.form.quant(),
+        "head": source.form.head.name(),
+        "numerics": source.form.numerics.name(),
         "tier": machine.isa.name(),
         "completions": completions.iter().map(as_json).collect::<Vec<_>>(),
     });

@@ -15,7 +15,7 @@ const IDS_LIMIT_BYTES: u64 = 1 << 30;
 
 /// Computes and writes the logits.
 pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer> {
-    let source = Source::open(&args.model)?;
+    let source = Source::open(&args.model, machine)?;
     let lists = read_ids(&args.ids, &source.config)?;
     let length = lists[0].len();
     let spec = source.spec(length);
@@ -34,15 +34,17 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
     model::save::f32_tensors(&[("logits", &shape, &logits)], &args.out)?;
     let text = pairs(&[
         ("logits", format!("{} x {} x {}", shape[0], shape[1], shape[2])),
-        ("base", args.model.quant.name().to_owned()),
-        ("numerics", args.model.numerics.numerics().name().to_owned()),
+        ("base", source.form.base.name().to_owned()),
+        ("head", source.form.head.name().to_owned()),
+        ("numerics", source.form.numerics.name().to_owned()),
         ("tier", machine.isa.name().to_owned()),
         ("file", args.out.display().to_string()),
     ]);
     let json = serde_json::json!({
         "shape": shape,
-        "quant": args.model.quant.name(),
-        "numerics": args.model.numerics.numerics().name(),
+        "quant": source.form.quant(),
+        "head": source.form.head.name(),
+        "numerics": source.form.numerics.name(),
         "tier": machine.isa.name(),
         "out": args.out,
     });

@@ -27,6 +27,17 @@ pub enum Base {
     Nf4Double,
 }
 
+impl Base {
+    /// The name used in recipes, answers and recorded settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Base::AsStored => "as-stored",
+            Base::Nf4 => "nf4",
+            Base::Nf4Double => "nf4-dq",
+        }
+    }
+}
+
 /// How the output head is stored. With a tied head the 8-bit form stands beside the embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
@@ -34,6 +45,16 @@ pub enum Head {
     AsStored,
     /// Signed bytes with one scale per 64 weights.
     EightBit,
+}
+
+impl Head {
+    /// The name used in recipes, answers and recorded settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Head::AsStored => "as-stored",
+            Head::EightBit => "q8",
+        }
+    }
 }
 
 /// What gets gradients.

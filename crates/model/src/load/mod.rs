@@ -111,6 +111,11 @@ impl Checkpoint {
         &self.directory
     }
 
+    /// The weight files, mapped.
+    pub fn files(&self) -> &[Map] {
+        &self.maps
+    }
+
     /// The names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

@@ -1,6 +1,6 @@
 //! What the tests share: small data sets, recipes, and runs that are watched.
 
-use ops::{Cpu, Isa, Target};
+use ops::{Cpu, Device, Isa, Target};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use text::dataset::{BuildOptions, Vocabulary};
@@ -115,8 +115,18 @@ impl Bench {
         threads: usize,
         recorder: &mut Recorder,
     ) -> train::Result<Outcome> {
-        let job = Job::open(recipe)?;
-        run(&job, &self.path(name), resume, threads, recorder)
+        self.run_on(Target::cpu(Isa::detect(), threads), recipe, (name, resume), recorder)
+    }
+
+    /// As [`Bench::run`], on a target of the test's choice.
+    pub(crate) fn run_on(
+        &self,
+        target: Target,
+        recipe: &Recipe,
+        (name, resume): (&str, Resume),
+        recorder: &mut Recorder,
+    ) -> train::Result<Outcome> {
+        run(&Job::open(recipe)?, target, &self.path(name), resume, recorder)
     }
 
     /// Runs from the first step with two threads; the run must succeed.
@@ -134,13 +144,13 @@ impl Bench {
 
 fn run(
     job: &Job,
+    target: Target,
     directory: &Path,
     resume: Resume,
-    threads: usize,
     recorder: &mut Recorder,
 ) -> train::Result<Outcome> {
+    let Device::Cpu { threads, .. } = target.device else { panic!("{target:?}") };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let target = Target::cpu(Isa::detect(), threads);
     let plan = Plan::new(job, target, Budget::default())?;
     let mut cpu = Cpu::new(target, plan.size);
     let site = Site { directory, resume, baseline_bytes: None };

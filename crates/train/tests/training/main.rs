@@ -4,5 +4,7 @@ mod bench;
 mod equal;
 mod golden;
 mod plan;
+mod record;
 mod refuse;
 mod resume;
+mod tamper;

@@ -10,7 +10,7 @@ fn bench() -> Bench {
 }
 
 /// The error's text with the test's own paths cut out.
-fn message(bench: &Bench, error: Error) -> String {
+pub(crate) fn message(bench: &Bench, error: Error) -> String {
     let text = error.to_string().replace(&bench.directory.path().display().to_string(), "test");
     text.replace(&goldens().display().to_string(), "goldens")
 }
@@ -49,8 +49,8 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
     let mut other = recipe.clone();
     other.model.directory = Some(bench.path("model"));
     copy_model(&bench, "narrow", |bytes| {
-        let last = bytes.len() - 3;
-        bytes[last] ^= 1;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
     });
     assert!(resume(&other).contains("which has another model\n"), "{}", resume(&other));
     let again = bench.run(&recipe, ("run", Resume::Fresh), 2, &mut Recorder::default());
@@ -81,38 +81,6 @@ fn copy_model(bench: &Bench, variant: &str, change: impl Fn(&mut Vec<u8>)) {
     let mut bytes = std::fs::read(from.join("model.safetensors")).unwrap();
     change(&mut bytes);
     std::fs::write(to.join("model.safetensors"), bytes).unwrap();
-}
-
-#[test]
-fn damaged_checkpoints_are_refused() {
-    let bench = bench();
-    let recipe = bench.recipe("narrow", "[lora]\nrank = 2\n", BRIEF);
-    let mut recorder = Recorder::stopping_after(2);
-    bench.run(&recipe, ("run", Resume::Fresh), 2, &mut recorder).unwrap();
-    let path = bench.path("run/checkpoint-2");
-    let resume = || {
-        let outcome = bench.run(&recipe, ("run", Resume::Latest), 2, &mut Recorder::default());
-        message(&bench, outcome.expect_err("it must be refused"))
-    };
-    for name in ["state.json", "moments.safetensors", "adapter_model.safetensors"] {
-        let whole = std::fs::read(path.join(name)).unwrap();
-        for len in [0, 7, whole.len() / 2, whole.len() - 1] {
-            std::fs::write(path.join(name), &whole[..len]).unwrap();
-            let error = resume();
-            assert!(error.starts_with(&format!("test/run/checkpoint-2/{name}: ")), "{error}");
-        }
-        std::fs::write(path.join(name), &whole).unwrap();
-    }
-    let state = String::from_utf8(std::fs::read(path.join("state.json")).unwrap()).unwrap();
-    for (from, to, words) in [
-        ("\"cursor\": ", "\"cursor\": 99999", "micro-batch 99999"),
-        ("\"version\": ", "\"version\": 9", "version 91, expected 1"),
-        ("\"step\": ", "\"step\": 70", "is at step 702 of 4"),
-    ] {
-        std::fs::write(path.join("state.json"), state.replacen(from, to, 1)).unwrap();
-        let error = resume();
-        assert!(error.contains(words), "{error}");
-    }
 }
 
 #[test]

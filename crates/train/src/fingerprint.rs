@@ -1,0 +1,37 @@
+//! What tells one model or adapter from another: a hash over its configuration and every byte of its
+//! weight files, in pieces that all cores hash at once.
+//!
+//! It is the SHA-256 of, in hexadecimal digits, the SHA-256 of the configuration file; then for every
+//! weight file that is used, in the order of their names, the name, a zero byte, the length in bytes as
+//! a little-endian u64, and the SHA-256 of each 4 MiB of it, again in hexadecimal digits.
+
+use crate::Result;
+use files::Sha256;
+use model::Checkpoint;
+use rayon::prelude::*;
+
+/// Bytes of a piece.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// The fingerprint of opened weights and the configuration file of that name beside them. Nothing is
+/// remembered: every call reads everything.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn fingerprint(weights: &Checkpoint, config: &str) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(files::sha256_file(weights.directory().join(config))?.as_bytes());
+    let mut maps: Vec<_> = weights.files().iter().collect();
+    maps.sort_by_key(|map| map.path());
+    for map in maps {
+        hash.update(map.path().file_name().unwrap_or_default().as_encoded_bytes());
+        hash.update(&[0]);
+        hash.update(&(map.len() as u64).to_le_bytes());
+        let pieces: Vec<String> = map.par_chunks(PIECE_BYTES).map(files::sha256).collect();
+        pieces.iter().for_each(|piece| hash.update(piece.as_bytes()));
+    }
+    Ok(hash.finish())
+}
+
+#[cfg(test)]
+mod tests;
