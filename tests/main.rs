@@ -6,5 +6,6 @@ mod command;
 mod golden_run;
 mod logits;
 mod measure;
+mod provenance;
 mod recipe;
 mod whole;

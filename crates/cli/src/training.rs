@@ -66,14 +66,13 @@ pub(crate) struct Manner<'a> {
 pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<Ran> {
     let started = Instant::now();
     let form = Form::of_recipe(job.recipe());
-    note(&form.describe(machine));
     if let (Some(adapter), Some(record)) = (&job.recipe().model.adapter, job.adapter_provenance()?)
     {
         form.compare(adapter, &record, machine);
     }
     let available = machine::memory().map(|(_, available)| available as usize);
     let plan = Plan::new(job, machine.target(), Budget { device: None, host: available })?;
-    let mut watcher = Watcher::new(&manner, job);
+    let mut watcher = Watcher::new(&manner, job, form.describe(machine));
     let baseline = files::memory::reset_peak();
     let mapped_before = files::memory::statistics().file_mapped_bytes;
     let mut backend = Cpu::new(machine.target(), plan.size);
@@ -193,16 +192,18 @@ impl Memory {
 struct Watcher<'a> {
     interrupt: &'a Interrupt,
     progress: Progress,
+    /// Numerics, storage and tier, in words.
+    form: String,
     parameters: usize,
     step_seconds: f64,
     step_tokens: usize,
 }
 
 impl<'a> Watcher<'a> {
-    fn new(manner: &Manner<'a>, job: &Job) -> Watcher<'a> {
+    fn new(manner: &Manner<'a>, job: &Job, form: String) -> Watcher<'a> {
         let progress = Progress::new(manner.what, Some(job.total_steps()));
         let interrupt = manner.interrupt;
-        Watcher { interrupt, progress, parameters: 0, step_seconds: 0.0, step_tokens: 0 }
+        Watcher { interrupt, progress, form, parameters: 0, step_seconds: 0.0, step_tokens: 0 }
     }
 }
 
@@ -210,6 +211,7 @@ impl Observer for Watcher<'_> {
     fn started(&mut self, started: &Started) {
         self.parameters = started.parameters;
         self.progress.begin_at(started.state.step);
+        self.progress.line(&self.form);
         let Started { documents, held_out, untrained, total_steps, .. } = started;
         let mut line = format!("{documents} documents train, {held_out} are held out");
         if *untrained > 0 {
