@@ -180,8 +180,6 @@ def run(directory, variant, ids, labels):
 
     for base in BASES:
         for prefix, dtype in (("", torch.float32), ("bf16.", torch.bfloat16)):
-            if dtype == torch.bfloat16 and base == "nf4":
-                continue  # Told by the other two.
             with torch.no_grad():
                 tensors[f"{prefix}{base}.logits"] = read_model(directory / "model", base, dtype)(ids[0]).logits
             keep(f"{prefix}{base}.adapter", adapted(directory, base, dtype=dtype))

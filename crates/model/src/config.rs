@@ -6,6 +6,8 @@ use ops::rope::Scaling;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+mod keys;
+
 /// The largest `config.json` that is read.
 const CONFIG_LIMIT_BYTES: u64 = 1 << 20;
 
@@ -42,7 +44,11 @@ pub struct Config {
     pub eos: Vec<u32>,
 }
 
-/// The fields of `config.json` that matter here; others are not ours to judge.
+/// The base of the rotary frequencies where the file names none, as in the first files of Llama 2:
+/// what transformers takes then.
+const DEFAULT_ROPE_THETA: f32 = 10_000.0;
+
+/// The fields of `config.json` that decide what is computed; [`keys`] judges all others.
 #[derive(Debug, Deserialize)]
 struct Raw {
     model_type: String,
@@ -73,11 +79,13 @@ struct Raw {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawScaling {
     rope_type: Option<String>,
     /// The older name of `rope_type`.
     r#type: Option<String>,
     rope_theta: Option<f32>,
+    partial_rotary_factor: Option<f32>,
     factor: Option<f32>,
     low_freq_factor: Option<f32>,
     high_freq_factor: Option<f32>,
@@ -95,14 +103,18 @@ impl Config {
     /// Reads and validates `config.json` of a model directory.
     ///
     /// # Errors
-    /// When the file is missing, not JSON, lacks a field, or describes something that is not a Llama
-    /// this program can run.
+    /// When the file is missing, not JSON, lacks a field, describes something that is not a Llama this
+    /// program can run, or has a key that might.
     pub fn read(directory: &Path) -> Result<Config> {
         let path = directory.join("config.json");
         let text = files::read_to_string(&path, CONFIG_LIMIT_BYTES)?;
         let raw: Raw =
             serde_json::from_str(&text).map_err(|e| Error::config(&path, e.to_string()))?;
-        raw.validate().map_err(|message| Error::config(&path, message))
+        let all: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&text).map_err(|e| Error::config(&path, e.to_string()))?;
+        let config = raw.validate().map_err(|message| Error::config(&path, message))?;
+        keys::check(&all).map_err(|message| Error::config(&path, message))?;
+        Ok(config)
     }
 
     /// G = H / Hkv, query heads per key head.
@@ -221,7 +233,11 @@ impl Raw {
         if self.num_attention_heads == 0 {
             return Err("num_attention_heads is 0".into());
         }
-        if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
+        let scalings = self.rope_scaling.iter().chain(&self.rope_parameters);
+        let partial = scalings.filter_map(|scaling| scaling.partial_rotary_factor);
+        if let Some(factor) =
+            self.partial_rotary_factor.into_iter().chain(partial).find(|f| *f != 1.0)
+        {
             return Err(format!("partial_rotary_factor is {factor}, expected 1 or none"));
         }
         let inside = self.rope_parameters.as_ref().and_then(|p| p.rope_theta);
@@ -229,7 +245,7 @@ impl Raw {
             (Some(a), Some(b)) if a != b => {
                 return Err(format!("rope_theta is {a}, but {b} in rope_parameters"));
             }
-            (a, b) => a.or(b).ok_or("rope_theta is missing")?,
+            (a, b) => a.or(b).unwrap_or(DEFAULT_ROPE_THETA),
         };
         let scaling = |raw: Option<RawScaling>| {
             raw.map(RawScaling::validate).transpose().map(Option::flatten)

@@ -2,8 +2,11 @@
 
 use crate::{Checkpoint, Config, Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
+
+mod pattern;
+
+pub use pattern::Patterns;
 
 /// The largest `adapter_config.json` that is read.
 const CONFIG_LIMIT_BYTES: u64 = 1 << 20;
@@ -92,9 +95,9 @@ pub struct LoraConfig {
     /// Which projections.
     pub targets: Vec<Projection>,
     /// R of modules by PEFT pattern: a module name, a path suffix or the whole path.
-    pub rank_pattern: BTreeMap<String, usize>,
+    pub rank_pattern: Patterns<usize>,
     /// alpha of modules by PEFT pattern.
-    pub alpha_pattern: BTreeMap<String, f32>,
+    pub alpha_pattern: Patterns<f32>,
     /// Dropout it was trained with; serving has none, and training refuses any but 0.
     pub dropout: f32,
 }
@@ -138,9 +141,9 @@ struct Raw {
     #[serde(default)]
     alora_invocation_tokens: Option<serde_json::Value>,
     #[serde(default)]
-    rank_pattern: BTreeMap<String, usize>,
+    rank_pattern: Patterns<usize>,
     #[serde(default)]
-    alpha_pattern: BTreeMap<String, f32>,
+    alpha_pattern: Patterns<f32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,11 +165,8 @@ impl LoraConfig {
             return None;
         }
         let path = format!("model.layers.{layer}.{}", projection.path());
-        let pick = |name: &String| path == *name || path.ends_with(&format!(".{name}"));
-        let rank =
-            self.rank_pattern.iter().find(|(name, _)| pick(name)).map_or(self.rank, |(_, r)| *r);
-        let alpha =
-            self.alpha_pattern.iter().find(|(name, _)| pick(name)).map_or(self.alpha, |(_, a)| *a);
+        let rank = *self.rank_pattern.first(&path).unwrap_or(&self.rank);
+        let alpha = *self.alpha_pattern.first(&path).unwrap_or(&self.alpha);
         let divisor = if self.rslora { (rank as f32).sqrt() } else { rank as f32 };
         Some(Factor { rank, scale: alpha / divisor })
     }
@@ -224,46 +224,46 @@ impl LoraConfig {
         Ok((config, weights))
     }
 
-    /// The `adapter_config.json` that PEFT reads.
-    pub fn to_json(&self, base: &str) -> serde_json::Value {
+    /// The `adapter_config.json` that PEFT reads, its patterns in their order.
+    pub fn to_json(&self, base: &str) -> impl Serialize {
+        // By name, as PEFT writes them.
         #[derive(Serialize)]
         struct Out<'a> {
-            peft_type: &'a str,
-            task_type: &'a str,
-            base_model_name_or_path: &'a str,
-            r: usize,
-            lora_alpha: f32,
-            lora_dropout: f32,
-            target_modules: Vec<&'a str>,
-            use_rslora: bool,
-            use_dora: bool,
+            alpha_pattern: &'a Patterns<f32>,
+            base_model_name_or_path: String,
             bias: &'a str,
             fan_in_fan_out: bool,
-            init_lora_weights: bool,
             inference_mode: bool,
+            init_lora_weights: bool,
+            lora_alpha: f32,
+            lora_dropout: f32,
             modules_to_save: Option<()>,
-            rank_pattern: &'a BTreeMap<String, usize>,
-            alpha_pattern: &'a BTreeMap<String, f32>,
+            peft_type: &'a str,
+            r: usize,
+            rank_pattern: &'a Patterns<usize>,
+            target_modules: Vec<&'a str>,
+            task_type: &'a str,
+            use_dora: bool,
+            use_rslora: bool,
         }
-        let out = Out {
-            peft_type: "LORA",
-            task_type: "CAUSAL_LM",
-            base_model_name_or_path: base,
-            r: self.rank,
-            lora_alpha: self.alpha,
-            lora_dropout: self.dropout,
-            target_modules: self.targets.iter().map(|t| t.module()).collect(),
-            use_rslora: self.rslora,
-            use_dora: false,
+        Out {
+            alpha_pattern: &self.alpha_pattern,
+            base_model_name_or_path: base.to_owned(),
             bias: "none",
             fan_in_fan_out: false,
-            init_lora_weights: true,
             inference_mode: true,
+            init_lora_weights: true,
+            lora_alpha: self.alpha,
+            lora_dropout: self.dropout,
             modules_to_save: None,
+            peft_type: "LORA",
+            r: self.rank,
             rank_pattern: &self.rank_pattern,
-            alpha_pattern: &self.alpha_pattern,
-        };
-        serde_json::to_value(out).expect("plain fields serialize")
+            target_modules: self.targets.iter().map(|t| t.module()).collect(),
+            task_type: "CAUSAL_LM",
+            use_dora: false,
+            use_rslora: self.rslora,
+        }
     }
 }
 

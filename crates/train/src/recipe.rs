@@ -4,10 +4,10 @@
 //! tokens, documents or mebibytes as each field says; paths are relative to the working directory.
 
 use crate::{Error, Result};
-use model::{Base, Config, Head, LoraConfig, lora};
+use model::lora::{self, Patterns};
+use model::{Base, Config, Head, LoraConfig};
 use ops::Numerics;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 mod check;
@@ -169,9 +169,9 @@ pub struct LoraSection {
     /// Module names, or `all-linear`.
     pub targets: Vec<String>,
     /// R of single modules, by module name, end of path or whole path.
-    pub rank_pattern: BTreeMap<String, usize>,
+    pub rank_pattern: Patterns<usize>,
     /// alpha of single modules, likewise.
-    pub alpha_pattern: BTreeMap<String, f32>,
+    pub alpha_pattern: Patterns<f32>,
     /// Not supported: anything but 0 is refused.
     pub dropout: f32,
 }
@@ -183,8 +183,8 @@ impl Default for LoraSection {
             alpha: 16.0,
             rslora: false,
             targets: vec!["all-linear".into()],
-            rank_pattern: BTreeMap::new(),
-            alpha_pattern: BTreeMap::new(),
+            rank_pattern: Patterns::default(),
+            alpha_pattern: Patterns::default(),
             dropout: 0.0,
         }
     }

@@ -4,6 +4,7 @@ use crate::{Error, LoraConfig, Model, Param, Result};
 use half::bf16;
 use ops::{Backend, DType};
 use safetensors::{Dtype, View};
+use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -105,8 +106,8 @@ pub fn f32_tensors(tensors: &[(&str, &[usize], &[f32])], path: &Path) -> Result<
     weights(&owned, path)
 }
 
-fn json(value: &serde_json::Value, path: &Path) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value).expect("a JSON value serializes");
+fn json(value: &impl Serialize, path: &Path) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value).expect("plain values serialize");
     text.push('\n');
     files::write_atomic(path, |w| w.write_all(text.as_bytes()))?;
     Ok(())

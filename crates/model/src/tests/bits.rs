@@ -132,7 +132,7 @@ fn served(rig: &mut Rig, parts: &Parts, ids: &[u32], chunk: usize) -> Vec<f32> {
     let origin = Origin { weights: Some(&weights), adapter: Some(&adapter), seed: 7 };
     let lay = |dry: &mut Dry| {
         let model = Model::layout(dry, &parts.spec, &origin).unwrap();
-        let cache = Cache::layout(dry, &model, 2, 96);
+        let cache = Cache::layout(dry, &model, 2, parts.spec.positions);
         (Serve::layout(dry, &model, &cache, chunk + 1, chunk), model, cache)
     };
     let mut dry = Dry::new(target);
@@ -143,7 +143,7 @@ fn served(rig: &mut Rig, parts: &Parts, ids: &[u32], chunk: usize) -> Vec<f32> {
     });
     let mut cpu = Cpu::new(target, dry.trace().peak);
     let mut model = Model::layout(&mut cpu, &parts.spec, &origin).unwrap();
-    let cache = Cache::layout(&mut cpu, &model, 2, 96);
+    let cache = Cache::layout(&mut cpu, &model, 2, parts.spec.positions);
     let mut serve = Serve::layout(&mut cpu, &model, &cache, chunk + 1, chunk);
     model.fill(&mut cpu, &origin).unwrap();
     run(&mut |tokens, logits| {
@@ -163,6 +163,23 @@ fn served_logits_have_the_bits_of_the_training_forward() {
             assert!(bits(&served(&mut rig, &parts, &ids, chunk)) == want, "chunks of {chunk}");
         }
     });
+}
+
+#[test]
+fn served_logits_keep_their_bits_where_a_sequence_outgrows_the_usual_chunk() {
+    let mut parts = Parts::with_adapter("plain", "adapter", Numerics::Bf16, Base::Nf4Double);
+    let length = 600;
+    parts.spec.config.context = length;
+    parts.spec.positions = length;
+    (parts.options.tokens, parts.options.document) = (length, length);
+    let vocab = parts.spec.config.vocab;
+    let ids: Vec<u32> = (0..length).map(|i| ((i * i + 31 * i) % vocab) as u32).collect();
+    let mut rig = parts.build();
+    let batch = batch_of(&parts.spec.config, &[(ids.clone(), vec![-100; length])]);
+    let want = bits(&rig.logits(&batch));
+    for chunk in [100, 512, length] {
+        assert!(bits(&served(&mut rig, &parts, &ids, chunk)) == want, "chunks of {chunk}");
+    }
 }
 
 #[test]

@@ -97,8 +97,83 @@ fn rotations_are_read_from_either_place_and_must_agree() {
     assert_eq!((config.rope_theta, config.rope_scaling.map(|s| s.factor)), (77.0, Some(8.0)));
     edit_config(directory.path(), scaled, &format!("{scaled}, \"rope_theta\": 5.0"));
     assert!(read().unwrap_err().to_string().contains("rope_theta is 5, but 77 in rope_parameters"));
-    edit_config(directory.path(), &format!("{scaled}, \"rope_theta\": 5.0"), "\"other\": 0");
-    assert!(read().unwrap_err().to_string().contains("rope_theta is missing"));
+    edit_config(directory.path(), &format!("{scaled}, \"rope_theta\": 5.0"), "\"use_cache\": true");
+    edit_config(directory.path(), "  \"use_cache\": true,\n", "");
+    assert_eq!(read().unwrap().rope_theta, 10_000.0, "as transformers has it");
+}
+
+#[test]
+fn keys_that_may_change_the_computation_are_refused() {
+    for (key, want) in [
+        ("\"quantization_config\": {}", "unknown key \"quantization_config\"\nhint: it may change"),
+        ("\"sliding_window\": null", "unknown key \"sliding_window\"\nhint: it may change"),
+        ("\"attention_dropout\": 0.1", "attention_dropout is 0.1, expected 0"),
+        ("\"is_decoder\": true", "is_decoder is true, expected false"),
+        (
+            "\"rope_parameters\": {\"rope_type\": \"default\", \"beta_fast\": 32}",
+            "unknown field `beta_fast`",
+        ),
+        (
+            "\"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}",
+            "partial_rotary_factor is 0.5, expected 1 or none",
+        ),
+    ] {
+        let directory = copy();
+        edit_config(directory.path(), "\"attention_dropout\": 0.0", key);
+        let text = message(directory.path());
+        assert!(text.starts_with("DIR/config.json: ") && text.contains(want), "{text}");
+    }
+}
+
+#[test]
+fn configurations_of_transformers_and_of_this_program_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.json");
+    let theirs = golden_dir("../config").join("llama.json");
+    std::fs::copy(theirs, &file).unwrap();
+    assert_eq!(Config::read(directory.path()).unwrap().ffn, 11_008);
+    for variant in ["plain", "scaled", "plain_tied", "scaled_tied", "narrow"] {
+        let config = Config::read(&golden_dir(variant).join("model")).unwrap();
+        std::fs::write(&file, config.to_json("float32").to_string()).unwrap();
+        assert_eq!(Config::read(directory.path()).unwrap(), config);
+    }
+}
+
+#[test]
+fn the_first_pattern_of_the_file_holds_as_in_peft() {
+    let golden = golden_dir("../config").join("patterns.json");
+    let cases: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let weights = "adapter_model.safetensors";
+    let from = golden_dir("plain").join("adapter").join(weights);
+    std::fs::copy(from, directory.path().join(weights)).unwrap();
+    let read = |text: &str| {
+        std::fs::write(directory.path().join("adapter_config.json"), text).unwrap();
+        LoraConfig::read(directory.path()).unwrap().0
+    };
+    for case in cases.as_array().unwrap() {
+        let lora = read(case["config"].as_str().unwrap());
+        let written = read(&serde_json::to_string(&lora.to_json("base")).unwrap());
+        for layer in 0..2 {
+            for projection in crate::lora::Projection::ALL {
+                let path = format!("model.layers.{layer}.{}", projection.path());
+                let want = &case["factors"][&path];
+                let factor = lora.factor(layer, projection).unwrap();
+                assert_eq!(want[0].as_u64(), Some(factor.rank as u64), "{path} of {lora:?}");
+                let scale = want[1].as_f64().unwrap() as f32;
+                assert_eq!(factor.scale, scale, "{path} of {lora:?}");
+                assert_eq!(written.factor(layer, projection), Some(factor), "written and read");
+            }
+        }
+        assert_eq!(written, lora);
+        let reversed = |patterns: &crate::lora::Patterns<usize>| {
+            let pairs: Vec<_> = patterns.keys().cloned().zip(patterns.values().copied()).collect();
+            pairs.into_iter().rev().collect()
+        };
+        let other = LoraConfig { rank_pattern: reversed(&lora.rank_pattern), ..lora.clone() };
+        assert_ne!(other, lora, "overlapping patterns in another order");
+    }
 }
 
 #[test]

@@ -39,6 +39,8 @@ impl Recipe {
         }
         if let Some(lora) = &self.lora {
             lora.config()?;
+            no_overlap("lora.rank_pattern", lora.rank_pattern.overlap())?;
+            no_overlap("lora.alpha_pattern", lora.alpha_pattern.overlap())?;
         }
         if self.trains_everything() {
             if model.base != BaseKind::AsStored || model.head != HeadKind::AsStored {
@@ -125,6 +127,15 @@ impl Recipe {
         let norm = it.max_grad_norm;
         within("optimizer.max_grad_norm", norm, norm >= 0.0 && norm.is_finite(), "0 or more")
     }
+}
+
+/// Keys of TOML have no order, so no pattern can come before another one.
+fn no_overlap(key: &str, overlap: Option<(&str, &str)>) -> Result<(), String> {
+    let Some((short, long)) = overlap else { return Ok(()) };
+    Err(format!(
+        "{key} has different values for {short:?} and {long:?}, which mean a module together\nhint: \
+         name modules of one kind by their whole paths"
+    ))
 }
 
 fn within(key: &str, value: f64, holds: bool, expected: &str) -> Result<(), String> {

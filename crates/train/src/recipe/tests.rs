@@ -82,6 +82,11 @@ fn values_that_cannot_be_are_refused() {
             "recipe.toml: lora.targets: target module \"x_proj\"",
         ),
         (
+            "[lora]",
+            "[lora]\nrank_pattern = { q_proj = 4, \"self_attn.q_proj\" = 8 }",
+            "recipe.toml: lora.rank_pattern has different values for \"q_proj\" and \"self_attn.q_proj\"",
+        ),
+        (
             "steps = 10",
             "",
             "recipe.toml: expected exactly one of schedule.steps and schedule.epochs",
