@@ -1,0 +1,301 @@
+//! The evidence pack: the few lines of an incident that matter, each with the id of what it shows,
+//! within a budget of tokens. It is all that a model gets to see.
+//!
+//! Which lines: metrics by how far they left their baseline, logs and events by how much more often
+//! they came, changes by how shortly before the start they were made; the kinds take turns until the
+//! budget is used up. Services appear as `s1`, `s2`, … with a table of their names, so that a name
+//! stands in one place only and an answer can name no service that does not exist.
+
+use crate::cause::Cause;
+use crate::incident::{EventKind, Incident, Level, plain};
+use crate::signal::Signal;
+use crate::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+pub mod deviation;
+#[cfg(test)]
+mod tests;
+
+use deviation::Deviation;
+
+/// Most services in the table.
+const MOST_SERVICES: usize = 10;
+
+/// Most lines of one kind: changes, metrics, events, logs.
+const MOST_LINES: [usize; 4] = [6, 20, 8, 8];
+
+/// Most metric lines of one service.
+const MOST_PER_SERVICE: usize = 4;
+
+/// Most characters of a text from the cluster.
+const MOST_TEXT: usize = 90;
+
+/// What kind of thing a line shows, in the order in which the prompt has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A change.
+    Change,
+    /// A metric that left its baseline.
+    Metric,
+    /// A Kubernetes event.
+    Event,
+    /// A log line.
+    Log,
+}
+
+/// One line of the pack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// The id of what it shows.
+    pub id: String,
+    /// What it shows.
+    pub kind: Kind,
+    /// The service that it belongs to, by name.
+    pub service: String,
+    /// What a metric measures, where its name tells.
+    pub signal: Option<Signal>,
+    /// How strongly it stands out among those of its kind, from 0.
+    pub weight: f64,
+    /// What the prompt says about it, without id and service.
+    pub text: String,
+}
+
+/// What a prompt is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pack {
+    /// The services of the table, by name: the first is `s1`.
+    pub services: Vec<String>,
+    /// The lines, in the order of the prompt.
+    pub items: Vec<Item>,
+    /// The prompt.
+    pub prompt: String,
+}
+
+/// How a prompt is made.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Most tokens of the prompt.
+    pub budget: usize,
+    /// The causes that are offered, in this order.
+    pub causes: &'a [Cause],
+    /// Counts the tokens of a text.
+    pub tokens: &'a dyn Fn(&str) -> usize,
+}
+
+impl Pack {
+    /// The pack of an incident.
+    ///
+    /// # Errors
+    /// [`Error::Incident`] where the budget does not even hold the alert and the options.
+    pub fn new(incident: &Incident, options: &Options<'_>) -> Result<Self> {
+        let candidates = candidates(incident);
+        let (mut first, mut past) = (0, candidates.len() + 1);
+        // The most lines that fit: more lines are never fewer tokens.
+        while past - first > 1 {
+            let middle = first.midpoint(past);
+            let pack = Self::of(incident, &candidates[..middle], options.causes);
+            if (options.tokens)(&pack.prompt) <= options.budget {
+                first = middle;
+            } else {
+                past = middle;
+            }
+        }
+        let pack = Self::of(incident, &candidates[..first], options.causes);
+        let tokens = (options.tokens)(&pack.prompt);
+        if tokens > options.budget {
+            let problem = format!(
+                "the shortest prompt has {tokens} tokens, the budget is {}",
+                options.budget
+            );
+            return Err(Error::incident("evidence", problem));
+        }
+        Ok(pack)
+    }
+
+    fn of(incident: &Incident, chosen: &[Item], causes: &[Cause]) -> Self {
+        let services = table(incident, chosen);
+        let mut items: Vec<Item> =
+            chosen.iter().filter(|item| services.contains(&item.service)).cloned().collect();
+        items.sort_by(|a, b| a.kind.cmp(&b.kind).then(b.weight.total_cmp(&a.weight)));
+        let prompt = render(incident, &services, &items, causes);
+        Self { services, items, prompt }
+    }
+
+    /// What the prompt calls a service: `s1`.
+    pub fn label(&self, service: &str) -> Option<String> {
+        let index = self.services.iter().position(|name| name == service)?;
+        Some(format!("s{}", index + 1))
+    }
+
+    /// The service that the prompt calls so.
+    pub fn service(&self, label: &str) -> Option<&str> {
+        let number: usize = label.strip_prefix('s')?.parse().ok()?;
+        self.services.get(number.checked_sub(1)?).map(String::as_str)
+    }
+
+    /// The labels of all services of the table, in order.
+    pub fn labels(&self) -> Vec<String> {
+        (1..=self.services.len()).map(|number| format!("s{number}")).collect()
+    }
+}
+
+/// All lines that could be shown, those first that should be.
+fn candidates(incident: &Incident) -> Vec<Item> {
+    let mut kinds = [changes(incident), metrics(incident), events(incident), logs(incident)];
+    let mut ranked: Vec<(f64, Item)> = Vec::new();
+    for (items, most) in kinds.iter_mut().zip(MOST_LINES) {
+        items.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id)));
+        if items.first().is_some_and(|item| item.kind == Kind::Metric) {
+            spread(items);
+        }
+        items.truncate(most);
+        // Kinds take turns, and one with many lines gets proportionally more turns.
+        let share = most as f64;
+        ranked
+            .extend(items.drain(..).enumerate().map(|(k, item)| ((k as f64 + 0.5) / share, item)));
+    }
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ranked.into_iter().map(|(_, item)| item).collect()
+}
+
+/// Keeps at most so many metrics of a service that others are seen, too.
+fn spread(items: &mut Vec<Item>) {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    items.retain(|item| {
+        let count = taken.entry(item.service.clone()).or_default();
+        *count += 1;
+        *count <= MOST_PER_SERVICE
+    });
+}
+
+fn changes(incident: &Incident) -> Vec<Item> {
+    let item = |change: &crate::incident::Change| {
+        let minutes = minutes(incident, change.time.as_second());
+        Item {
+            id: change.id.clone(),
+            kind: Kind::Change,
+            service: change.service.clone(),
+            signal: None,
+            weight: 1.0 / (1.0 + minutes.unsigned_abs() as f64),
+            text: format!("{minutes:+}m {}", plain(&change.message, MOST_TEXT)),
+        }
+    };
+    incident.changes.iter().map(item).collect()
+}
+
+fn metrics(incident: &Incident) -> Vec<Item> {
+    let found = incident.metrics.iter().filter_map(|series| {
+        let deviation = Deviation::of(series, incident.start, incident.end)?;
+        let signal = Signal::of(&series.name);
+        let name = signal.map_or_else(|| plain(&series.name, 40), |it| it.name().to_owned());
+        Some(Item {
+            id: series.id.clone(),
+            kind: Kind::Metric,
+            service: series.service.clone(),
+            signal,
+            weight: deviation.score,
+            text: format!("{name} {}", deviation.words(series.limit)),
+        })
+    });
+    found.collect()
+}
+
+fn events(incident: &Incident) -> Vec<Item> {
+    let item = |event: &crate::incident::Event| Item {
+        id: event.id.clone(),
+        kind: Kind::Event,
+        service: event.service.clone(),
+        signal: None,
+        weight: (event.count as f64).ln_1p()
+            + if event.kind == EventKind::Warning { 10.0 } else { 0.0 },
+        text: format!(
+            "{} x{} {}",
+            plain(&event.reason, 40),
+            event.count,
+            plain(&event.message, MOST_TEXT)
+        ),
+    };
+    incident.events.iter().map(item).collect()
+}
+
+fn logs(incident: &Incident) -> Vec<Item> {
+    let item = |line: &crate::incident::LogLine| {
+        let level = match line.level {
+            Level::Info => 0.0,
+            Level::Warn => 1.5,
+            Level::Error => 3.0,
+        };
+        let growth = ((line.count as f64 + 1.0) / (line.before as f64 + 1.0)).ln();
+        Item {
+            id: line.id.clone(),
+            kind: Kind::Log,
+            service: line.service.clone(),
+            signal: None,
+            weight: level + growth,
+            text: format!("x{} {}", line.count, plain(&line.message, MOST_TEXT)),
+        }
+    };
+    let louder = incident.logs.iter().map(item).filter(|item| item.weight > 0.0);
+    louder.collect()
+}
+
+/// The services that the chosen lines are about and that of the alert, as the incident has them.
+fn table(incident: &Incident, chosen: &[Item]) -> Vec<String> {
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    let alerted = incident.alert.iter().map(|alert| alert.service.as_str());
+    for name in alerted.chain(chosen.iter().map(|item| item.service.as_str())) {
+        if wanted.len() < MOST_SERVICES {
+            wanted.insert(name);
+        }
+    }
+    if wanted.is_empty() {
+        wanted.extend(incident.services.iter().take(MOST_SERVICES).map(|it| it.name.as_str()));
+    }
+    let all = incident.services.iter().map(|service| service.name.as_str());
+    all.filter(|name| wanted.contains(name)).map(str::to_owned).collect()
+}
+
+fn render(incident: &Incident, services: &[String], items: &[Item], causes: &[Cause]) -> String {
+    let mut prompt = String::new();
+    let label = |name: &str| services.iter().position(|it| it == name).map(|index| index + 1);
+    if let Some(alert) = &incident.alert {
+        let number = label(&alert.service).unwrap_or(0);
+        let message = plain(&alert.message, MOST_TEXT);
+        // Writing to a string cannot fail; the same holds below.
+        let _ = writeln!(prompt, "alert: s{number} {message}");
+    }
+    prompt.push_str("services:\n");
+    for (index, name) in services.iter().enumerate() {
+        let _ = write!(prompt, "s{} {}", index + 1, plain(name, 63));
+        let calls = incident.service(name).map(|it| it.calls.as_slice()).unwrap_or_default();
+        let calls: Vec<_> = calls.iter().filter_map(|callee| label(callee)).collect();
+        for (place, callee) in calls.iter().enumerate() {
+            let _ = write!(prompt, "{} s{callee}", if place == 0 { " >" } else { "" });
+        }
+        prompt.push('\n');
+    }
+    for (kind, heading) in [
+        (Kind::Change, "changes:"),
+        (Kind::Metric, "metrics:"),
+        (Kind::Event, "events:"),
+        (Kind::Log, "logs:"),
+    ] {
+        let mut first = true;
+        for item in items.iter().filter(|item| item.kind == kind) {
+            if std::mem::take(&mut first) {
+                let _ = writeln!(prompt, "{heading}");
+            }
+            let number = label(&item.service).unwrap_or(0);
+            let _ = writeln!(prompt, "{} s{number} {}", item.id, item.text);
+        }
+    }
+    let names: Vec<_> = causes.iter().map(|cause| cause.name()).collect();
+    let _ = writeln!(prompt, "causes: {}", names.join(" "));
+    prompt
+}
+
+/// Minutes from the start of the incident to a time.
+fn minutes(incident: &Incident, second: i64) -> i64 {
+    (second - incident.start.as_second()).div_euclid(60)
+}

@@ -1,0 +1,266 @@
+//! One incident as a JSON document: what runs, what was measured, logged, reported and changed.
+//!
+//! The text in it comes from a cluster and is not trusted: sizes are limited, references checked,
+//! and nothing of it is shown to a model or a terminal before [`plain`] made it harmless.
+
+use crate::{Error, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+mod check;
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// The form that this version reads and writes.
+pub const VERSION: u32 = 1;
+
+/// Most bytes of an incident file.
+pub const MOST_BYTES: u64 = 64 << 20;
+
+/// An incident: a window of time and everything that is known about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Incident {
+    /// The form of this document: 1.
+    pub version: u32,
+    /// A name for it, at most 63 characters.
+    pub id: String,
+    /// When the trouble was noticed. What lies before is the baseline.
+    pub start: Timestamp,
+    /// Up to when there is telemetry.
+    pub end: Timestamp,
+    /// What raised the alarm, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
+    /// The services and who calls whom.
+    pub services: Vec<Service>,
+    /// Metric series.
+    #[serde(default)]
+    pub metrics: Vec<Series>,
+    /// Log lines, equal ones counted.
+    #[serde(default)]
+    pub logs: Vec<LogLine>,
+    /// Kubernetes events.
+    #[serde(default)]
+    pub events: Vec<Event>,
+    /// Rollouts, settings, scalings: what somebody or something changed.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+}
+
+/// What raised the alarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alert {
+    /// The service that it is about.
+    pub service: String,
+    /// Its text.
+    pub message: String,
+}
+
+/// A service: what Kubernetes runs under one name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Its name, unique in the incident, at most 63 characters.
+    pub name: String,
+    /// The services that it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<String>,
+    /// Replicas that it should have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u64>,
+    /// Most replicas that its autoscaler may give it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_replicas: Option<u64>,
+    /// Memory limit of a container, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit_mib: Option<u64>,
+    /// CPU limit of a container, in thousandths of a core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_millicores: Option<u64>,
+    /// The node that most of its pods run on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// One metric of one service over time, evenly spaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Its id, unique among everything that can be cited.
+    pub id: String,
+    /// The service that it belongs to.
+    pub service: String,
+    /// The metric's name as the monitoring system has it.
+    pub name: String,
+    /// The value that it must not pass, in its own unit, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// When the first value was taken.
+    pub start: Timestamp,
+    /// Seconds from one value to the next, at least 1.
+    pub step_seconds: u32,
+    /// The values; `null` where there is none.
+    pub values: Vec<Option<f64>>,
+}
+
+/// How loud a log line is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Business as usual.
+    Info,
+    /// Something to look at.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// A log line and how often it came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogLine {
+    /// Its id, unique among everything that can be cited.
+    pub id: String,
+    /// The service that wrote it.
+    pub service: String,
+    /// When it came first.
+    pub time: Timestamp,
+    /// How loud it is.
+    pub level: Level,
+    /// Its text.
+    pub message: String,
+    /// How often it came from the start of the incident on.
+    #[serde(default = "once")]
+    pub count: u64,
+    /// How often it came in the baseline.
+    #[serde(default)]
+    pub before: u64,
+}
+
+/// How serious Kubernetes finds an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum EventKind {
+    /// Business as usual.
+    Normal,
+    /// Something to look at.
+    Warning,
+}
+
+/// A Kubernetes event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Its id, unique among everything that can be cited.
+    pub id: String,
+    /// The service whose object it is about.
+    pub service: String,
+    /// When it came first.
+    pub time: Timestamp,
+    /// How serious it is.
+    pub kind: EventKind,
+    /// The one word that Kubernetes gives: `BackOff`, `FailedMount`.
+    pub reason: String,
+    /// Its text.
+    pub message: String,
+    /// How often it came.
+    #[serde(default = "once")]
+    pub count: u64,
+}
+
+/// Something that was changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Its id, unique among everything that can be cited.
+    pub id: String,
+    /// The service that was changed.
+    pub service: String,
+    /// When.
+    pub time: Timestamp,
+    /// What was changed, in words.
+    pub message: String,
+}
+
+fn once() -> u64 {
+    1
+}
+
+impl Incident {
+    /// Reads a document and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Form`] for what is not a document of this form, [`Error::Incident`] for one that
+    /// contradicts itself or is over a limit.
+    pub fn read(json: &str) -> Result<Self> {
+        let incident: Self = serde_json::from_str(json).map_err(|error| {
+            // serde_json names line and column at the end of its message.
+            Error::Form(error.to_string())
+        })?;
+        check::check(&incident)?;
+        Ok(incident)
+    }
+
+    /// The JSON schema of the document.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+
+    /// The service of this name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    /// The ids of everything that can be cited.
+    pub fn evidence_ids(&self) -> impl Iterator<Item = &str> {
+        let metrics = self.metrics.iter().map(|item| item.id.as_str());
+        let logs = self.logs.iter().map(|item| item.id.as_str());
+        let events = self.events.iter().map(|item| item.id.as_str());
+        let changes = self.changes.iter().map(|item| item.id.as_str());
+        metrics.chain(logs).chain(events).chain(changes)
+    }
+
+    /// The service that something citable belongs to.
+    pub fn service_of(&self, id: &str) -> Option<&str> {
+        let metrics = self.metrics.iter().map(|item| (&item.id, &item.service));
+        let logs = self.logs.iter().map(|item| (&item.id, &item.service));
+        let events = self.events.iter().map(|item| (&item.id, &item.service));
+        let changes = self.changes.iter().map(|item| (&item.id, &item.service));
+        let mut all = metrics.chain(logs).chain(events).chain(changes);
+        all.find(|(item, _)| item.as_str() == id).map(|(_, service)| service.as_str())
+    }
+}
+
+/// Text from a cluster on one line without control, invisible or direction-changing characters, at
+/// most `most` characters long; what was left out shows as `…`.
+pub fn plain(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    let mut space = false;
+    for (count, character) in text.trim().chars().filter(|c| !is_invisible(*c)).enumerate() {
+        if count >= most {
+            out.push('…');
+            break;
+        }
+        let blank = character.is_whitespace() || character.is_control();
+        if blank && !space {
+            out.push(' ');
+        } else if !blank {
+            out.push(character);
+        }
+        space = blank;
+    }
+    out
+}
+
+/// Characters that a reader does not see or that turn the direction of what follows.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}

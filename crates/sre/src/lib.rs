@@ -1,0 +1,20 @@
+//! From what a cluster shows to a cause: the incident file, the evidence that a model gets to see,
+//! and the typed answer. Pure: no file, no network, no clock.
+//!
+//! - [`incident`]: services, metrics, logs, events and changes of one incident, as a JSON file.
+//! - [`signal`]: what a metric measures, read off its name.
+//! - [`evidence`]: the few lines of an incident that matter, each with an id, as a prompt.
+//! - [`cause`] and [`action`]: the closed lists of causes and remediations.
+//! - [`answer`]: what a model says about an incident, checked against that incident.
+
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod answer;
+pub mod cause;
+mod error;
+pub mod evidence;
+pub mod incident;
+pub mod signal;
+
+pub use error::{Error, Result};
