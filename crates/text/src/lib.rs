@@ -2,6 +2,7 @@
 //!
 //! - [`tokenizer`]: byte-level BPE, training, encoding, decoding, streaming.
 //! - [`record`]: documents out of Markdown, plain text and JSONL.
+//! - [`secrets`]: secrets and personal data, found or masked.
 //! - [`dataset`]: tokenized documents in memory-mapped shards, and their split.
 //! - [`pack`]: micro-batches of whole documents for one epoch.
 //! - [`inspect`]: what is in a data set, as plain numbers and marks.
@@ -16,6 +17,7 @@ pub mod llm;
 pub mod pack;
 mod random;
 pub mod record;
+pub mod secrets;
 pub mod tokenizer;
 
 pub use error::{Error, Place, Result};
