@@ -218,7 +218,7 @@ error: a.jsonl:1: input_ids[1] is 300, the vocabulary has 300 ids
     build(&room, "a.jsonl", "--context 64 --vocab-size 300").fails(
         2,
         r"
-error: a.jsonl:1: not a record: unknown field `prompt`, expected one of `id`, `text`, `input_ids`, `labels` (byte 9 of the line)
+error: a.jsonl:1: not a record: unknown field `prompt`, expected one of `id`, `group`, `time`, `text`, `input_ids`, `labels` (byte 9 of the line)
 ",
     );
 }

@@ -3,7 +3,7 @@
 use crate::chart::Chart;
 use crate::interrupt::Interrupt;
 use crate::machine::{self, Machine};
-use crate::output::{bytes, duration, note};
+use crate::output::{bytes, duration};
 use crate::progress::Progress;
 use crate::weights::Form;
 use anyhow::Result;
