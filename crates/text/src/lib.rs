@@ -6,6 +6,7 @@
 //! - [`dataset`]: tokenized documents in memory-mapped shards, and their split.
 //! - [`pack`]: micro-batches of whole documents for one epoch.
 //! - [`inspect`]: what is in a data set, as plain numbers and marks.
+//! - [`random`]: numbers that are functions of a name and a counter.
 //! - [`llm`]: the narrow waist between whoever has a model and whoever needs one.
 
 #![forbid(unsafe_code)]
@@ -15,7 +16,7 @@ mod error;
 pub mod inspect;
 pub mod llm;
 pub mod pack;
-mod random;
+pub mod random;
 pub mod record;
 pub mod secrets;
 pub mod tokenizer;

@@ -18,7 +18,8 @@ pub(crate) fn mix(value: u64) -> u64 {
 }
 
 /// A sequence of numbers named by a key.
-pub(crate) struct Numbers {
+#[derive(Clone, Debug)]
+pub struct Numbers {
     key: u64,
     counter: u64,
 }
@@ -26,7 +27,7 @@ pub(crate) struct Numbers {
 impl Numbers {
     /// The sequence that belongs to these parts of a name, for instance a seed, an epoch and a
     /// purpose. The order of the parts matters.
-    pub(crate) fn named(parts: &[u64]) -> Self {
+    pub fn named(parts: &[u64]) -> Self {
         let key = parts.iter().fold(GOLDEN, |key, &part| {
             mix(key.rotate_left(23).wrapping_add(mix(part.wrapping_add(GOLDEN))))
         });
@@ -34,20 +35,27 @@ impl Numbers {
     }
 
     /// The next number of the sequence.
-    pub(crate) fn next(&mut self) -> u64 {
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "an endless sequence is no iterator to collect"
+    )]
+    pub fn next(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
         mix(self.key.wrapping_add(self.counter.wrapping_mul(GOLDEN)))
     }
 
     /// A number in `0..bound`. Its bias is at most `bound / 2^64`, far below what any epoch of
     /// shuffles could show.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    ///
+    /// # Panics
+    /// Where `bound` is 0.
+    pub fn below(&mut self, bound: usize) -> usize {
         assert!(bound > 0, "there is no number below zero");
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
     /// Puts the items in a random order (Fisher and Yates).
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
