@@ -2,6 +2,7 @@
 //! by plain code, so that no number in a change was made up.
 
 use crate::incident::{Incident, Service};
+use crate::markdown::code;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -9,6 +10,9 @@ use std::str::FromStr;
 
 #[cfg(test)]
 mod tests;
+
+/// Most characters of a name in a sentence.
+const MOST_NAME: usize = 63;
 
 /// What can be done about a cause.
 #[derive(
@@ -221,11 +225,11 @@ impl Action {
         Self { kind, service, value, node }
     }
 
-    /// It in words: "raise the memory limit of `cart` to 768 MiB".
+    /// It in words, as Markdown: "raise the memory limit of `cart` to 768 MiB".
     pub fn sentence(&self) -> String {
         let mut text = self.kind.order().to_owned();
         if let Some(service) = &self.service {
-            text.push_str(&format!(" of `{service}`"));
+            text.push_str(&format!(" of {}", code(service, MOST_NAME)));
         }
         if let Some(value) = self.value {
             let unit = match self.kind {
@@ -236,7 +240,7 @@ impl Action {
             text.push_str(&format!(" to {value}{unit}"));
         }
         if let Some(node) = &self.node {
-            text.push_str(&format!(" (node `{node}`)"));
+            text.push_str(&format!(" (node {})", code(node, MOST_NAME)));
         }
         text
     }

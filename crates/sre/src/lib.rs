@@ -6,15 +6,18 @@
 //! - [`evidence`]: the few lines of an incident that matter, each with an id, as a prompt.
 //! - [`cause`] and [`action`]: the closed lists of causes and remediations.
 //! - [`answer`]: what a model says about an incident, checked against that incident.
+//! - [`artifact`]: a post-mortem and a runbook from a checked answer, in Markdown.
 
 #![forbid(unsafe_code)]
 
 pub mod action;
 pub mod answer;
+pub mod artifact;
 pub mod cause;
 mod error;
 pub mod evidence;
 pub mod incident;
+mod markdown;
 pub mod signal;
 
 pub use error::{Error, Result};

@@ -1,0 +1,91 @@
+//! Documents from a checked answer, by plain code: a post-mortem draft and a runbook in Markdown.
+//!
+//! No model writes here. Every number is from the incident, every statement about it carries the id
+//! of its evidence, and every text from the cluster is a code span. What is not known is said.
+
+use crate::answer::Answer;
+use crate::cause::Cause;
+use crate::evidence::{Item, Kind};
+use crate::incident::Incident;
+use crate::markdown::{code, is_object_name};
+
+mod actions;
+mod causes;
+mod post_mortem;
+mod runbook;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod unknown;
+
+pub use post_mortem::post_mortem;
+pub use runbook::runbook;
+
+/// Most characters of a name, and of a text, from the cluster.
+const MOST_NAME: usize = 63;
+const MOST_TEXT: usize = 160;
+
+/// A service's or an item's name as a code span.
+fn name(text: &str) -> String {
+    code(text, MOST_NAME)
+}
+
+/// A line of the pack without the id: what it is, whose, and what it says.
+fn described(item: &Item) -> String {
+    let kind = match item.kind {
+        Kind::Change => "change",
+        Kind::Metric => "metric",
+        Kind::Event => "event",
+        Kind::Log => "log",
+    };
+    format!("{kind} of {}: {}", name(&item.service), code(&item.text, MOST_TEXT))
+}
+
+/// Commands for a service with its name and node filled in, one per line. A name that Kubernetes
+/// would not accept never reaches a command: the reader fills it in.
+fn commands(templates: &[&str], incident: &Incident, service: Option<&str>) -> String {
+    let node = service
+        .and_then(|name| incident.service(name))
+        .and_then(|service| service.node.as_deref())
+        .filter(|name| is_object_name(name))
+        .unwrap_or("NODE");
+    let service = service.filter(|name| is_object_name(name)).unwrap_or("SERVICE");
+    let fill = |line: &&str| line.replace("{service}", service).replace("{node}", node);
+    let lines: Vec<_> = templates.iter().map(fill).collect();
+    format!("```\n{}\n```\n", lines.join("\n"))
+}
+
+/// The services on a shortest way of calls from one service to another, both included.
+fn call_path<'a>(incident: &'a Incident, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
+    let mut came_from = std::collections::BTreeMap::from([(from, from)]);
+    let mut waiting = std::collections::VecDeque::from([from]);
+    while let Some(at) = waiting.pop_front() {
+        if at == to {
+            let mut path = vec![at];
+            let mut last = at;
+            while last != from {
+                last = came_from[last];
+                path.push(last);
+            }
+            path.reverse();
+            return Some(path);
+        }
+        for callee in incident.service(at).into_iter().flat_map(|it| &it.calls) {
+            came_from.entry(callee).or_insert_with(|| {
+                waiting.push_back(callee);
+                at
+            });
+        }
+    }
+    None
+}
+
+/// Whether the cause names a fault: neither "nothing" nor "not known".
+fn is_fault(cause: Cause) -> bool {
+    !matches!(cause, Cause::None | Cause::Unknown)
+}
+
+/// The probability in words, without a precision that it does not have.
+fn confidence(answer: &Answer) -> String {
+    format!("{:.0} %", 100.0 * answer.confidence.clamp(0.0, 1.0))
+}

@@ -1,0 +1,71 @@
+//! What speaks against other causes, and what nobody knows: read off the telemetry, not guessed.
+
+use super::causes::guide;
+use super::{described, is_fault, name};
+use crate::answer::Answer;
+use crate::cause::Cause;
+use crate::evidence::{Pack, deviation::Deviation};
+use crate::incident::{Incident, Series};
+use crate::signal::Signal;
+
+/// Most lines of evidence that are listed as unexplained.
+const MOST_UNEXPLAINED: usize = 8;
+
+/// Causes whose own signal is measured at the service and stayed where it was. Weak evidence each:
+/// a series says nothing about what it does not measure.
+pub(super) fn ruled_out(incident: &Incident, answer: &Answer) -> String {
+    let Some(service) = &answer.service else { return String::new() };
+    let own = |series: &&Series| series.service == *service;
+    let mut lines = String::new();
+    for cause in Cause::faults().iter().filter(|cause| **cause != answer.cause) {
+        let Some(signal) = guide(*cause).moves else { continue };
+        let measured: Vec<_> = incident
+            .metrics
+            .iter()
+            .filter(own)
+            .filter(|series| Signal::of(&series.name) == Some(signal))
+            .collect();
+        let calm = measured
+            .iter()
+            .all(|series| Deviation::of(series, incident.start, incident.end).is_none());
+        if let (Some(first), true) = (measured.first(), calm) {
+            let title = guide(*cause).title;
+            let id = name(&first.id);
+            lines.push_str(&format!("- {title}: {signal} stayed where it was ({id})\n"));
+        }
+    }
+    lines
+}
+
+/// What is not known: evidence that the answer does not use, telemetry that is missing, and what
+/// telemetry never tells.
+pub(super) fn open(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
+    let mut lines = String::new();
+    let unused: Vec<_> =
+        pack.items.iter().filter(|item| !answer.evidence.contains(&item.id)).collect();
+    for item in unused.iter().take(MOST_UNEXPLAINED) {
+        lines.push_str(&format!(
+            "- not cited for the cause: {}, {}\n",
+            name(&item.id),
+            described(item)
+        ));
+    }
+    if unused.len() > MOST_UNEXPLAINED {
+        let more = unused.len() - MOST_UNEXPLAINED;
+        lines.push_str(&format!("- and {more} more lines of evidence that were not cited\n"));
+    }
+    if let (Some(service), Some(signal)) = (&answer.service, guide(answer.cause).moves) {
+        let is_it = |series: &&Series| {
+            series.service == *service && Signal::of(&series.name) == Some(signal)
+        };
+        if !incident.metrics.iter().any(|series| is_it(&series)) {
+            let service = name(service);
+            lines.push_str(&format!("- {signal} of {service} is not measured or was not sent\n"));
+        }
+    }
+    if is_fault(answer.cause) && answer.evidence.is_empty() {
+        lines.push_str("- no evidence was cited for the cause: treat it as a guess\n");
+    }
+    lines.push_str("- how many users and requests were affected is not in the telemetry\n");
+    lines
+}
