@@ -91,6 +91,15 @@ pub enum Error {
         inputs: String,
     },
 
+    /// A description of the Kubernetes API that is damaged, or of another kind.
+    #[error("{from}: {problem}")]
+    Kubernetes {
+        /// The file, or what else the description came from.
+        from: String,
+        /// What was found and expected, with at most one hint.
+        problem: String,
+    },
+
     /// A data set from which nothing could be learned.
     #[error(
         "{from}: none of the {tokens} tokens in {documents} documents is trained\nhint: a \

@@ -6,6 +6,7 @@
 //! - [`dataset`]: tokenized documents in memory-mapped shards, and their split.
 //! - [`pack`]: micro-batches of whole documents for one epoch.
 //! - [`inspect`]: what is in a data set, as plain numbers and marks.
+//! - [`kubernetes`]: the Kubernetes API as a schema and as a judge.
 //! - [`random`]: numbers that are functions of a name and a counter.
 //! - [`llm`]: the narrow waist between whoever has a model and whoever needs one.
 
@@ -14,6 +15,7 @@
 pub mod dataset;
 mod error;
 pub mod inspect;
+pub mod kubernetes;
 pub mod llm;
 pub mod pack;
 pub mod random;

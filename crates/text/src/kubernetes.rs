@@ -1,0 +1,24 @@
+//! The Kubernetes API: as a schema, and as a judge of what is written against it.
+//!
+//! - [`Schema`] knows the kinds, types and fields of one version, read from a cluster's OpenAPI
+//!   document or from the types that the program carries.
+//! - `Schema::check_manifest`, `check_field_path` and `check_command` say what is wrong with a
+//!   manifest, a path to a field, a `kubectl` command. What they accept, a server of that version
+//!   accepts as far as its schema goes; they know nothing of the objects in a cluster.
+
+mod command;
+mod definitions;
+mod embedded;
+mod finding;
+mod manifest;
+mod names;
+mod openapi;
+mod path;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use command::Form;
+pub use finding::{Finding, Problem};
+pub use path::Lists;
+pub use schema::{Field, Kind, Schema, Shape, Type, short};
