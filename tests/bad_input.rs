@@ -96,6 +96,22 @@ error: model/config.json: EOF while parsing an object at line 1 column 1
     );
 }
 
+/// A key that nobody knows may name a variant of Llama that computes something else.
+#[test]
+fn unknown_key_in_a_model() {
+    let room = Room::new();
+    let model = room.copy(&golden("plain").join("model"), "model");
+    let config = std::fs::read_to_string(model.join("config.json")).expect("config");
+    room.write("model/config.json", config.replacen('{', "{\n  \"sliding_window\": 4096,", 1));
+    logits(&room).fails(
+        2,
+        r#"
+error: model/config.json: unknown key "sliding_window"
+hint: it may change what the model computes; remove it only if you know that it does not
+"#,
+    );
+}
+
 #[test]
 fn missing_weights() {
     let room = Room::new();
@@ -472,6 +488,72 @@ error: cannot read none.txt: no such file or directory
         r"
 error: runs/base/model: there is no tokenizer.json
 hint: name one with --tokenizer
+",
+    );
+}
+
+/// Replaces a value of a JSON file.
+fn set(room: &Room, file: &str, key: &str, value: serde_json::Value) {
+    let text = std::fs::read_to_string(room.path(file)).expect("JSON");
+    let mut json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    json[key] = value;
+    room.write(file, json.to_string());
+}
+
+#[test]
+fn tokenizer_of_another_model() {
+    let room = Room::new();
+    prepare(&room);
+    room.must("pretrain base.toml --set schedule.steps=1");
+    room.must(
+        "data build --input incidents --tokenizer large.json --train-tokenizer 333 --context 256 \
+         --long split --out other",
+    );
+    let ask = |more: &str| {
+        room.srek(&format!("generate --model runs/base/model --prompt a --max-tokens 1 {more}"))
+    };
+    ask("--tokenizer large.json").fails(
+        2,
+        r"
+error: large.json: it has 333 ids, the model's vocabulary has 320
+hint: take the tokenizer.json that the model was trained with
+",
+    );
+    let config = "runs/base/model/config.json";
+    // Another special token is what instruction-tuned models have.
+    set(&room, config, "eos_token_id", serde_json::json!(0));
+    let ran = ask("");
+    let warning = "warning: runs/base/model/tokenizer.json: <|end_of_text|> is 1, the model's \
+                   eos_token_id is 0, <|begin_of_text|>\n";
+    assert!(ran.code == Some(0) && ran.stderr.starts_with(warning), "{ran:?}");
+    set(&room, config, "eos_token_id", serde_json::json!([0, 1]));
+    let ran = ask("");
+    assert!(ran.code == Some(0) && !ran.stderr.contains("warning"), "{ran:?}");
+    set(&room, config, "eos_token_id", serde_json::json!([1, 2]));
+    ask("").fails(
+        2,
+        r#"
+error: runs/base/model/tokenizer.json: the model's eos_token_id 2 is the text "!" here, expected a special token such as 1
+hint: take the tokenizer.json that the model was trained with
+"#,
+    );
+    set(&room, config, "eos_token_id", serde_json::json!(1));
+    set(&room, config, "bos_token_id", serde_json::json!(320));
+    ask("").fails(
+        2,
+        r"
+error: runs/base/model/config.json: token id 320 is outside of the vocabulary of 320
+",
+    );
+    set(&room, config, "bos_token_id", serde_json::json!(3));
+    let ran = ask("");
+    assert!(ran.code == Some(2) && ran.stderr.contains("bos_token_id 3 is the text"), "{ran:?}");
+    set(&room, config, "bos_token_id", serde_json::json!(0));
+    set(&room, config, "max_position_embeddings", serde_json::json!(1));
+    ask("").fails(
+        2,
+        r"
+error: the model's longest sequence is 1, expected at least 2, a token of the prompt and one that follows
 ",
     );
 }

@@ -17,6 +17,7 @@ mod report;
 mod samples;
 mod serving;
 mod training;
+mod vocabulary;
 mod weights;
 
 use args::Args;

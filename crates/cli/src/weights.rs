@@ -1,12 +1,15 @@
 //! A model directory, perhaps with an adapter, opened and ready to be laid out.
 
 use crate::args::{HeadName, ModelArgs, NumericsName, Quant};
+use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::note;
+use crate::vocabulary;
 use anyhow::Result;
 use model::{Base, Checkpoint, Config, Head, LoraConfig, Origin, Spec, Trained};
 use ops::Numerics;
 use std::path::Path;
+use text::tokenizer::Tokenizer;
 use train::{Provenance, Recipe};
 
 /// How a model is held and computed with.
@@ -103,6 +106,23 @@ impl Source {
         let config = weights.config()?;
         let adapter = adapter.map(LoraConfig::read).transpose()?;
         Ok(Source { config, weights, adapter, form })
+    }
+
+    /// Checks that this tokenizer's ids mean the same to the model; warns of other end marks.
+    ///
+    /// # Errors
+    /// Ids that the model does not have, or marks of the model that are none to the tokenizer.
+    pub(crate) fn check_tokenizer(&self, tokenizer: &Tokenizer, file: &Path) -> Result<()> {
+        let name = file.display();
+        let warnings = vocabulary::compare(&self.config, tokenizer).map_err(|message| {
+            usage(format!(
+                "{name}: {message}\nhint: take the tokenizer.json that the model was trained with"
+            ))
+        })?;
+        for warning in warnings {
+            note(&format!("warning: {name}: {warning}"));
+        }
+        Ok(())
     }
 
     /// What to lay out, for sequences of at most `positions` tokens.

@@ -38,6 +38,10 @@ impl EngineOptions {
     fn check(&self, model: &Model) -> Result<()> {
         let wrong = |name, value, expected| Err(Error::Option { name, value, expected });
         let positions = model.spec().positions;
+        if positions < 2 {
+            let expected = "at least 2, a token of the prompt and one that follows";
+            return wrong("the model's longest sequence", positions, expected.to_owned());
+        }
         if !(2..=positions).contains(&self.context) {
             let expected = format!("2 to {positions}, the longest sequence of this model");
             return wrong("context", self.context, expected);

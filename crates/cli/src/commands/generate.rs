@@ -9,6 +9,7 @@ use crate::weights::Source;
 use anyhow::Result;
 use engine::{Engine, EngineOptions, Event, RequestId};
 use ops::Cpu;
+use std::path::PathBuf;
 use std::time::Instant;
 use text::llm::{Completion, FinishReason, GenerateRequest, Prompt, Sampling};
 use text::tokenizer::Tokenizer;
@@ -25,7 +26,8 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
         return Err(usage(format!("--n is {found}, expected 1 to {MOST_COMPLETIONS}")));
     }
     let source = Source::open(&args.model, machine)?;
-    let tokenizer = tokenizer(args)?;
+    let (tokenizer, file) = tokenizer(args)?;
+    source.check_tokenizer(&tokenizer, &file)?;
     let request = request(args)?;
     request.check().map_err(engine::Error::Request)?;
     let prompt_tokens = match &request.prompt {
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
     Ok(Answer { text, json })
 }
 
-fn tokenizer(args: &GenerateArgs) -> Result<Tokenizer> {
+fn tokenizer(args: &GenerateArgs) -> Result<(Tokenizer, PathBuf)> {
     let file = match &args.tokenizer {
         Some(file) => file.clone(),
         None => args.model.model.join("tokenizer.json"),
@@ -87,7 +89,7 @@ fn tokenizer(args: &GenerateArgs) -> Result<Tokenizer> {
             "{directory}: there is no tokenizer.json\nhint: name one with --tokenizer"
         )));
     }
-    Ok(Tokenizer::from_file(&file)?)
+    Ok((Tokenizer::from_file(&file)?, file))
 }
 
 fn request(args: &GenerateArgs) -> Result<GenerateRequest> {
