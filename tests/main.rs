@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod bad_output;
 mod command;
 mod golden_run;
 mod logits;

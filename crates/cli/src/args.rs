@@ -50,7 +50,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Data(DataCommand),
     /// Train all weights of a small model
-    Pretrain(TrainArgs),
+    Pretrain(RunArgs),
     /// Tune a model with LoRA over a frozen base
     Train(TrainArgs),
     /// Continue a prompt
@@ -144,18 +144,25 @@ pub(crate) enum DeviceName {
     Cpu,
 }
 
-/// `srek train` and `srek pretrain`
+/// `srek train`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Start from this PEFT adapter
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter_init: Option<PathBuf>,
+}
+
+/// `srek pretrain`, and what `srek train` shares with it
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
     /// The recipe
     #[arg(value_name = "RECIPE.toml")]
     pub(crate) recipe: PathBuf,
     /// Go on from the last checkpoint of the run
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Start from this PEFT adapter
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter_init: Option<PathBuf>,
     /// The run's directory [default: runs/NAME of the recipe's file]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

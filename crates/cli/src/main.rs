@@ -11,6 +11,7 @@ mod exit;
 mod interrupt;
 mod machine;
 mod output;
+mod paths;
 mod progress;
 mod recipes;
 mod report;

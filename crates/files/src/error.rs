@@ -118,6 +118,7 @@ fn reason(cause: &io::Error) -> String {
         (io::ErrorKind::ReadOnlyFilesystem, _) => "the file system is read-only".into(),
         (io::ErrorKind::PermissionDenied, Some(_)) => "permission denied".into(),
         (io::ErrorKind::NotFound, Some(_)) => "no such file or directory".into(),
+        (io::ErrorKind::NotADirectory, Some(_)) => "a part of the path is no directory".into(),
         (io::ErrorKind::OutOfMemory, Some(_)) => "not enough memory".into(),
         _ => cause.to_string(),
     }

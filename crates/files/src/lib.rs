@@ -30,4 +30,6 @@ pub use hash::{Sha256, sha256, sha256_file};
 pub use lock::Lock;
 pub use map::{Anonymous, Map};
 pub use read::{read, read_to_string};
-pub use write::{create_dir_all, recover_dir, write_atomic, write_dir_atomic};
+pub use write::{
+    check_dir, check_write, create_dir_all, recover_dir, write_atomic, write_dir_atomic,
+};

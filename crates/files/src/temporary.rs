@@ -109,7 +109,8 @@ impl Target {
     }
 }
 
-fn check_kind(
+/// Refuses what is of another kind.
+pub(crate) fn check_kind(
     path: &Path,
     metadata: &fs::Metadata,
     kind: Kind,

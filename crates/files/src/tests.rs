@@ -230,6 +230,31 @@ fn only_files_are_replaced_by_files_and_directories_by_directories() {
 }
 
 #[test]
+fn what_could_not_be_written_is_known_before() {
+    let dir = directory();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("file"), "old").unwrap();
+    symlink(at("none"), at("dangling")).unwrap();
+    let file =
+        "cannot create the directory DIR/file: it is a file, expected a directory or nothing";
+    for path in ["file", "file/a", "file/a/b"] {
+        assert_eq!(message(check_dir(at(path)), dir.path()), file);
+        assert_eq!(message(create_dir_all(at(path)), dir.path()), file);
+    }
+    let dangling = "cannot read DIR/dangling: no such file or directory";
+    assert_eq!(message(check_dir(at("dangling/a")), dir.path()), dangling);
+    check_dir(at("a/b")).unwrap();
+    check_dir("a relative path").unwrap();
+    check_write(at("new")).unwrap();
+    check_write(at("file")).unwrap();
+    let missing = "cannot write DIR/a/new: no such file or directory";
+    assert_eq!(message(check_write(at("a/new")), dir.path()), missing);
+    assert!(matches!(check_write(dir.path()), Err(Error::WrongKind { .. })));
+    assert_eq!(names(dir.path()), ["dangling", "file"]);
+    assert_eq!(fs::read(at("file")).unwrap(), b"old");
+}
+
+#[test]
 fn a_directory_is_created_and_replaced_whole() {
     let dir = directory();
     let path = dir.path().join("checkpoint");

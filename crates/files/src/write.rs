@@ -28,7 +28,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::temporary::{Kind, Target, Temporary, remove};
+use crate::temporary::{Kind, Target, Temporary, check_kind, remove};
 use crate::{Error, Operation, Result};
 
 /// Bytes gathered before they go to the operating system.
@@ -114,12 +114,40 @@ pub fn recover_dir(path: impl AsRef<Path>) -> Result<bool> {
     Ok(true)
 }
 
+/// Checks that [`write_atomic`] can write `path` now: makes its temporary and removes it.
+///
+/// # Errors
+/// When something other than a regular file stands at `path`, or nothing can be made beside it.
+pub fn check_write(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let target = Target::new(path, Kind::File, Operation::Write)?;
+    Temporary::new(&target).map(drop).map_err(Error::io(Operation::Write, path))
+}
+
+/// Checks that what stands at `path`, or at the first place above it where anything does, is a
+/// directory.
+///
+/// # Errors
+/// When it is something else.
+pub fn check_dir(path: impl AsRef<Path>) -> Result<()> {
+    let above = path.as_ref().ancestors().filter(|it| !it.as_os_str().is_empty());
+    let Some((place, metadata)) =
+        above.filter_map(|it| Some((it, fs::symlink_metadata(it).ok()?))).next()
+    else {
+        return Ok(());
+    };
+    let followed = if metadata.is_symlink() { fs::metadata(place) } else { Ok(metadata) };
+    let followed = followed.map_err(Error::io(Operation::Read, place))?;
+    check_kind(place, &followed, Kind::Directory, Operation::CreateDirectory)
+}
+
 /// Creates a directory and those above it that are missing.
 ///
 /// # Errors
 /// When one of them cannot be created, or something else stands there.
 pub fn create_dir_all(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
+    check_dir(path)?;
     fs::create_dir_all(path).map_err(Error::io(Operation::CreateDirectory, path))
 }
 

@@ -37,6 +37,9 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
         true => (&SIZES[..1], &CONTEXTS[..1]),
         false => (&SIZES[..], &CONTEXTS[..]),
     };
+    if let Some(file) = &args.csv {
+        results::check(file)?;
+    }
     let scratch = Scratch::new()?;
     let mut rows = Vec::new();
     for size in sizes {

@@ -9,14 +9,16 @@ use crate::exit::{Interrupted, usage};
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::{Answer, duration, note};
+use crate::paths;
 use crate::report::{Report, Sample, Table};
 use crate::training::{self, Manner, Ran};
 use anyhow::Result;
 use documents::{Document, HOUSE_STYLE, INCIDENTS};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use text::dataset::{self, BuildOptions, LongDocument, Vocabulary};
-use text::record::Sources;
+use text::record::{self, Content, Limits, Sources};
 use text::tokenizer::Tokenizer;
 use train::{Job, Recipe, Resume};
 
@@ -53,6 +55,8 @@ pub(crate) fn run(args: &DemoArgs, machine: &Machine) -> Result<Answer> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
     let places = Places::new(&args.out);
+    paths::check_directory(&args.out, args.data.as_deref().map(|data| ("--data", data)))?;
+    args.data.as_deref().map_or(Ok(()), check_own)?;
     places.prepare()?;
     build(&places, args.data.as_deref())?;
 
@@ -128,6 +132,29 @@ fn shorten(recipe: &mut Recipe, steps: Option<u64>) {
     recipe.schedule.warmup_steps = steps / 10;
     recipe.evaluation.every = Some(steps / 2);
     recipe.checkpoint.every = None;
+}
+
+/// Checks the user's own documents: all can be read, and some can be held out while others train.
+/// What is one document, or copies or records of one incident, is told as the data set tells it.
+fn check_own(directory: &Path) -> Result<()> {
+    let sources = Sources::find(&[directory.to_owned()])?;
+    let mut different = BTreeSet::new();
+    for record in record::read(&sources, Limits::STANDARD) {
+        let record = record?;
+        different.insert(match (record.group, record.content) {
+            (Some(group), _) => (Some(group), String::new()),
+            (None, Content::Text(text)) => (None, files::sha256(text.as_bytes())),
+            (None, Content::Tokens { ids, .. }) => (None, format!("{ids:?}")),
+        });
+    }
+    if different.len() < 2 {
+        let name = directory.display();
+        return Err(usage(format!(
+            "{name}: there is only one document, or copies of one, expected two or more\nhint: \
+             the demo holds some documents out to compare base and tuned model on"
+        )));
+    }
+    Ok(())
 }
 
 /// Builds tokenizer and data sets: from the project's prose, and for tuning from the user's own

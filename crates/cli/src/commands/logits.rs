@@ -4,6 +4,7 @@ use crate::args::LogitsArgs;
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, pairs};
+use crate::paths;
 use crate::weights::Source;
 use engine::AllLogits;
 use model::{Config, Model};
@@ -15,6 +16,7 @@ const IDS_LIMIT_BYTES: u64 = 1 << 30;
 
 /// Computes and writes the logits.
 pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer> {
+    paths::check_file(&args.out)?;
     let source = Source::open(&args.model, machine)?;
     let lists = read_ids(&args.ids, &source.config)?;
     let length = lists[0].len();

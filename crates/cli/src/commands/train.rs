@@ -1,15 +1,15 @@
 //! `srek train` and `srek pretrain`: a recipe becomes an adapter or a model, with its report.
 
-use crate::args::TrainArgs;
+use crate::args::{RunArgs, TrainArgs};
 use crate::exit::{Interrupted, usage};
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::{Answer, pairs};
-use crate::recipes;
 use crate::report::{Report, Sample, Table};
 use crate::samples::{Question, sample};
 use crate::training::{self, Manner, Ran};
 use crate::weights::{Form, Source};
+use crate::{paths, recipes};
 use anyhow::Result;
 use std::path::Path;
 use text::tokenizer::Tokenizer;
@@ -21,19 +21,32 @@ const SAMPLE_TOKENS: usize = 96;
 
 /// What a command trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+enum Kind {
     /// `pretrain`: every weight.
     Everything,
     /// `train`: an adapter.
     Adapter,
 }
 
+/// `srek pretrain`: trains every weight.
+pub(crate) fn pretrain(args: &RunArgs, machine: &Machine) -> Result<Answer> {
+    let recipe = recipes::read(&args.recipe, &args.overrides, None)?;
+    run(args, &recipe, machine, Kind::Everything)
+}
+
+/// `srek train`: trains an adapter.
+pub(crate) fn tune(args: &TrainArgs, machine: &Machine) -> Result<Answer> {
+    let (run_args, adapter) = (&args.run, args.adapter_init.as_deref());
+    let recipe = recipes::read(&run_args.recipe, &run_args.overrides, adapter)?;
+    run(run_args, &recipe, machine, Kind::Adapter)
+}
+
 /// Trains what the recipe says and writes the report.
-pub(crate) fn run(args: &TrainArgs, machine: &Machine, kind: Kind) -> Result<Answer> {
-    let recipe = recipes::read(&args.recipe, &args.overrides, args.adapter_init.as_deref())?;
-    check_kind(&recipe, &args.recipe, kind)?;
-    let job = Job::open(&recipe)?;
+fn run(args: &RunArgs, recipe: &Recipe, machine: &Machine, kind: Kind) -> Result<Answer> {
+    check_kind(recipe, &args.recipe, kind)?;
     let out = args.out.clone().unwrap_or_else(|| recipes::default_out(&args.recipe));
+    paths::check_run(&out, recipe)?;
+    let job = Job::open(recipe)?;
     let interrupt = Interrupt::listen()?;
     let manner = Manner {
         what: if kind == Kind::Adapter { "training" } else { "pretraining" },

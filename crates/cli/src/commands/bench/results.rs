@@ -1,7 +1,9 @@
 //! Rows of a benchmark: on the screen, as JSON, and appended to a table of all times.
 
 use super::Peaks;
+use crate::exit::usage;
 use crate::machine::{self, Machine};
+use crate::paths;
 use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
@@ -88,12 +90,37 @@ impl Row {
     }
 }
 
+/// Checks that rows can be appended to a table, whose directory is made if it is missing.
+pub(super) fn check(file: &Path) -> Result<()> {
+    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        files::create_dir_all(parent)?;
+    }
+    paths::check_file(file)?;
+    read(file).map(drop)
+}
+
+/// The table as it stands, the heading alone if it is new.
+fn read(file: &Path) -> Result<String> {
+    if !file.exists() {
+        return Ok(HEADING.to_owned());
+    }
+    let text = files::read_to_string(file, LIMIT_BYTES)?;
+    let hint = "hint: name a new file, or one that `srek bench` wrote";
+    let name = file.display();
+    if !text.starts_with(HEADING) {
+        let heading = HEADING.trim_end();
+        return Err(usage(format!("{name}:1: expected the heading {heading}\n{hint}")));
+    }
+    if !text.ends_with('\n') {
+        let line = text.lines().count();
+        return Err(usage(format!("{name}:{line}: the last line has no end\n{hint}")));
+    }
+    Ok(text)
+}
+
 /// Appends the rows to a table, which appears with its heading if it is new.
 pub(super) fn append(file: &Path, machine: &Machine, rows: &[Row]) -> Result<()> {
-    let mut text = match file.exists() {
-        true => files::read_to_string(file, LIMIT_BYTES)?,
-        false => HEADING.to_owned(),
-    };
+    let mut text = read(file)?;
     let place = format!("{} {} {}", machine::processor(), machine.isa.name(), machine.threads);
     let place = place.replace(',', " ");
     let (date, commit) = (today(), commit());
@@ -101,9 +128,6 @@ pub(super) fn append(file: &Path, machine: &Machine, rows: &[Row]) -> Result<()>
         let numbers = row.shares().map(|share| format!("{:.1}", 100.0 * share)).join(",");
         let (command, rate) = (&row.command, row.tokens_per_second);
         text.push_str(&format!("{date},{commit},{place},{command},{rate:.1},{numbers}\n"));
-    }
-    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        files::create_dir_all(parent)?;
     }
     Ok(files::write_atomic(file, |out| out.write_all(text.as_bytes()))?)
 }
