@@ -9,4 +9,5 @@ mod logits;
 mod measure;
 mod provenance;
 mod recipe;
+mod secrets;
 mod whole;

@@ -91,6 +91,12 @@ pub(crate) struct DataBuildArgs {
     /// What happens to documents with more tokens than the context
     #[arg(long, value_enum, default_value_t = Long::Refuse)]
     pub(crate) long: Long,
+    /// Mask secrets, e-mail addresses and names of persons; without it, secrets are an error
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// Mask IP addresses too
+    #[arg(long, requires = "redact")]
+    pub(crate) redact_ips: bool,
     /// The directory of the data set
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

@@ -8,9 +8,11 @@
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 mod build;
+mod clean;
 mod encode;
 mod format;
 mod shard;
@@ -18,7 +20,8 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use build::{BuildOptions, Report, build};
+pub use build::{BuildOptions, Report, build, clean_texts};
+pub use clean::Secrets;
 pub use encode::{LongDocument, Vocabulary};
 pub use split::Split;
 
@@ -49,6 +52,10 @@ struct Manifest {
     documents: u64,
     tokens: u64,
     trained_tokens: u64,
+    /// How many of each kind were masked; none where secrets were refused.
+    redacted: Option<BTreeMap<String, u64>>,
+    /// Records that came as token ids and could not be looked through.
+    unchecked_records: u64,
     shards: Vec<ShardEntry>,
 }
 

@@ -70,6 +70,18 @@ pub enum Error {
         problem: String,
     },
 
+    /// Documents with secrets in them.
+    #[error(
+        "{count} secrets in the documents, nothing was written:\n  {list}\nhint: remove and revoke \
+         them, or ask for secrets to be masked"
+    )]
+    Secrets {
+        /// How many there are.
+        count: usize,
+        /// Place, kind and beginning of the first of them, a line for each.
+        list: String,
+    },
+
     /// A document that does not fit into the context.
     #[error(
         "{place}: the document has {tokens} tokens, the context holds {context}\nhint: use a \

@@ -60,6 +60,14 @@ pub enum Content {
 }
 
 impl Content {
+    /// All texts in it, to be looked through; none where it is tokenized already.
+    pub(crate) fn texts_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Text(text) => vec![text],
+            Self::Tokens { .. } => Vec::new(),
+        }
+    }
+
     /// Bytes that it takes in memory.
     pub(crate) fn size_bytes(&self) -> usize {
         match self {

@@ -5,9 +5,10 @@ use crate::exit::usage;
 use crate::output::{Answer, may_colour, pairs};
 use crate::progress::Progress;
 use std::path::{Path, PathBuf};
-use text::dataset::{self, BuildOptions, Dataset, LongDocument, Report, Vocabulary};
+use text::dataset::{self, BuildOptions, Dataset, LongDocument, Report, Secrets, Vocabulary};
 use text::inspect::{self, Sample, SampleToken, Summary};
-use text::record::{self, Limits, Sources};
+use text::record::{self, Sources};
+use text::secrets::Masking;
 use text::tokenizer::Tokenizer;
 
 /// Longest documents that `inspect` names.
@@ -22,7 +23,10 @@ pub(crate) fn build(args: &DataBuildArgs) -> anyhow::Result<Answer> {
         Long::Refuse => LongDocument::Refuse,
         Long::Split => LongDocument::Split,
     };
-    let tokenizer = tokenizer(args)?;
+    if args.redact {
+        options.secrets = Secrets::Redact(Masking { ip_addresses: args.redact_ips });
+    }
+    let tokenizer = tokenizer(args, &options)?;
     let vocabulary = match (&tokenizer, args.vocab_size) {
         (Some((tokenizer, _)), _) => Vocabulary::Tokenizer(tokenizer),
         (None, Some(vocab_size)) => Vocabulary::Ids { vocab_size },
@@ -44,7 +48,10 @@ pub(crate) fn build(args: &DataBuildArgs) -> anyhow::Result<Answer> {
 }
 
 /// The tokenizer that the arguments name, with its file; learned and written if they say so.
-fn tokenizer(args: &DataBuildArgs) -> anyhow::Result<Option<(Tokenizer, PathBuf)>> {
+fn tokenizer(
+    args: &DataBuildArgs,
+    options: &BuildOptions,
+) -> anyhow::Result<Option<(Tokenizer, PathBuf)>> {
     let Some(vocabulary) = args.train_tokenizer else {
         let Some(file) = &args.tokenizer else { return Ok(None) };
         return Ok(Some((Tokenizer::from_file(file)?, file.clone())));
@@ -56,7 +63,7 @@ fn tokenizer(args: &DataBuildArgs) -> anyhow::Result<Option<(Tokenizer, PathBuf)
     };
     let file = args.tokenizer.clone().unwrap_or_else(beside);
     let sources = Sources::find(&args.input)?;
-    let tokenizer = learn_tokenizer(&sources, vocabulary)?;
+    let tokenizer = learn_tokenizer(&sources, options, vocabulary)?;
     if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         files::create_dir_all(parent)?;
     }
@@ -65,16 +72,15 @@ fn tokenizer(args: &DataBuildArgs) -> anyhow::Result<Option<(Tokenizer, PathBuf)
 }
 
 /// Learns a tokenizer from these documents.
-pub(crate) fn learn_tokenizer(sources: &Sources, vocabulary: usize) -> anyhow::Result<Tokenizer> {
+pub(crate) fn learn_tokenizer(
+    sources: &Sources,
+    options: &BuildOptions,
+    vocabulary: usize,
+) -> anyhow::Result<Tokenizer> {
     let mut progress = Progress::new("learning the tokenizer", None);
-    let mut documents = 0;
-    let texts = record::texts(sources, Limits::STANDARD).inspect(|_| {
-        documents += 1;
-        progress.at(documents, || "documents".to_owned());
-    });
-    // The trainer wants to hand the texts to other threads, which a progress bar may not go to.
-    let texts: Vec<text::Result<String>> = texts.collect();
-    Ok(Tokenizer::train_bpe(texts.into_iter(), vocabulary)?)
+    let show = &mut |texts| progress.at(texts as u64, || "documents".to_owned());
+    let texts = dataset::clean_texts(sources, options, show)?;
+    Ok(Tokenizer::train_bpe(texts.into_iter().map(text::Result::Ok), vocabulary)?)
 }
 
 fn built(report: &Report, out: &Path, tokenizer: Option<&Path>) -> Answer {
@@ -94,6 +100,14 @@ fn built(report: &Report, out: &Path, tokenizer: Option<&Path>) -> Answer {
     if report.untrained_documents > 0 {
         rows.push(("untrained", format!("{} documents", report.untrained_documents)));
     }
+    if !report.redacted.is_empty() {
+        let kinds = report.redacted.iter().map(|(kind, count)| format!("{count} {kind}"));
+        rows.push(("masked", kinds.collect::<Vec<_>>().join(", ")));
+    }
+    if report.unchecked_records > 0 {
+        let records = report.unchecked_records;
+        rows.push(("unchecked", format!("{records} records of token ids, for secrets")));
+    }
     if report.ignored_files > 0 {
         rows.push((
             "left alone",
@@ -107,6 +121,8 @@ fn built(report: &Report, out: &Path, tokenizer: Option<&Path>) -> Answer {
         "trained_tokens": report.trained_tokens,
         "untrained_documents": report.untrained_documents,
         "split_records": report.split_records,
+        "redacted": report.redacted,
+        "unchecked_records": report.unchecked_records,
         "ignored_files": report.ignored_files,
         "shards": report.shards,
         "out": out,

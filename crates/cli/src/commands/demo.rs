@@ -162,7 +162,7 @@ fn check_own(directory: &Path) -> Result<()> {
 fn build(places: &Places, own: Option<&Path>) -> Result<()> {
     let prose = unpack(&places.out.join(".demo-input").join("incidents"), INCIDENTS)?;
     let sources = Sources::find(std::slice::from_ref(&prose))?;
-    let tokenizer = data::learn_tokenizer(&sources, VOCABULARY)?;
+    let tokenizer = data::learn_tokenizer(&sources, &BuildOptions::new(CONTEXT), VOCABULARY)?;
     tokenizer.save(&places.tokenizer)?;
     let style = match own {
         Some(directory) => directory.to_owned(),

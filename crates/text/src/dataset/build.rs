@@ -2,11 +2,13 @@
 //! cores, and the documents are written in the order of the input. The window is bounded in
 //! records and in bytes and does not depend on the cores, so neither memory nor output does.
 
+use super::clean::{Cleaner, Secrets};
 use super::encode::{Encoder, LongDocument, Vocabulary};
 use super::format::{Header, VERSION};
 use super::shard::{Encoded, Writer};
 use super::{MANIFEST, Manifest, ShardEntry};
 use crate::record::{self, Limits, Record, Sources};
+use crate::secrets::Counts;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ pub struct BuildOptions {
     pub context: u32,
     /// What happens to documents that have more.
     pub long_documents: LongDocument,
+    /// What happens to secrets.
+    pub secrets: Secrets,
     /// A shard has about this many bytes at most; only a single document may have more.
     pub shard_bytes: usize,
     /// How much is read at once.
@@ -31,12 +35,13 @@ pub struct BuildOptions {
 }
 
 impl BuildOptions {
-    /// Refuses long documents, and has shards of 64 MiB, which is also what building takes in
+    /// Refuses long documents and secrets, and has shards of 64 MiB, which is also what building takes in
     /// memory for the shard that is being put together.
     pub fn new(context: u32) -> Self {
         Self {
             context,
             long_documents: LongDocument::Refuse,
+            secrets: Secrets::Refuse,
             shard_bytes: 64 << 20,
             limits: Limits::STANDARD,
         }
@@ -44,7 +49,7 @@ impl BuildOptions {
 }
 
 /// What was built, or what was built so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Records that were read.
     pub records: u64,
@@ -58,6 +63,10 @@ pub struct Report {
     pub untrained_documents: u64,
     /// Records that were split because they are longer than the context.
     pub split_records: u64,
+    /// How many secrets and personal data were masked, by kind.
+    pub redacted: Counts,
+    /// Records that came as token ids: nobody could look for secrets in them.
+    pub unchecked_records: u64,
     /// Files in the input directories that are neither Markdown nor plain text.
     pub ignored_files: u64,
     /// Shards that were written.
@@ -107,24 +116,63 @@ pub fn build(
     files::write_dir_atomic(out, |directory| {
         let mut writer = Writer::new(directory, kind(&encoder), options.shard_bytes);
         let mut records = record::read(&sources, options.limits);
+        let mut cleaner = Cleaner::new(options.secrets);
         loop {
-            let (window, failure) = next_window(&mut records);
+            let (mut window, failure) = next_window(&mut records);
             let last = window.is_empty();
-            write_window(window, &encoder, &mut writer, &mut report)?;
+            cleaner.clean(&mut window);
+            // Behind the first secret nothing is written any more, but all of them are found.
+            if !cleaner.has_refused() {
+                write_window(window, &encoder, &mut writer, &mut report)?;
+                // What stands before the failure may itself be wrong; the first error is reported.
+                failure.map_or(Ok(()), Err)?;
+            }
             progress(&report);
-            // What stands before the failure may itself be wrong; the first error is reported.
-            failure.map_or(Ok(()), Err)?;
             if last {
                 break;
             }
         }
+        report.redacted = std::mem::take(&mut cleaner.redacted);
+        report.unchecked_records = cleaner.unchecked_records;
+        cleaner.check()?;
         refuse_useless(&report, inputs)?;
         let shards = writer.finish()?;
         report.shards = shards.len() as u64;
-        write_manifest(directory, &encoder, &report, shards)
+        write_manifest(directory, &encoder, &report, options.secrets, shards)
     })?;
     progress(&report);
     Ok(report)
+}
+
+/// The texts of these sources, in order and as [`build()`] would tokenize them: what a vocabulary is
+/// learned from. `progress` is told how many there are so far.
+///
+/// # Errors
+/// Sources that cannot be read, or secrets that are refused.
+pub fn clean_texts(
+    sources: &Sources,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<String>> {
+    let mut records = record::read(sources, options.limits);
+    let mut cleaner = Cleaner::new(options.secrets);
+    let mut texts = Vec::new();
+    loop {
+        let (mut window, failure) = next_window(&mut records);
+        if window.is_empty() && failure.is_none() {
+            break;
+        }
+        cleaner.clean(&mut window);
+        if !cleaner.has_refused() {
+            failure.map_or(Ok(()), Err)?;
+        }
+        for record in &mut window {
+            texts.extend(record.content.texts_mut().into_iter().map(std::mem::take));
+        }
+        progress(texts.len());
+    }
+    cleaner.check()?;
+    Ok(texts)
 }
 
 /// The header that all shards share.
@@ -180,7 +228,7 @@ fn refuse_useless(report: &Report, inputs: &[PathBuf]) -> Result<()> {
         return Err(Error::NoDocuments { inputs });
     }
     if report.trained_tokens == 0 {
-        let Report { documents, tokens, .. } = *report;
+        let &Report { documents, tokens, .. } = report;
         return Err(Error::NothingTrained { from: inputs, documents, tokens });
     }
     Ok(())
@@ -190,6 +238,7 @@ fn write_manifest(
     directory: &Path,
     encoder: &Encoder<'_>,
     report: &Report,
+    secrets: Secrets,
     shards: Vec<ShardEntry>,
 ) -> Result<()> {
     let manifest = Manifest {
@@ -200,6 +249,10 @@ fn write_manifest(
         documents: report.documents,
         tokens: report.tokens,
         trained_tokens: report.trained_tokens,
+        redacted: (secrets != Secrets::Refuse).then(|| {
+            report.redacted.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
+        }),
+        unchecked_records: report.unchecked_records,
         shards,
     };
     let mut text = serde_json::to_string_pretty(&manifest).expect("counts and names are JSON");

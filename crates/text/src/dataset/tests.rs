@@ -1,6 +1,8 @@
 use super::shard::{Draft, Encoded};
 use super::*;
 use crate::record::{self, Limits, MASKED, Sources};
+use crate::secrets::Masking;
+use crate::secrets::tests::planted::{Planted, longest_part, planted, without_masks};
 use crate::tokenizer::Tokenizer;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -136,7 +138,7 @@ fn tokenized_lines_keep_ids_and_labels() {
     assert_eq!(dataset.docs().collect::<Vec<_>>(), [first, second]);
     assert_eq!((dataset.total_tokens(), dataset.trained_tokens()), (4, 1));
     assert_eq!(dataset.tokenizer_hash(), None);
-    assert_eq!(report.untrained_documents, 1);
+    assert_eq!((report.untrained_documents, report.unchecked_records), (1, 2));
 }
 
 #[test]
@@ -263,6 +265,58 @@ fn a_split_leaks_nothing() {
         let error = dataset.split(fraction, 7).unwrap_err().to_string();
         assert!(error.contains("expected above 0 and below 1"), "{error}");
     }
+}
+
+/// The 200 secrets that are planted, as records.
+fn planted_lines(planted: &[Planted]) -> String {
+    planted.iter().map(|it| serde_json::json!({"text": it.text}).to_string() + "\n").collect()
+}
+
+#[test]
+fn secrets_are_refused_with_their_places() {
+    let planted = planted(200, 3);
+    let files = [
+        ("a.md".to_owned(), "# Fine\n\nNothing here.\n\npassword: hunter22x\n".to_owned()),
+        ("b.md".to_owned(), planted[4].text.clone()),
+    ];
+    let error = |input: &Path| {
+        let vocabulary = Vocabulary::Tokenizer(&TOKENIZER);
+        try_build(input, vocabulary, &BuildOptions::new(4096)).unwrap_err()
+    };
+    let input = inputs(&files);
+    let message = error(input.path());
+    assert!(message.starts_with("2 secrets in the documents, nothing was written:\n"), "{message}");
+    assert!(message.contains("input/a.md:5: password (hun…)"), "{message}");
+    assert!(!message.contains("hunt") && !message.contains(&planted[4].secret), "{message}");
+    let input = inputs(&[("x.jsonl".to_owned(), planted_lines(&planted))]);
+    let message = error(&input.path().join("x.jsonl"));
+    assert!(message.contains("input:1, line ") && message.contains("more\nhint: "), "{message}");
+    assert!(planted.iter().all(|it| !message.contains(&it.secret)));
+}
+
+#[test]
+fn masked_secrets_are_in_no_shard() {
+    let planted = planted(200, 3);
+    let input = inputs(&[("x.jsonl".to_owned(), planted_lines(&planted))]);
+    let file = input.path().join("x.jsonl");
+    let secrets = Secrets::Redact(Masking::default());
+    let options = BuildOptions { secrets, ..BuildOptions::new(4096) };
+    let sources = Sources::find(std::slice::from_ref(&file)).unwrap();
+    let texts = clean_texts(&sources, &options, &mut |_| {}).unwrap();
+    let tokenizer = Tokenizer::train_bpe(texts.into_iter().map(Ok), 600).unwrap();
+    let vocabulary = Vocabulary::Tokenizer(&tokenizer);
+    let (out, report) = try_build(&file, vocabulary, &options).unwrap();
+    assert!(report.redacted.len() >= 12, "{:?}", report.redacted);
+    assert!(report.redacted.values().sum::<u64>() >= 200);
+    let dataset = open(&out);
+    assert_eq!(dataset.len(), 200);
+    for (plant, doc) in planted.iter().zip(dataset.docs()) {
+        let text = tokenizer.decode(doc.ids);
+        assert!(longest_part(&plant.secret, &without_masks(&text)) <= 4, "{text}");
+    }
+    let counts: BTreeMap<String, u64> =
+        report.redacted.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
+    assert_eq!(dataset.manifest.redacted, Some(counts));
 }
 
 #[test]

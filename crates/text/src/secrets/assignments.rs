@@ -12,6 +12,9 @@ const PASSWORD: &str = "password";
 /// Fewer bytes are no password.
 const SHORTEST_PASSWORD: usize = 4;
 
+/// Within a value of more bytes no other name is looked for.
+const LONG_VALUE: usize = 1024;
+
 /// Names of passwords: group 1 is the name from the telling word on.
 const PASSWORD_NAME: &str = "(pass(?:words?|wd|phrase|code)?|pwd)";
 
@@ -103,10 +106,16 @@ pub(super) fn find(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut search =
         |pattern: &Regex, found: &dyn Fn(&Captures<'_>, Value) -> Option<&'static str>| {
+            let mut looked_at = 0..0;
             for captures in pattern.captures_iter(text) {
                 let at = captures.get(0).expect("a match is there").end();
+                // Names within a long value would have it looked through once for each of them.
+                if looked_at.contains(&at) && looked_at.len() > LONG_VALUE {
+                    continue;
+                }
                 let Some(value) = value_at(text, at) else { continue };
                 let range = value.range.clone();
+                looked_at = range.clone();
                 findings.extend(found(&captures, value).map(|kind| Finding::new(range, kind)));
             }
         };

@@ -106,13 +106,24 @@ fn little_of_a_secret_is_ever_shown() {
 
 #[test]
 fn hostile_text_takes_no_longer_than_other_text() {
-    let patterns =
-        ["password=", "-----BEGIN RSA PRIVATE KEY-----\n", "a://b:c@", "[REDACTED:", "&;"];
+    let patterns = [
+        "password=",
+        "token: ",
+        "token=",
+        "name=secret value=",
+        "login a password ",
+        "bearer ",
+        "-----BEGIN RSA PRIVATE KEY-----\n",
+        "a://b:c@",
+        "[REDACTED:",
+        "&;",
+        "author: ",
+    ];
     for pattern in patterns {
         let text = pattern.repeat((1 << 18) / pattern.len());
         let began = std::time::Instant::now();
         masked(&text);
-        assert!(began.elapsed().as_secs() < 20, "{pattern} took {:?}", began.elapsed());
+        assert!(began.elapsed().as_secs() < 5, "{pattern} took {:?}", began.elapsed());
     }
 }
 

@@ -1,0 +1,105 @@
+//! What must not be trained on: secrets are refused or masked, before anything is tokenized.
+
+use crate::record::{Content, Record};
+use crate::secrets::{self, Counts, Masking};
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// Secrets that an error lists; the others are counted.
+const LISTED: usize = 20;
+
+/// What happens to secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are an error, which names all of them.
+    Refuse,
+    /// They are masked, and personal data with them.
+    Redact(Masking),
+}
+
+/// Looks through records, and remembers what was found in them.
+#[derive(Debug)]
+pub(super) struct Cleaner {
+    secrets: Secrets,
+    /// A line for each of the first findings.
+    refused: Vec<String>,
+    refused_count: usize,
+    /// What was masked.
+    pub(super) redacted: Counts,
+    /// Records of token ids: nobody knows what they say.
+    pub(super) unchecked_records: u64,
+}
+
+/// What one record had.
+#[derive(Default)]
+struct Cleaned {
+    refused: Vec<String>,
+    redacted: Counts,
+}
+
+impl Cleaner {
+    pub(super) fn new(secrets: Secrets) -> Self {
+        let (refused, redacted) = (Vec::new(), Counts::new());
+        Self { secrets, refused, refused_count: 0, redacted, unchecked_records: 0 }
+    }
+
+    /// Masks what is to be masked, in parallel over the records.
+    pub(super) fn clean(&mut self, records: &mut [Record]) {
+        let secrets = self.secrets;
+        let clean = |record: &mut Record| clean(record, secrets);
+        let cleaned: Vec<Cleaned> = records.par_iter_mut().with_max_len(1).map(clean).collect();
+        for Cleaned { refused, redacted } in cleaned {
+            self.refused_count += refused.len();
+            self.refused.extend(refused);
+            self.refused.truncate(LISTED);
+            for (kind, count) in redacted {
+                *self.redacted.entry(kind).or_default() += count;
+            }
+        }
+        let is_tokenized = |record: &&Record| matches!(record.content, Content::Tokens { .. });
+        self.unchecked_records += records.iter().filter(is_tokenized).count() as u64;
+    }
+
+    /// Whether there was a secret to refuse.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused_count > 0
+    }
+
+    /// The error about all that was refused.
+    pub(super) fn check(self) -> Result<()> {
+        if self.refused_count == 0 {
+            return Ok(());
+        }
+        let mut list = self.refused.join("\n  ");
+        if self.refused_count > self.refused.len() {
+            list.push_str(&format!("\n  and {} more", self.refused_count - self.refused.len()));
+        }
+        Err(Error::Secrets { count: self.refused_count, list })
+    }
+}
+
+fn clean(record: &mut Record, secrets: Secrets) -> Cleaned {
+    let mut cleaned = Cleaned::default();
+    let place = record.place.clone();
+    let texts = record.content.texts_mut();
+    for text in texts.into_iter().chain([&mut record.source]).chain(&mut record.group) {
+        match secrets {
+            Secrets::Refuse => cleaned.refused.extend(secrets::find(text).iter().map(|finding| {
+                let (line, kind) = (finding.line(text), finding.kind);
+                let place = match place.line {
+                    Some(_) => format!("{place}, line {line} of the text"),
+                    None => format!("{place}:{line}"),
+                };
+                format!("{place}: {kind} ({}…)", finding.beginning(text).escape_debug())
+            })),
+            Secrets::Redact(masking) => {
+                let Some((masked, counts)) = secrets::redact(text, masking) else { continue };
+                *text = masked;
+                for (kind, count) in counts {
+                    *cleaned.redacted.entry(kind).or_default() += count;
+                }
+            }
+        }
+    }
+    cleaned
+}
