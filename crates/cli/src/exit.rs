@@ -156,7 +156,7 @@ fn of_files(error: &files::Error) -> u8 {
         | files::Error::WrongKind { .. }
         | files::Error::TooLarge { .. }
         | files::Error::NotUtf8 { .. } => WRONG_INPUT,
-        files::Error::Io { .. } | files::Error::Memory { .. } => FAILED,
+        files::Error::Io { .. } => FAILED,
     }
 }
 

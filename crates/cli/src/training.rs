@@ -39,7 +39,7 @@ pub(crate) struct Ran {
 pub(crate) struct Memory {
     /// Arenas and heap, planned.
     pub(crate) planned: usize,
-    /// Highest sum of heap and anonymous maps during the run, less what was held before.
+    /// Most heap bytes at once during the run, less what was held before.
     pub(crate) measured: usize,
     /// Weight files that were mapped; they are the page cache's.
     pub(crate) mapped: usize,

@@ -88,17 +88,6 @@ pub enum Error {
         /// Offset of the first byte that is not part of a valid sequence.
         offset_bytes: usize,
     },
-    /// The operating system gave no memory.
-    #[error(
-        "cannot map {size_bytes} bytes of memory: {}\nhint: `srek plan` says what a run needs",
-        reason(cause)
-    )]
-    Memory {
-        /// The size asked for.
-        size_bytes: usize,
-        /// What the operating system said.
-        cause: io::Error,
-    },
 }
 
 impl Error {

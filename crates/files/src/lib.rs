@@ -8,7 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `read` | whole files under a size limit |
-//! | `map` | [`Map`], a file as bytes, and [`Anonymous`], zeroed memory |
+//! | `map` | [`Map`], a file as bytes |
 //! | `write` | [`write_atomic`] for a file, [`write_dir_atomic`] for a directory |
 //! | `temporary` | where a result is put together, and how leavings of a killed process are found |
 //! | `hash` | SHA-256 |
@@ -28,7 +28,7 @@ mod write;
 pub use error::{Error, Operation, Result};
 pub use hash::{Sha256, sha256, sha256_file};
 pub use lock::Lock;
-pub use map::{Anonymous, Map};
+pub use map::Map;
 pub use read::{read, read_to_string};
 pub use write::{
     check_dir, check_write, create_dir_all, recover_dir, write_atomic, write_dir_atomic,

@@ -1,12 +1,12 @@
-//! The two kinds of memory map: a file as read-only bytes, and zeroed memory of our own.
-//! Both are counted in [`crate::memory`] from the moment they exist until they are dropped.
+//! A file as read-only bytes, counted in [`crate::memory`] from the moment it is mapped until the
+//! map is dropped.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::Mmap;
 
 use crate::memory;
 use crate::read::open_regular;
@@ -91,55 +91,5 @@ impl AsRef<[u8]> for Map {
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Map({}, {} bytes)", self.path().display(), self.len())
-    }
-}
-
-/// Zeroed memory straight from the operating system, 4096-aligned unless empty, whose pages exist
-/// once they are written; the allocator never sees it.
-pub struct Anonymous {
-    /// Absent for zero bytes, which cannot be mapped.
-    bytes: Option<MmapMut>,
-}
-
-impl Anonymous {
-    /// Maps `size_bytes` zero bytes.
-    ///
-    /// # Errors
-    /// When the operating system gives no memory.
-    pub fn new(size_bytes: usize) -> Result<Anonymous> {
-        let bytes = if size_bytes == 0 {
-            None
-        } else {
-            let mapped = MmapMut::map_anon(size_bytes);
-            Some(mapped.map_err(|cause| Error::Memory { size_bytes, cause })?)
-        };
-        memory::anonymous_mapped(size_bytes);
-        Ok(Anonymous { bytes })
-    }
-}
-
-impl Drop for Anonymous {
-    fn drop(&mut self) {
-        memory::anonymous_unmapped(self.len());
-    }
-}
-
-impl Deref for Anonymous {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.as_deref().unwrap_or(&[])
-    }
-}
-
-impl DerefMut for Anonymous {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.bytes.as_deref_mut().unwrap_or(&mut [])
-    }
-}
-
-impl fmt::Debug for Anonymous {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Anonymous({} bytes)", self.len())
     }
 }

@@ -1,5 +1,5 @@
 //! How much memory the process holds: a counting allocator, the bytes mapped through this crate,
-//! and the peak of what is the process's own (heap and anonymous maps together).
+//! and the peak of what is the process's own: its heap.
 //!
 //! A binary or a test counts its heap by installing the allocator:
 //! ```
@@ -19,11 +19,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 #[repr(align(128))]
 struct Line<T>(T);
 
-/// Heap and anonymous maps together, now. Kept as one number so that its peak is a true peak.
-static OWN: Line<AtomicUsize> = Line(AtomicUsize::new(0));
-static OWN_PEAK: Line<AtomicUsize> = Line(AtomicUsize::new(0));
+/// Bytes on the heap now, and their peak.
+static HEAP: Line<AtomicUsize> = Line(AtomicUsize::new(0));
+static HEAP_PEAK: Line<AtomicUsize> = Line(AtomicUsize::new(0));
 static ALLOCATIONS: Line<AtomicU64> = Line(AtomicU64::new(0));
-static ANONYMOUS: AtomicUsize = AtomicUsize::new(0);
 static FILE_MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -51,7 +50,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: `pointer` came from `System` through this type, with this layout.
         unsafe { System.dealloc(pointer, layout) };
-        shrink_own(layout.size());
+        shrink_heap(layout.size());
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -59,7 +58,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
         let moved = unsafe { System.realloc(pointer, layout, new_size) };
         if !moved.is_null() {
             // The difference only: large blocks are remapped, so old and new do not coexist.
-            shrink_own(layout.size());
+            shrink_heap(layout.size());
         }
         count_allocation(moved, new_size)
     }
@@ -71,31 +70,21 @@ fn count_allocation(pointer: *mut u8, size_bytes: usize) -> *mut u8 {
         ALLOCATIONS.0.fetch_add(1, Relaxed);
         // A thread that is being torn down has no counter any more; the global one still counts.
         let _ = THREAD_ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        grow_own(size_bytes);
+        grow_heap(size_bytes);
     }
     pointer
 }
 
-fn grow_own(size_bytes: usize) {
-    let now = OWN.0.fetch_add(size_bytes, Relaxed) + size_bytes;
+fn grow_heap(size_bytes: usize) {
+    let now = HEAP.0.fetch_add(size_bytes, Relaxed) + size_bytes;
     // Most allocations are not a new peak: reading first keeps the line shared between cores.
-    if now > OWN_PEAK.0.load(Relaxed) {
-        OWN_PEAK.0.fetch_max(now, Relaxed);
+    if now > HEAP_PEAK.0.load(Relaxed) {
+        HEAP_PEAK.0.fetch_max(now, Relaxed);
     }
 }
 
-fn shrink_own(size_bytes: usize) {
-    OWN.0.fetch_sub(size_bytes, Relaxed);
-}
-
-pub(crate) fn anonymous_mapped(size_bytes: usize) {
-    ANONYMOUS.fetch_add(size_bytes, Relaxed);
-    grow_own(size_bytes);
-}
-
-pub(crate) fn anonymous_unmapped(size_bytes: usize) {
-    ANONYMOUS.fetch_sub(size_bytes, Relaxed);
-    shrink_own(size_bytes);
+fn shrink_heap(size_bytes: usize) {
+    HEAP.0.fetch_sub(size_bytes, Relaxed);
 }
 
 pub(crate) fn file_mapped(size_bytes: usize) {
@@ -111,12 +100,10 @@ pub(crate) fn file_unmapped(size_bytes: usize) {
 pub struct Statistics {
     /// Heap bytes now; 0 unless the counting allocator is installed.
     pub heap_bytes: usize,
-    /// Bytes in [`Anonymous`](crate::Anonymous) maps now.
-    pub anonymous_bytes: usize,
     /// Bytes of files mapped by [`Map`](crate::Map) now. They are the page cache's, not ours, and
     /// therefore in no peak.
     pub file_mapped_bytes: usize,
-    /// Highest sum of heap and anonymous bytes since the start or the last [`reset_peak`].
+    /// Most heap bytes at once since the start or the last [`reset_peak`].
     pub peak_bytes: usize,
     /// Allocations on the heap so far, reallocations among them.
     pub allocations: u64,
@@ -125,20 +112,18 @@ pub struct Statistics {
 /// The numbers of this moment. While other threads allocate they are close to one another, not one
 /// exact instant; the peak is exact.
 pub fn statistics() -> Statistics {
-    let anonymous_bytes = ANONYMOUS.load(Relaxed);
     Statistics {
-        heap_bytes: OWN.0.load(Relaxed).saturating_sub(anonymous_bytes),
-        anonymous_bytes,
+        heap_bytes: HEAP.0.load(Relaxed),
         file_mapped_bytes: FILE_MAPPED.load(Relaxed),
-        peak_bytes: OWN_PEAK.0.load(Relaxed),
+        peak_bytes: HEAP_PEAK.0.load(Relaxed),
         allocations: ALLOCATIONS.0.load(Relaxed),
     }
 }
 
 /// Starts a new peak from what is held now, and returns that: the baseline in bytes.
 pub fn reset_peak() -> usize {
-    let now = OWN.0.load(Relaxed);
-    OWN_PEAK.0.store(now, Relaxed);
+    let now = HEAP.0.load(Relaxed);
+    HEAP_PEAK.0.store(now, Relaxed);
     now
 }
 

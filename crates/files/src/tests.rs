@@ -99,20 +99,6 @@ fn a_map_shows_the_file_and_outlives_its_replacement() {
 }
 
 #[test]
-fn anonymous_memory_is_zeroed_aligned_and_writable() {
-    let mut memory = Anonymous::new(10_000).unwrap();
-    assert_eq!(memory.len(), 10_000);
-    assert_eq!(memory.as_ptr() as usize % 4096, 0);
-    assert!(memory.iter().all(|&byte| byte == 0));
-    memory[9_999] = 7;
-    assert_eq!(memory[9_999], 7);
-    assert!(Anonymous::new(0).unwrap().is_empty());
-    let text = Anonymous::new(usize::MAX / 4).unwrap_err().to_string();
-    assert!(text.starts_with("cannot map 4611686018427387903 bytes of memory: "), "{text}");
-    assert!(text.ends_with("\nhint: `srek plan` says what a run needs"), "{text}");
-}
-
-#[test]
 fn a_write_replaces_the_file_and_keeps_its_mode() {
     let dir = directory();
     let path = dir.path().join("a");
