@@ -52,6 +52,30 @@ fn documents_become_a_tuned_model_that_writes() {
     assert_ne!(second, &sampled["completions"][0]);
 }
 
+/// One step of a wide, shallow model: large enough that a fixed slack of some megabytes is nothing.
+#[test]
+fn a_plan_above_one_gibibyte_is_within_two_percent_of_what_was_needed() {
+    let room = Room::new();
+    let memory = std::fs::read_to_string("/proc/meminfo").expect("Linux");
+    let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = available.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    if kib.is_none_or(|kib| kib < 3 << 20) {
+        println!("skipped: less than 3 GiB of memory are available");
+        return;
+    }
+    prepare(&room);
+    let run = room.must(
+        "pretrain base.toml --json --set model.new.hidden=512 --set model.new.ffn=6400 \
+         --set model.new.layers=4 --set batch.tokens=256 --set schedule.steps=1 \
+         --set schedule.warmup_steps=0 --set evaluation.every=1",
+    );
+    let run = run.json();
+    let bytes = |key: &str| run[key].as_f64().unwrap_or_else(|| panic!("{key} in {run}"));
+    let (planned, measured) = (bytes("planned_bytes"), bytes("measured_bytes"));
+    assert!(planned >= f64::from(1 << 30), "{run}");
+    assert!(measured <= planned && planned - measured <= 0.02 * planned, "{run}");
+}
+
 #[test]
 fn a_run_that_is_killed_or_stopped_goes_on_bit_for_bit() {
     let room = Room::new();
