@@ -6,6 +6,7 @@
 //!   testing.
 //! - [`incident`], [`many`]: incidents.
 //! - [`Simulated`], [`Truth`]: an incident, what really happened, and the answer that makes right.
+//! - [`prose`]: post-mortems, runbooks and a corpus to read from.
 //!
 //! How it works inside: a topology (`topology`) is run through its minutes (`world`) under faults
 //! that are rows of tables (`fault`); `telemetry` measures it, `symptoms` and `ordinary` say what is
@@ -20,6 +21,7 @@ mod fault;
 mod names;
 mod ordinary;
 mod phrase;
+pub mod prose;
 mod settings;
 mod simulate;
 mod simulated;

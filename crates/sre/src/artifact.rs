@@ -55,31 +55,6 @@ fn commands(templates: &[&str], incident: &Incident, service: Option<&str>) -> S
     format!("```\n{}\n```\n", lines.join("\n"))
 }
 
-/// The services on a shortest way of calls from one service to another, both included.
-fn call_path<'a>(incident: &'a Incident, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
-    let mut came_from = std::collections::BTreeMap::from([(from, from)]);
-    let mut waiting = std::collections::VecDeque::from([from]);
-    while let Some(at) = waiting.pop_front() {
-        if at == to {
-            let mut path = vec![at];
-            let mut last = at;
-            while last != from {
-                last = came_from[last];
-                path.push(last);
-            }
-            path.reverse();
-            return Some(path);
-        }
-        for callee in incident.service(at).into_iter().flat_map(|it| &it.calls) {
-            came_from.entry(callee).or_insert_with(|| {
-                waiting.push_back(callee);
-                at
-            });
-        }
-    }
-    None
-}
-
 /// Whether the cause names a fault: neither "nothing" nor "not known".
 fn is_fault(cause: Cause) -> bool {
     !matches!(cause, Cause::None | Cause::Unknown)

@@ -6,6 +6,7 @@
 use crate::{Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
 
 mod check;
 #[cfg(test)]
@@ -212,6 +213,28 @@ impl Incident {
     /// The service of this name.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name == name)
+    }
+
+    /// The services on a shortest way of calls from one service to another, both included; `None`
+    /// where no calls lead there.
+    pub fn call_path<'a>(&'a self, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
+        let mut came_from = BTreeMap::from([(from, from)]);
+        let mut waiting = VecDeque::from([from]);
+        while let Some(at) = waiting.pop_front() {
+            if at == to {
+                let step = |name: &&'a str| came_from.get(name).copied().filter(|it| it != name);
+                let mut path: Vec<_> = std::iter::successors(Some(at), step).collect();
+                path.reverse();
+                return Some(path);
+            }
+            for callee in self.service(at).into_iter().flat_map(|it| &it.calls) {
+                came_from.entry(callee).or_insert_with(|| {
+                    waiting.push_back(callee);
+                    at
+                });
+            }
+        }
+        None
     }
 
     /// The ids of everything that can be cited.

@@ -4,7 +4,7 @@ use super::actions::steps;
 use super::causes::guide;
 use super::timeline::{self, shown};
 use super::unknown::{open, ruled_out};
-use super::{MOST_NAME, MOST_TEXT, call_path, confidence, described, is_fault, name};
+use super::{MOST_NAME, MOST_TEXT, confidence, described, is_fault, name};
 use crate::action::ActionKind;
 use crate::answer::Answer;
 use crate::cause::Cause;
@@ -165,7 +165,7 @@ fn way(incident: &Incident, answer: &Answer) -> Option<String> {
     if service == alert.service || answer.cause == Cause::None {
         return None;
     }
-    let Some(path) = call_path(incident, &alert.service, service) else {
+    let Some(path) = incident.call_path(&alert.service, service) else {
         return Some(format!(
             "{}, which raised the alarm, is not known to call {}, directly or through others.",
             name(&alert.service),

@@ -201,12 +201,3 @@ fn shape(markdown: &str) -> Vec<String> {
     shape.retain(|part| !part.is_empty());
     shape
 }
-
-#[test]
-fn a_way_of_calls_is_a_shortest_one_and_ends_in_circles() {
-    let mut incident = small();
-    incident.services[1].calls = vec!["web".into(), "search".into()];
-    assert_eq!(call_path(&incident, "web", "search"), Some(vec!["web", "search"]));
-    assert_eq!(call_path(&incident, "cart", "cart"), Some(vec!["cart"]));
-    assert_eq!(call_path(&incident, "search", "web"), None);
-}

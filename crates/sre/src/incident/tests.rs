@@ -86,3 +86,12 @@ fn text_from_a_cluster_becomes_plain() {
     assert_eq!(plain("a\nb\t c\u{202e}d\u{200b}\u{7}", 100), "a b cd ");
     assert_eq!(plain("äöü", 2), "äö…");
 }
+
+#[test]
+fn a_way_of_calls_is_a_shortest_one_and_ends_in_circles() {
+    let mut incident = small();
+    incident.services[1].calls = vec!["web".into(), "search".into()];
+    assert_eq!(incident.call_path("web", "search"), Some(vec!["web", "search"]));
+    assert_eq!(incident.call_path("cart", "cart"), Some(vec!["cart"]));
+    assert_eq!(incident.call_path("search", "web"), None);
+}

@@ -1,0 +1,85 @@
+//! Evidence packs as text, followed by what a careful reader makes of them. The list of causes and
+//! the structured answer are left out: this teaches to read, not to answer.
+
+use super::facts::{Facts, Naming};
+use super::layout::paragraph;
+use super::statements as say;
+use super::teller::Teller;
+use super::template::{Pool, Slots};
+use crate::dice::Dice;
+use crate::simulated::Simulated;
+use sre::evidence::Pack;
+
+const LEADS: Pool = Pool {
+    train: &[
+        "Reading the evidence:",
+        "What the lines say:",
+        "Explanation:",
+        "In words:",
+        "[Read|Seen] line by line:",
+        "What a careful reader [sees|makes of it]:",
+        "Notes on the above:",
+        "How it fits together:",
+    ],
+    test: &["Commentary:", "My reading:", "Put into sentences:"],
+};
+
+/// The prompt without the options.
+pub(super) fn shown(pack: &Pack) -> &str {
+    let end = pack.prompt.rfind("causes:").unwrap_or(pack.prompt.len());
+    &pack.prompt[..end]
+}
+
+/// A pack and its explanation.
+pub(super) fn reading(simulated: &Simulated, pack: &Pack, variation: u64) -> String {
+    let mut dice = Dice::named(&[0x7265_6164, variation]);
+    let dice = &mut dice;
+    let naming = *dice.one(&[Naming::Label, Naming::Label, Naming::Both]);
+    let facts = Facts::new(dice, simulated, pack, naming);
+    let lead = LEADS.say(dice, simulated.part, &Slots::new()).unwrap_or_default();
+    let list = dice.happens(0.25);
+    let sentences = if dice.happens(0.3) { all(dice, &facts) } else { strongest(dice, &facts) };
+    let body = paragraph(&sentences, list);
+    let between = if list { "\n" } else { " " };
+    format!("{}\n{lead}{between}{body}", shown(pack))
+}
+
+/// From the alarm over those that suffer to the service at fault and why.
+fn strongest(dice: &mut Dice, facts: &Facts<'_>) -> Vec<String> {
+    let (many, early) = (dice.below(2), dice.happens(0.5));
+    let (fix, symptom) = (dice.happens(0.4), dice.happens(0.6));
+    let mut teller = Teller::new(dice, facts);
+    let wording = teller.wording;
+    teller.start();
+    teller.suffering(many);
+    if early {
+        teller.spread();
+    }
+    teller.cited(4);
+    if symptom {
+        teller.say(wording.symptom);
+    }
+    teller.say(say::TOGETHER);
+    if !early {
+        teller.spread();
+    }
+    teller.say(wording.why);
+    teller.unrelated(1);
+    teller.second();
+    if fix {
+        teller.say(wording.fix);
+    }
+    teller.take()
+}
+
+/// Every line in the order of the prompt, then the service at fault and why.
+fn all(dice: &mut Dice, facts: &Facts<'_>) -> Vec<String> {
+    let mut teller = Teller::new(dice, facts);
+    let wording = teller.wording;
+    for seen in facts.seen.iter().take(10) {
+        teller.line(seen);
+    }
+    teller.say(say::TOGETHER);
+    teller.say(wording.why);
+    teller.take()
+}

@@ -1,0 +1,188 @@
+use super::causes::wording;
+use super::corpus::{DECK, DocumentKind, corpus, documents};
+use super::template::{Pool, Slots, fill};
+use super::*;
+use crate::dice::Dice;
+use crate::settings::{Part, Settings};
+use crate::simulate::incident;
+use sre::action::ActionKind;
+use sre::cause::Cause;
+use std::collections::BTreeSet;
+
+#[test]
+fn patterns_are_filled_or_not_used() {
+    let mut dice = Dice::named(&[1]);
+    let slots = Slots::from([("who", "cart [x] {y}".to_owned())]);
+    let mut seen = BTreeSet::new();
+    for _ in 0..100 {
+        seen.extend(fill(&mut dice, "[a|b[c|]] {who}", &slots));
+    }
+    let expected = ["a cart [x] {y}", "b cart [x] {y}", "bc cart [x] {y}"];
+    assert!(seen.iter().map(String::as_str).eq(expected), "{seen:?}");
+    assert_eq!(fill(&mut dice, "{nobody}", &slots), None);
+    let pool = Pool { train: &["{nobody}", "{who}"], test: &["{nobody}"] };
+    assert!(pool.say(&mut dice, Part::Train, &slots).is_some());
+    assert_eq!(pool.say(&mut dice, Part::Test, &slots), None);
+}
+
+#[test]
+fn every_cause_has_its_own_words_and_the_parts_share_none() {
+    let mut all = BTreeSet::new();
+    for cause in Cause::ALL {
+        let wording = wording(cause);
+        assert_eq!(wording.cause, cause);
+        for pool in [wording.symptom, wording.why, wording.fix, wording.prevention] {
+            assert!(pool.train.len() >= 3 && pool.test.len() >= 2, "{cause}");
+            for pattern in pool.train.iter().chain(pool.test) {
+                assert!(all.insert(*pattern), "{pattern}");
+            }
+        }
+        // What can be said when nothing but the service is known, and the action.
+        let mut slots = Slots::from([("service", "cart".to_owned())]);
+        let mut dice = Dice::named(&[2]);
+        for part in [Part::Train, Part::Test] {
+            assert!(wording.symptom.say(&mut dice, part, &slots).is_some(), "{cause}");
+            assert!(wording.why.say(&mut dice, part, &slots).is_some(), "{cause}");
+        }
+        slots.insert("action", "wait".to_owned());
+        for part in [Part::Train, Part::Test] {
+            assert!(wording.fix.say(&mut dice, part, &slots).is_some(), "{cause}");
+            assert!(wording.prevention.say(&mut dice, part, &slots).is_some(), "{cause}");
+        }
+    }
+}
+
+#[test]
+fn statements_have_six_patterns_and_the_parts_share_none() {
+    use super::statements as s;
+    let pools = [
+        s::NOTICED,
+        s::STARTED,
+        s::METRIC,
+        s::EVENT,
+        s::LOG,
+        s::CHANGE,
+        s::SPREAD,
+        s::AT_HOME,
+        s::TOGETHER,
+        s::UNRELATED,
+        s::SUFFERED,
+        s::UNHARMED,
+        s::DURATION,
+        s::VERIFY,
+        s::LESSON,
+        s::SECOND,
+    ];
+    for pool in pools {
+        assert!(pool.train.len() >= 6 && pool.test.len() >= 3, "{:?}", pool.train);
+        assert!(pool.train.iter().all(|pattern| !pool.test.contains(pattern)));
+    }
+}
+
+#[test]
+fn a_document_is_a_function_of_seed_and_number() {
+    let first: Vec<_> = corpus(5, Part::Train).take(40).collect();
+    for (number, document) in first.iter().enumerate() {
+        let (incident, card) = (number / DECK.len(), number % DECK.len());
+        assert_eq!(*document, documents(5, Part::Train, incident as u64)[card]);
+        assert_eq!(document.kind, DECK[card]);
+    }
+    assert_eq!(many_documents(5, Part::Train, 0..5), first);
+    assert_ne!(first[0], documents(6, Part::Train, 0)[0]);
+}
+
+#[test]
+fn documents_hold_no_answer_and_no_label() {
+    let labels =
+        Cause::ALL.map(Cause::name).into_iter().chain(ActionKind::ALL.map(ActionKind::name));
+    let labels: Vec<_> = labels.filter(|label| label.contains('-')).collect();
+    for part in [Part::Train, Part::Test] {
+        for document in corpus(11, part).take(1_600) {
+            let text = &document.text;
+            assert!(!text.contains("{\"service\"") && !text.contains("\"cause\""), "{text}");
+            assert!(!text.contains("causes:") && !text.trim().is_empty(), "{text}");
+            for label in &labels {
+                assert!(!text.contains(label), "{label}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_held_out_is_in_no_training_document() {
+    let held_out: Vec<&str> = Settings::HELD_OUT_FAULTS
+        .iter()
+        .flat_map(|cause| {
+            let words = wording(*cause);
+            let pools = [words.symptom, words.why, words.fix, words.prevention];
+            pools.into_iter().flat_map(|pool| pool.train.iter().chain(pool.test))
+        })
+        .flat_map(|pattern| longest_piece(pattern))
+        .collect();
+    let tests: Vec<&str> = Cause::ALL
+        .iter()
+        .flat_map(|cause| {
+            let words = wording(*cause);
+            [words.symptom, words.why, words.fix, words.prevention]
+        })
+        .flat_map(|pool| pool.test)
+        .flat_map(|pattern| longest_piece(pattern))
+        .collect();
+    assert!(held_out.len() > 50 && tests.len() > 150, "{} {}", held_out.len(), tests.len());
+    for document in corpus(12, Part::Train).take(1_600) {
+        for piece in held_out.iter().chain(&tests) {
+            assert!(!document.text.contains(piece), "{piece}: {}", document.text);
+        }
+    }
+}
+
+/// The longest piece of a pattern that is the same in every sentence made of it, if it is one to be
+/// recognised by.
+fn longest_piece(pattern: &str) -> Option<&str> {
+    let pieces = pattern.split(['{', '}', '[', ']', '|']);
+    pieces.max_by_key(|piece| piece.len()).filter(|piece| piece.len() > 20)
+}
+
+#[test]
+fn symptoms_come_before_the_cause_and_lines_are_true() {
+    let settings = Settings::new(21, Part::Train);
+    let tokens = |text: &str| text.len() / 3;
+    let options = sre::evidence::Options { budget: 500, causes: &[], tokens: &tokens };
+    let mut checked = 0;
+    for number in 0..120 {
+        let simulated = incident(&settings, number);
+        let pack = sre::evidence::Pack::new(&simulated.incident, &options).unwrap();
+        let said = simulated.record(&pack);
+        let text = post_mortem(&simulated, &pack, number);
+        assert_eq!(text, post_mortem(&simulated, &pack, number));
+        assert_ne!(text, post_mortem(&simulated, &pack, number + 1_000));
+        for id in &said.evidence {
+            checked += usize::from(text.contains(&format!("({id})")));
+        }
+        for place in ["{service}", "{who}", "{moved}", "{when}", "{date}", "{alert"] {
+            assert!(!text.contains(place), "{text}");
+        }
+        let runbook = runbook(&simulated, &pack, number);
+        assert!(runbook.lines().count() > 4, "{runbook}");
+    }
+    assert!(checked > 60, "{checked}");
+}
+
+#[test]
+fn answers_of_lookups_stand_in_the_pack() {
+    let mut checked = 0;
+    for document in corpus(3, Part::Train).take(800) {
+        if document.kind != DocumentKind::Lookup {
+            continue;
+        }
+        let (pack, lines) = document.text.split_once("\n\n").unwrap();
+        for line in lines.lines().filter_map(|line| line.strip_prefix("line ")) {
+            let (id, rest) = line.split_once(" is about ").unwrap();
+            let label = rest.trim_end_matches('.');
+            let row = format!("{id} {label} ");
+            assert!(pack.lines().any(|line| line.starts_with(&row)), "{row}\n{pack}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "{checked}");
+}
