@@ -50,6 +50,10 @@ impl Schema {
             if kind.plural == "namespaces" {
                 kind.verbs.remove("deletecollection");
             }
+            // It is computed when it is asked for.
+            if kind.plural == "componentstatuses" {
+                kind.verbs.retain(|verb| ["get", "list"].contains(&verb.as_str()));
+            }
             kind.subresources = names::subresources(&kind.group, &kind.plural, status);
         }
         let version = k8s_openapi::k8s_if_ge_1_37! { "v1.37" };

@@ -28,7 +28,11 @@ impl Schema {
     /// # Errors
     /// What is wrong with kind or path.
     pub fn check_field_path(&self, kind: &str, path: &str) -> Result<Shape, Finding> {
-        let kind = self.known(kind)?;
+        self.check_field_path_of(self.known(kind)?, path)
+    }
+
+    /// As [`Schema::check_field_path`], from this kind in this group and version.
+    pub(super) fn check_field_path_of(&self, kind: &Kind, path: &str) -> Result<Shape, Finding> {
         self.follow(&Shape::Type(kind.type_name.clone()), path, Lists::Optional)
     }
 
