@@ -590,7 +590,7 @@ fn on_small_disk(room: &Room, before: &str) -> Option<Ran> {
     );
     let ran = room.run(room.command("unshare").args(["-rm", "sh", "-c", &script, SREK]));
     if ran.code == Some(77) || ran.stderr.starts_with("unshare") {
-        println!("skipped: nothing can be mounted here");
+        crate::skip::skip("nothing can be mounted here");
         return None;
     }
     Some(ran)

@@ -10,4 +10,6 @@ mod measure;
 mod provenance;
 mod recipe;
 mod secrets;
+mod skip;
+mod skipping;
 mod whole;

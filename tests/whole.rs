@@ -60,7 +60,7 @@ fn a_plan_above_one_gibibyte_is_within_two_percent_of_what_was_needed() {
     let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib = available.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     if kib.is_none_or(|kib| kib < 3 << 20) {
-        println!("skipped: less than 3 GiB of memory are available");
+        crate::skip::skip("less than 3 GiB of memory are available");
         return;
     }
     prepare(&room);
@@ -149,7 +149,7 @@ fn losses(run: &Path) -> Vec<[String; 3]> {
 fn real_post_mortems_and_runbooks_can_be_built_and_planned() {
     let data = root().join("../shared/data");
     if !data.is_dir() {
-        println!("skipped: the post-mortems are not here");
+        crate::skip::skip("the shared data is not at hand");
         return;
     }
     let room = Room::new();

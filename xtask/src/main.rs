@@ -5,6 +5,9 @@ mod lock;
 mod rust_source;
 mod sbom;
 mod size;
+#[cfg(test)]
+#[path = "../../tests/skip.rs"]
+mod skip;
 mod tidy;
 mod workspace;
 

@@ -28,6 +28,9 @@ mod sequence;
 pub mod stop;
 
 #[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod tests;
 
 pub use engine::{Engine, Event, RequestId};

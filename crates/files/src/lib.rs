@@ -20,6 +20,9 @@ mod lock;
 mod map;
 pub mod memory;
 mod read;
+#[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;
 mod temporary;
 #[cfg(test)]
 mod tests;

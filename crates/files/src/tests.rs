@@ -161,7 +161,7 @@ fn a_really_full_file_system_leaves_the_old_directory() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !mounted {
-        println!("skipped: no permission to mount a tiny file system");
+        crate::skip::skip("no permission to mount a tiny file system");
         return;
     }
     let outcome = catch_unwind(|| {
@@ -186,7 +186,7 @@ fn a_directory_that_cannot_be_written_is_said_in_words() {
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
     let denied = write_atomic(locked.join("a"), |w| w.write_all(b"x"));
     if denied.is_ok() {
-        println!("skipped: this user may write anywhere");
+        crate::skip::skip("this user may write anywhere");
     } else {
         let expected = "cannot write DIR/locked/a: permission denied\nhint: check the owner and the mode of the file and of its directory";
         assert_eq!(message(denied, dir.path()), expected);
@@ -286,7 +286,7 @@ fn a_reader_finds_the_directory_at_every_moment() {
     let probe = dir.path().join("probe");
     fs::create_dir(&probe).unwrap();
     if let Err(error) = exchange(&path, &probe) {
-        println!("skipped: this file system cannot swap directories ({error})");
+        crate::skip::skip(&format!("this file system cannot swap directories ({error})"));
         return;
     }
     exchange(&path, &probe).unwrap();

@@ -17,6 +17,9 @@ mod serve;
 mod step;
 
 #[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod tests;
 
 pub use config::Config;

@@ -19,6 +19,9 @@ pub mod rope;
 pub mod swiglu;
 
 #[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod test_bench;
 
 pub use backend::{

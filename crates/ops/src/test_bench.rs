@@ -136,6 +136,16 @@ fn pool(threads: usize) -> &'static ThreadPool {
     &POOLS[threads - 1]
 }
 
+/// The tiers of this machine; those that it has not are reported as skipped.
+pub(crate) fn tiers() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| {
+        if !isa.available() {
+            crate::skip::skip(&format!("no {} on this machine", isa.name()));
+        }
+        isa.available()
+    })
+}
+
 /// Runs on every tier of this machine with one and with two threads, and asserts what is promised:
 /// the same bits for any number of threads, and between tiers the same bits in `f32` numerics and
 /// next to the same values in `bf16` (denormals may be flushed or kept). Gives the common result.
@@ -144,7 +154,7 @@ pub(crate) fn everywhere<const OUTPUTS: usize>(
     run: impl Fn(&mut Bench) -> [Vec<f32>; OUTPUTS],
 ) -> [Vec<f32>; OUTPUTS] {
     let mut common: Option<[Vec<f32>; OUTPUTS]> = None;
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+    for isa in tiers() {
         let [one, two] = [1, 2].map(|threads| run(&mut Bench::on(isa, threads)));
         for (index, (one, two)) in one.iter().zip(&two).enumerate() {
             let what = format!("output {index} on {}, one and two threads", isa.name());

@@ -45,6 +45,17 @@ impl Isa {
     }
 }
 
+/// The tiers of this machine; those that it has not are reported as skipped.
+#[cfg(test)]
+pub(crate) fn tiers() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| {
+        if !isa.available() {
+            crate::skip::skip(&format!("no {} on this machine", isa.name()));
+        }
+        isa.available()
+    })
+}
+
 /// Proof that AVX2, FMA and F16C were detected.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());

@@ -18,3 +18,6 @@ pub use gemm::{Numerics, gemm};
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;

@@ -21,6 +21,9 @@ pub mod pack;
 pub mod random;
 pub mod record;
 pub mod secrets;
+#[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;
 pub mod tokenizer;
 
 pub use error::{Error, Place, Result};

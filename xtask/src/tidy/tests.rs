@@ -6,7 +6,7 @@ use super::*;
 fn the_tree_is_tidy() {
     let root = workspace::root();
     if !root.join(".git").exists() {
-        println!("skipped: not a git checkout");
+        crate::skip::skip("not a git checkout");
         return;
     }
     let findings: Vec<String> = run(&root).unwrap().iter().map(ToString::to_string).collect();

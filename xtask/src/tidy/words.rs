@@ -18,6 +18,10 @@ const PAST_FILES: [&str; 5] =
 /// Where those calls may stand: the crate itself, and chores that only developers run.
 const MAY_WRITE: [&str; 2] = ["crates/files/", "xtask/"];
 
+/// What a skipped test prints, and the one place that does.
+const SKIPPED: &str = concat!("\"skipp", "ed: ");
+const SKIPS: &str = "tests/skip.rs";
+
 /// Every line with such a word or call.
 pub(super) fn check(files: &[TreeFile]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -34,8 +38,21 @@ pub(super) fn check(files: &[TreeFile]) -> Vec<Finding> {
             }
         }
         findings.extend(past_files(file));
+        findings.extend(silent_skips(file));
     }
     findings
+}
+
+/// Tests that say that they are skipped where nobody counts it.
+fn silent_skips(file: &TreeFile) -> Vec<Finding> {
+    let Some(source) = file.rust().filter(|_| file.path != SKIPS) else { return Vec::new() };
+    let lines = source.lines().enumerate().filter(|(_, line)| line.contains(SKIPPED));
+    lines
+        .map(|(index, _)| {
+            let message = format!("a skip that nobody counts: call the function of {SKIPS}");
+            Finding::new(&file.path, index + 1, message)
+        })
+        .collect()
 }
 
 fn past_files(file: &TreeFile) -> Vec<Finding> {
@@ -101,5 +118,13 @@ mod tests {
         {
             assert!(found(path).is_empty(), "{path}");
         }
+    }
+
+    #[test]
+    fn skips_that_nobody_counts_are_found() {
+        let source = format!("fn f() {{\n    println!({SKIPPED}no data\");\n}}\n");
+        let found = |path: &str| check(&[TreeFile::new(path, &source)]);
+        assert_eq!(found("crates/text/src/tests.rs")[0].line, 2);
+        assert!(found(SKIPS).is_empty() && found("a.md").is_empty());
     }
 }

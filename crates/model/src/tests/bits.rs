@@ -28,8 +28,14 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
+/// The tiers of this machine; those that it has not are reported as skipped.
 fn tiers() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| isa.available())
+    Isa::ALL.into_iter().filter(|isa| {
+        if !isa.available() {
+            crate::skip::skip(&format!("no {} on this machine", isa.name()));
+        }
+        isa.available()
+    })
 }
 
 fn each_setting(mut check: impl FnMut(Parts)) {

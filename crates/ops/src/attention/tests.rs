@@ -1,7 +1,7 @@
 use super::*;
 use crate::test_bench::{
     Bench, assert_close, assert_same_bits, assert_slopes, everywhere, gradients, leaf, random,
-    scaled, values_of, wide,
+    scaled, tiers, values_of, wide,
 };
 use crate::{Backend, Isa, Space};
 use candle_core::{Tensor, Var};
@@ -234,7 +234,7 @@ fn steep_scores_neither_overflow_nor_vanish() {
 fn a_packed_document_has_the_bits_it_has_alone() {
     for (documents, heads) in CASES {
         for numerics in BOTH {
-            for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            for isa in tiers() {
                 let case = Case::new(documents, heads, numerics);
                 let packed = case.run(&mut Bench::on(isa, 2));
                 let mut start = 0;
@@ -338,7 +338,7 @@ fn serving_in_any_chunks_gives_the_bits_of_training() {
     for heads in [[4, 1, 20], [2, 2, 64]] {
         for numerics in BOTH {
             let case = Case::new(&documents, heads, numerics);
-            for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            for isa in tiers() {
                 let [o, lse, ..] = case.run(&mut Bench::on(isa, 2));
                 for (name, launches) in &schedules {
                     let served = serve(&mut Bench::on(isa, 2), &case, launches);

@@ -1,9 +1,9 @@
 use super::*;
 use crate::test_bench::{
     Bench, Stored, WEIGHTS, assert_close, assert_same_bits, assert_slopes, everywhere, gradients,
-    integers, leaf, product, random, scaled, values_of, weight, wide,
+    integers, leaf, product, random, scaled, tiers, values_of, weight, wide,
 };
-use crate::{Backend, DType, Isa};
+use crate::{Backend, DType};
 use candle_core::{Device, Tensor};
 
 const BOTH: [Numerics; 2] = [Numerics::F32, Numerics::Bf16];
@@ -191,7 +191,7 @@ fn the_chunk_changes_no_bit_of_loss_and_dx() {
 #[test]
 fn a_row_alone_has_the_bits_it_has_among_others() {
     for numerics in BOTH {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        for isa in tiers() {
             let case = Case::new(Stored::Q8, [19, 67, 20], 6, numerics);
             let [loss, dx, _] = case.run(&mut Bench::on(isa, 2));
             for row in 0..19 {
@@ -281,10 +281,7 @@ fn equal_and_extreme_logits() {
 fn the_workspace_is_exact_and_the_flops_are_the_products() {
     for shape @ [n, v, c] in SHAPES {
         for (chunk, numerics) in CHUNKS.into_iter().flat_map(|chunk| BOTH.map(|b| (chunk, b))) {
-            for (isa, threads) in Isa::ALL.into_iter().flat_map(|isa| [(isa, 1), (isa, 2)]) {
-                if !isa.available() {
-                    continue;
-                }
+            for (isa, threads) in tiers().flat_map(|isa| [(isa, 1), (isa, 2)]) {
                 let bench = &mut Bench::on(isa, threads);
                 let mut case = Case::new(DENSE, shape, chunk, numerics);
                 // The price is for every token being trained on, whatever the targets say.

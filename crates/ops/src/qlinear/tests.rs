@@ -1,10 +1,10 @@
 use super::*;
+use crate::Backend;
 use crate::DType;
 use crate::test_bench::{
     Bench, Stored, WEIGHTS, assert_close, assert_same_bits, assert_slopes, everywhere, gradients,
-    leaf, product, random, rounded, scaled, values_of, weight, wide,
+    leaf, product, random, rounded, scaled, tiers, values_of, weight, wide,
 };
-use crate::{Backend, Isa};
 
 /// N, out, in: one, odd, prime, powers of two, inner sizes that cut a block of 64 codes, and more
 /// rows than a decoded panel (126) and a packed stretch (504) serve.
@@ -155,7 +155,7 @@ fn adding_is_overwriting_and_one_sum() {
 fn a_row_alone_has_the_bits_it_has_among_others() {
     for stored in WEIGHTS {
         for numerics in [Numerics::F32, Numerics::Bf16] {
-            for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            for isa in tiers() {
                 let (n, out, inner) = (130, 37, 67);
                 let case = Case::new(stored, [n, out, inner], numerics);
                 let [y, _, dx, ..] = case.run(&mut Bench::on(isa, 2));
@@ -216,10 +216,7 @@ fn the_price_is_the_products() {
 fn the_workspace_is_exact() {
     for [n, out, inner] in SHAPES {
         for numerics in [Numerics::F32, Numerics::Bf16] {
-            for (isa, threads) in Isa::ALL.into_iter().flat_map(|isa| [(isa, 1), (isa, 2)]) {
-                if !isa.available() {
-                    continue;
-                }
+            for (isa, threads) in tiers().flat_map(|isa| [(isa, 1), (isa, 2)]) {
                 let bench = &mut Bench::on(isa, threads);
                 let (weight, _) = weight(bench, Stored::Nf4, [out, inner], &vec![1.0; out * inner]);
                 let (x, dy) = (bench.zeros(n * inner), bench.zeros(n * out));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::Isa;
+use crate::cpu::tiers;
 use crate::gemm::block::{Mode, Workspace};
 
 /// A generator that needs no state beyond a counter.
@@ -12,10 +13,6 @@ fn noise(seed: u64, index: usize) -> f32 {
 
 fn values(seed: u64, count: usize) -> Vec<f32> {
     (0..count).map(|i| noise(seed, i)).collect()
-}
-
-fn tiers() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| isa.available())
 }
 
 fn product(
@@ -176,7 +173,7 @@ fn scaled_and_added() {
 #[test]
 fn specification_is_vdpbf16ps() {
     if !Isa::Avx512.available() {
-        eprintln!("skipped: no AVX-512 BF16 on this machine");
+        crate::skip::skip("no AVX-512 BF16 on this machine");
         return;
     }
     let special = [

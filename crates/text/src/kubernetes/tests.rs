@@ -15,7 +15,7 @@ fn embedded() -> Schema {
 fn shared(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
     if !path.exists() {
-        println!("skipped: {} is not there", path.display());
+        crate::skip::skip(&format!("shared/data/{name} is not there"));
         return None;
     }
     Some(path)

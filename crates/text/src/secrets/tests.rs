@@ -156,7 +156,7 @@ proptest! {
 fn real_documents_are_taken_for_what_they_are() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     if !data.is_dir() {
-        eprintln!("skipped: the shared data is not at hand");
+        crate::skip::skip("the shared data is not at hand");
         return;
     }
     let sources = Sources::find(&["postmortems", "runbooks"].map(|name| data.join(name))).unwrap();

@@ -7,4 +7,6 @@ mod plan;
 mod record;
 mod refuse;
 mod resume;
+#[path = "../../../../tests/skip.rs"]
+mod skip;
 mod tamper;

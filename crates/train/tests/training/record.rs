@@ -51,7 +51,7 @@ fn how_the_base_was_stored_is_told_by_its_files() {
 #[test]
 fn another_tier_goes_on_only_where_it_gives_the_same_bits() {
     if Isa::detect() == Isa::Scalar {
-        println!("skipped: this machine has one tier");
+        crate::skip::skip("this machine has one tier");
         return;
     }
     let [fast, scalar] = [Isa::detect(), Isa::Scalar].map(|isa| Target::cpu(isa, 2));
