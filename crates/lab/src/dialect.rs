@@ -7,6 +7,8 @@ use sre::incident::Level;
 use sre::signal::Signal;
 
 mod names;
+#[cfg(test)]
+mod tests;
 
 /// The frame of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

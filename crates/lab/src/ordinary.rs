@@ -65,11 +65,11 @@ const EVENTS: [(EventKind, &str, Phrase); 7] = [
 pub(crate) fn write(dice: &mut Dice, scene: &Scene, writer: &mut Writer<'_>) {
     let count = scene.topology.services.len();
     for service in 0..count {
-        if dice.happens(0.35) {
+        if dice.happens(0.25) {
             line(dice, scene, writer, service);
         }
     }
-    for _ in 0..dice.below(5) {
+    for _ in 0..dice.below(4) {
         let service = any(dice, scene);
         let phrase = *dice.one(&CHANGES);
         let minute = dice.between((2.0, BASELINE as f64 + 8.0));
@@ -79,7 +79,7 @@ pub(crate) fn write(dice: &mut Dice, scene: &Scene, writer: &mut Writer<'_>) {
             writer.event(dice, pulled, service, (minute + 0.4, Worth::Ordinary));
         }
     }
-    for _ in 0..dice.below(4) {
+    for _ in 0..dice.below(3) {
         let service = dice.below(count);
         let (kind, reason, phrase) = *dice.one(&EVENTS);
         let times = if kind == EventKind::Warning { dice.below(3) + 1 } else { dice.below(4) + 1 };

@@ -9,6 +9,8 @@ mod changes;
 mod english;
 mod german;
 mod kubernetes;
+#[cfg(test)]
+mod tests;
 
 /// What is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

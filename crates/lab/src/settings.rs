@@ -66,13 +66,13 @@ impl Settings {
                 healthy: 0.08,
                 two_faults: 0.08,
                 held_out_fault: 0.0,
-                too_little_evidence: 0.08,
+                too_little_evidence: 0.06,
             },
             Part::Test => Shares {
                 healthy: 0.08,
                 two_faults: 0.10,
                 held_out_fault: 0.10,
-                too_little_evidence: 0.06,
+                too_little_evidence: 0.04,
             },
         };
         Self { seed, part, held_out_faults: Self::HELD_OUT_FAULTS.to_vec(), shares }

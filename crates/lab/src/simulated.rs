@@ -14,6 +14,8 @@ const MOST_CITED: usize = 4;
 /// An incident and what really happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulated {
+    /// Its number among those of its settings.
+    pub number: u64,
     /// What is to be seen.
     pub incident: Incident,
     /// What really happened.

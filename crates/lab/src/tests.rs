@@ -5,6 +5,9 @@ use sre::evidence::{Options, Pack};
 use sre::incident::Incident;
 use std::collections::BTreeMap;
 
+mod difficulty;
+mod leaks;
+
 /// Cheap and on the safe side of a tokenizer.
 fn tokens(text: &str) -> usize {
     text.len().div_ceil(3)
@@ -34,7 +37,7 @@ fn every_fault_occurs_where_it_may() {
     let mut seen: BTreeMap<(Part, Cause), usize> = BTreeMap::new();
     for part in [Part::Train, Part::Test] {
         let settings = Settings::new(3, part);
-        for number in 0..1500 {
+        for number in 0..900 {
             let simulated = incident(&settings, number);
             let truth = &simulated.truth;
             *seen.entry((part, truth.fault)).or_default() += 1;
@@ -45,11 +48,11 @@ fn every_fault_occurs_where_it_may() {
         }
     }
     for cause in Settings::new(0, Part::Train).faults() {
-        assert!(seen[&(Part::Train, cause)] > 20, "{cause}");
-        assert!(seen[&(Part::Test, cause)] > 15, "{cause}");
+        assert!(seen[&(Part::Train, cause)] > 10, "{cause}");
+        assert!(seen[&(Part::Test, cause)] > 8, "{cause}");
     }
     for cause in Settings::HELD_OUT_FAULTS {
-        assert!(seen[&(Part::Test, cause)] > 10, "{cause}");
+        assert!(seen[&(Part::Test, cause)] > 5, "{cause}");
     }
 }
 

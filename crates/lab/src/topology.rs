@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) traits: Vec<Trait>,
     /// Index of its cluster node.
     pub(crate) host: usize,
+    /// The version before and the one that runs.
+    pub(crate) versions: (String, String),
     pub(crate) replicas: u64,
     pub(crate) most_replicas: u64,
     pub(crate) memory_limit_mib: u64,
@@ -213,6 +215,7 @@ fn node(dice: &mut Dice, (name, role): (String, Role), part: Part, hosts: usize)
         calls: Vec::new(),
         traits,
         host: dice.below(hosts),
+        versions: names::versions(dice, part),
         replicas,
         most_replicas: replicas + dice.whole((1, 6)).unsigned_abs(),
         memory_limit_mib: *dice.one(megabytes),

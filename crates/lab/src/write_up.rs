@@ -9,7 +9,7 @@ use crate::symptoms::suffering;
 use crate::telemetry::{Measured, is_edge};
 use crate::topology::Node;
 use crate::world::BASELINE;
-use crate::writer::{Form, Said, Worth, Writer};
+use crate::writer::{About, Form, Said, Worth, Writer};
 use jiff::{SignedDuration, Timestamp};
 use sre::action::ActionKind;
 use sre::cause::Cause;
@@ -36,7 +36,8 @@ pub(crate) fn write_up(
     let mut out = Listed::new(dice, scene, id, alert);
     out.list(dice, scene, measured, writer.said);
     let truth = truth(scene, settings, out.evidence, out.telling);
-    Simulated { incident: out.incident, truth, part: settings.part, dialect: writer.dialect.name }
+    let (part, dialect) = (settings.part, writer.dialect.name);
+    Simulated { number, incident: out.incident, truth, part, dialect }
 }
 
 /// Takes what tells the fault, or everything about the service that it hit.
@@ -56,7 +57,7 @@ fn alert(dice: &mut Dice, scene: &Scene, writer: &Writer<'_>) -> Option<Alert> {
     let Some(hit) = scene.hits.first() else {
         let service = dice.below(services.len());
         let phrase = *dice.one(&[Phrase::LatencyHigh, Phrase::ErrorsHigh]);
-        return dice.happens(0.6).then(|| alarm(dice, writer, phrase, service));
+        return dice.happens(0.6).then(|| alarm(dice, scene, writer, (phrase, service)));
     };
     let reach = scene.topology.reach();
     let mut worst = (hit.service, 0.0, Phrase::LatencyHigh);
@@ -77,11 +78,27 @@ fn alert(dice: &mut Dice, scene: &Scene, writer: &Writer<'_>) -> Option<Alert> {
     if service == hit.service && hit.lost > 0.3 && dice.happens(0.5) {
         phrase = Phrase::ReadyLow;
     }
-    Some(alarm(dice, writer, phrase, service))
+    Some(alarm(dice, scene, writer, (phrase, service)))
 }
 
-fn alarm(dice: &mut Dice, writer: &Writer<'_>, phrase: Phrase, service: usize) -> Alert {
-    let message = writer.text(dice, phrase, (service, service), Language::English);
+/// An alarm about a service, with a threshold that its worst minute has passed.
+fn alarm(
+    dice: &mut Dice,
+    scene: &Scene,
+    writer: &Writer<'_>,
+    (phrase, service): (Phrase, usize),
+) -> Alert {
+    let (failing, slow) = suffering(scene, service);
+    let below = dice.between((0.5, 0.9));
+    let latency = 2400.0 * scene.world.normal[service].latency * slow;
+    let fewest = scene.world.minutes[BASELINE..].iter().map(|row| row[service].ready);
+    let number = match phrase {
+        Phrase::ReadyLow => fewest.fold(f64::INFINITY, f64::min),
+        _ => (100.0 * failing * below).max(1.0),
+    };
+    let figures = Some((number, latency * below));
+    let about = About { service, other: service, figures };
+    let message = writer.text(dice, phrase, Language::English, about);
     Alert { service: writer.topology.services[service].name.clone(), message }
 }
 

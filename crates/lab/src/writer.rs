@@ -30,6 +30,24 @@ impl Worth {
     }
 }
 
+/// What a phrase is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    /// The service that says it or that it is said of.
+    pub(crate) service: usize,
+    /// The service that it names.
+    pub(crate) other: usize,
+    /// How many and how many milliseconds, where that is not by chance.
+    pub(crate) figures: Option<(f64, f64)>,
+}
+
+impl About {
+    /// About a service and no other.
+    pub(crate) fn only(service: usize) -> Self {
+        Self { service, other: service, figures: None }
+    }
+}
+
 /// What something that was said is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Form {
@@ -76,7 +94,8 @@ impl Writer<'_> {
         (minute, worth): (f64, Worth),
     ) {
         let (phrase, level, count, before) = line;
-        let text = self.text(dice, phrase, (service, about), self.dialect.language);
+        let about = About { service, other: about, figures: None };
+        let text = self.text(dice, phrase, self.dialect.language, about);
         let message = self.dialect.line(dice, level, &text);
         let form = Form::Log(level, before);
         self.said.push(Said { form, service, minute, count: count.max(1), message, worth });
@@ -91,7 +110,7 @@ impl Writer<'_> {
         (minute, worth): (f64, Worth),
     ) {
         let (kind, reason, phrase, count) = event;
-        let message = self.text(dice, phrase, (service, service), Language::English);
+        let message = self.text(dice, phrase, Language::English, About::only(service));
         let form = Form::Event(kind, reason);
         self.said.push(Said { form, service, minute, count: count.max(1), message, worth });
     }
@@ -104,7 +123,7 @@ impl Writer<'_> {
         service: usize,
         (minute, worth): (f64, Worth),
     ) {
-        let message = self.text(dice, phrase, (service, service), Language::English);
+        let message = self.text(dice, phrase, Language::English, About::only(service));
         self.said.push(Said { form: Form::Change, service, minute, count: 1, message, worth });
     }
 
@@ -113,14 +132,13 @@ impl Writer<'_> {
         &self,
         dice: &mut Dice,
         phrase: Phrase,
-        (service, about): (usize, usize),
         language: Language,
+        about: About,
     ) -> String {
         let wording = wording(dice, phrase, self.part, language);
-        let node = &self.topology.services[service];
-        let (old, new) = values(dice, phrase, self, service);
-        let number = dice.spread((3.0, 900.0)).round();
-        let millis = dice.spread((120.0, 9000.0)).round();
+        let node = &self.topology.services[about.service];
+        let (old, new) = values(dice, phrase, self, about.service);
+        let (number, millis) = about.figures.unwrap_or_else(|| figures(dice, phrase));
         let path = match phrase {
             Phrase::NoSpace | Phrase::TooManyFiles => names::file(dice, self.part),
             Phrase::ProbeChanged | Phrase::ProbePathUnknown => names::health(dice, self.part),
@@ -129,13 +147,13 @@ impl Writer<'_> {
         let pod = format!("{}-{:x}", node.name, 0x6_0000 + dice.below(0x9_0000));
         let image = format!("registry.example/{}:{new}", node.name);
         let fills = [
-            ("callee", self.topology.services[about].name.as_str()),
+            ("callee", self.topology.services[about.other].name.as_str()),
             ("svc", &node.name),
             ("host", self.host),
             ("setting", self.setting),
             ("date", &self.day),
-            ("n", &format!("{number}")),
-            ("ms", &format!("{millis}")),
+            ("n", &format!("{number:.0}")),
+            ("ms", &format!("{millis:.0}")),
             ("path", path),
             ("key", names::key(dice, self.part)),
             ("node", &self.topology.hosts[node.host]),
@@ -147,6 +165,19 @@ impl Writer<'_> {
         ];
         fill(wording, &fills)
     }
+}
+
+/// Numbers that a phrase may name: how many, and how many milliseconds.
+fn figures(dice: &mut Dice, phrase: Phrase) -> (f64, f64) {
+    let number = match phrase {
+        Phrase::AllBusy | Phrase::PoolTimeout => (10.0, 250.0),
+        Phrase::AttemptAgain | Phrase::ScaledUp => (2.0, 7.0),
+        Phrase::CollectorBusy => (86.0, 98.0),
+        Phrase::KilledForMemory => (900.0, 30_000.0),
+        Phrase::ProbeRefused => (1.0, 240.0),
+        _ => (3.0, 900.0),
+    };
+    (dice.spread(number), dice.spread((120.0, 9000.0)))
 }
 
 /// What a changed thing was and is.
@@ -170,6 +201,6 @@ fn values(
         Phrase::ReplicasChanged => {
             (node.replicas.saturating_sub(1).max(1).to_string(), node.replicas.to_string())
         }
-        _ => names::versions(dice, writer.part),
+        _ => node.versions.clone(),
     }
 }

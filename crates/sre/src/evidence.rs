@@ -1,10 +1,11 @@
 //! The evidence pack: the few lines of an incident that matter, each with the id of what it shows,
 //! within a budget of tokens. It is all that a model gets to see.
 //!
-//! Which lines: metrics by how far they left their baseline, logs and events by how much more often
-//! they came, changes by how shortly before the start they were made; the kinds take turns until the
-//! budget is used up. Services appear as `s1`, `s2`, … with a table of their names, so that a name
-//! stands in one place only and an answer can name no service that does not exist.
+//! Which lines: metrics by how far they left their baseline and how little was said of their kind and
+//! service before, logs by how much more often they came than in the baseline, events by how often,
+//! changes by how shortly before the start they were made; the kinds take turns until the budget is
+//! used up. Services appear as `s1`, `s2`, … with a table of their names, so that a name stands in one
+//! place only and an answer can name no service that does not exist.
 
 use crate::cause::Cause;
 use crate::incident::{EventKind, Incident, Level, plain};
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 pub mod deviation;
+mod message;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,9 @@ const MOST_LINES: [usize; 4] = [6, 20, 8, 8];
 
 /// Most metric lines of one service.
 const MOST_PER_SERVICE: usize = 4;
+
+/// A log line that comes less than about twice as often as before is none to look at.
+const LEAST_GROWTH: f64 = 0.6;
 
 /// Most characters of a text from the cluster.
 const MOST_TEXT: usize = 90;
@@ -159,14 +164,46 @@ fn candidates(incident: &Incident) -> Vec<Item> {
     ranked.into_iter().map(|(_, item)| item).collect()
 }
 
-/// Keeps at most so many metrics of a service that others are seen, too.
+/// Puts metrics in the order in which they say most: how far a metric went counts for less with
+/// every metric of the same kind or of the same service that is shown before it. Otherwise the
+/// failures of all those that suffer would hide what only the service at fault shows.
 fn spread(items: &mut Vec<Item>) {
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    items.retain(|item| {
-        let count = taken.entry(item.service.clone()).or_default();
-        *count += 1;
-        *count <= MOST_PER_SERVICE
-    });
+    let mut rest = std::mem::take(items);
+    let mut services: BTreeMap<String, usize> = BTreeMap::new();
+    let mut signals: BTreeMap<String, usize> = BTreeMap::new();
+    while items.len() < MOST_LINES[Kind::Metric as usize] && !rest.is_empty() {
+        let value = |item: &Item| {
+            let same_service = services.get(&item.service).copied().unwrap_or(0);
+            let same_signal = signals.get(measured(item)).copied().unwrap_or(0);
+            if same_service >= MOST_PER_SERVICE {
+                return -1.0;
+            }
+            let alike = 1.0 + 0.6 * same_signal as f64 + 0.2 * same_service as f64;
+            item.weight.ln_1p() / alike
+        };
+        let mut best = 0;
+        for index in 1..rest.len() {
+            // The first of equals: they are in order of weight and id.
+            if value(&rest[index]) > value(&rest[best]) {
+                best = index;
+            }
+        }
+        if value(&rest[best]) < 0.0 {
+            break;
+        }
+        let item = rest.remove(best);
+        *services.entry(item.service.clone()).or_default() += 1;
+        *signals.entry(measured(&item).to_owned()).or_default() += 1;
+        items.push(item);
+    }
+}
+
+/// What a metric measures: its signal, or the first word of its line.
+fn measured(item: &Item) -> &str {
+    match item.signal {
+        Some(signal) => signal.name(),
+        None => item.text.split(' ').next().unwrap_or_default(),
+    }
 }
 
 fn changes(incident: &Incident) -> Vec<Item> {
@@ -220,24 +257,38 @@ fn events(incident: &Incident) -> Vec<Item> {
 }
 
 fn logs(incident: &Incident) -> Vec<Item> {
+    let before_minutes = baseline_minutes(incident);
+    let minutes = ((incident.end.as_second() - incident.start.as_second()) as f64 / 60.0).max(1.0);
     let item = |line: &crate::incident::LogLine| {
         let level = match line.level {
             Level::Info => 0.0,
             Level::Warn => 1.5,
             Level::Error => 3.0,
         };
-        let growth = ((line.count as f64 + 1.0) / (line.before as f64 + 1.0)).ln();
-        Item {
+        // How often it would have come by its rate in the baseline.
+        let expected = line.before as f64 * minutes / before_minutes;
+        let growth = ((line.count as f64 + 1.0) / (expected + 1.0)).ln();
+        let shown = Item {
             id: line.id.clone(),
             kind: Kind::Log,
             service: line.service.clone(),
             signal: None,
             weight: level + growth,
-            text: format!("x{} {}", line.count, plain(&line.message, MOST_TEXT)),
-        }
+            text: format!("x{} {}", line.count, plain(&message::essence(&line.message), MOST_TEXT)),
+        };
+        (growth >= LEAST_GROWTH).then_some(shown)
     };
-    let louder = incident.logs.iter().map(item).filter(|item| item.weight > 0.0);
-    louder.collect()
+    incident.logs.iter().filter_map(item).collect()
+}
+
+/// Minutes of telemetry before the start: from the first value of any metric on; without metrics as
+/// many as after it.
+fn baseline_minutes(incident: &Incident) -> f64 {
+    let first = incident.metrics.iter().map(|series| series.start.as_second()).min();
+    let start = incident.start.as_second();
+    let first = first.filter(|first| *first < start);
+    let first = first.unwrap_or(2 * start - incident.end.as_second());
+    ((start - first) as f64 / 60.0).max(1.0)
 }
 
 /// The services that the chosen lines are about and that of the alert, as the incident has them.

@@ -14,6 +14,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::AllBusy,
         &[
+            "no worker is free, {n} requests wait",
+            "rejecting early: executor full ({n} in flight)",
+            "answering 503, queue is full",
             "request turned away, all {n} workers are occupied",
             "admission refused: in-flight ceiling of {n} reached",
             "server overloaded, shedding load (queue length {n})",
@@ -26,6 +29,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::CertificateEnded,
         &[
+            "certificate check for {callee} failed: validity ended {date}",
+            "ssl: certificate of peer {callee} ran out, not trusted",
+            "{callee} cannot be verified, certificate expired on {date}",
             "x509: certificate of {callee} has expired: current time is after {date}",
             "tls: peer {callee} presented a certificate that ended {date}",
             "secure channel to {callee} refused: notAfter {date} lies in the past",
@@ -38,6 +44,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::CollectorBusy,
         &[
+            "old generation {n} percent full after gc",
+            "gc pause of {ms} ms, little memory reclaimed",
+            "memory pressure: nothing left to free",
             "garbage collection took {ms} ms and freed little",
             "heap usage after collection still at {n} percent",
             "allocation stalls for {ms} ms, live set keeps growing",
@@ -50,6 +59,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::ConsumerBehind,
         &[
+            "topic {key}: lag is {n} records and rising",
+            "backlog of {key} grows, oldest entry waits {n} s",
+            "consumer group lags, head of queue is {n} seconds old",
             "partition {n} is far behind its newest offset",
             "oldest unprocessed message is {n} s old",
             "consumer cannot keep pace, {n} records outstanding",
@@ -62,6 +74,10 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::Defect,
         &[
+            "{key} is undefined in {path}",
+            "index {n} out of bounds in {path}",
+            "relation {key} is missing a column",
+            "TypeError while building response of {path}",
             "panic: nil pointer dereference in handler {path}",
             "unhandled exception in {path}: field {key} is null",
             "column {key} does not exist",
@@ -77,6 +93,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::HandshakeFailed,
         &[
+            "handshake aborted by client, alert received",
+            "mutual tls: peer left before the handshake was finished",
             "tls handshake from client ended early: bad certificate",
             "remote closed the secure channel before it was set up",
             "http: TLS handshake error: remote error, peer sent alert 45",
@@ -89,6 +107,7 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::LeadershipLost,
         &[
+            "lease not renewed in time, leading no more",
             "lost the lease, stepping down",
             "another instance holds the lock object, becoming follower",
         ],
@@ -100,6 +119,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::LoadsAtOnce,
         &[
+            "key {key} is gone, {n} concurrent recomputations",
+            "no entry for {key}, everyone recomputes it",
+            "{n} misses on {key} within a second",
             "{n} loads of key {key} are running at once",
             "entry {key} absent, {n} callers rebuild it in parallel",
             "hit rate fell, backing store receives {n} reads per second",
@@ -112,6 +134,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::LockWaited,
         &[
+            "lock on {key} contended, thread parked",
+            "exclusive access to {key} not obtained within {ms} ms",
+            "deadlock suspected: {n} sessions wait for {key}",
             "waited {ms} ms for the mutex around {key}",
             "transaction aborted: row of {key} is held by another session",
             "{n} threads blocked behind holder of {key}",
@@ -124,6 +149,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::LoopDelayed,
         &[
+            "heartbeat {ms} ms late",
+            "runtime stalled for {ms} ms, no run time given",
+            "poll took {ms} ms instead of 10",
             "event loop lagged by {ms} ms",
             "scheduler tick came {ms} ms late",
             "timer drift {ms} ms, process did not get to run",
@@ -136,6 +164,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::NoSpace,
         &[
+            "append to {path} refused: disk has zero bytes free",
+            "flush failed with errno 28 on {path}",
             "write {path}: no space left on device",
             "cannot extend segment {path}: ENOSPC",
             "checkpoint abandoned, volume of {path} is full",
@@ -154,6 +184,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::OutsideSlow,
         &[
+            "external call to {host} slow: {ms} ms",
+            "response of {host} took {ms} ms, limit exceeded",
+            "outstanding request to {host} for {ms} ms",
             "{host} did not answer within {ms} ms",
             "POST https://{host}/v2 took {ms} ms",
             "partner endpoint {host} timed out after {ms} ms, giving up",
@@ -163,6 +196,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::PoolTimeout,
         &[
+            "borrowing a connection failed after {ms} ms",
+            "pool is empty: {n} borrowed, none idle",
+            "datasource: {n} requests queue for a connection",
             "no connection became free within {ms} ms",
             "timed out waiting for a handle from the pool (active {n}, idle 0)",
             "could not check out a session: all {n} in use",
@@ -174,7 +210,12 @@ pub(super) const WORDS: &[Words] = &[
     ),
     (
         Phrase::ProbePathUnknown,
-        &["GET {path} 404 (kube-probe)", "no route for {path} requested by kube-probe/1.31"],
+        &[
+            "404 for {path}, agent kube-probe",
+            "{path} is not served here (asked by kube-probe)",
+            "GET {path} 404 (kube-probe)",
+            "no route for {path} requested by kube-probe/1.31",
+        ],
         &["kube-probe asked for {path}, which is not served", "404 {path} agent=kube-probe"],
     ),
     (
@@ -188,6 +229,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::SettingHostUnknown,
         &[
+            "address from {setting} is not known: {key}.internal",
+            "{setting}: {key}.internal does not answer",
             "{setting} points to {key}.internal: no such host",
             "cannot reach {key}.internal taken from {setting}",
         ],
@@ -199,6 +242,10 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::SettingWrong,
         &[
+            "value of {setting} is malformed",
+            "{setting} is empty, cannot start",
+            "startup check failed for {setting}",
+            "{setting} not understood",
             "{setting}: cannot parse value",
             "invalid configuration, {setting} is out of range",
             "required key {setting} is missing",
@@ -209,6 +256,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::SlowRequest,
         &[
+            "{path} finished in {ms} ms",
+            "latency target of {path} missed",
             "{path} took {ms} ms",
             "slow request {path} duration={ms}ms",
             "handler {path} exceeded its target: {ms} ms",
@@ -223,6 +272,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::TooManyFiles,
         &[
+            "cannot create socket, descriptor limit reached",
+            "errno 24 (open {path})",
+            "out of file descriptors",
             "open {path}: too many open files",
             "socket(): EMFILE",
             "dial failed: process file table is full",
@@ -232,6 +284,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::WriteFailed,
         &[
+            "storage layer dropped batch {n}",
+            "saving {key} failed",
             "could not persist batch {n}",
             "commit of {key} rolled back, storage error",
             "read-only mode entered",
@@ -241,6 +295,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::AttemptAgain,
         &[
+            "repeating request to {callee} (try {n})",
+            "{callee}: previous try failed, sending again",
             "retrying call to {callee}, attempt {n}",
             "{callee} failed, trying once more ({n})",
             "backoff 0 ms, resend to {callee}",
@@ -249,12 +305,19 @@ pub(super) const WORDS: &[Words] = &[
     ),
     (
         Phrase::BreakerOpen,
-        &["circuit to {callee} opened", "skipping {callee} for 30 s after repeated failures"],
+        &[
+            "using fallback instead of {callee}",
+            "circuit to {callee} opened",
+            "skipping {callee} for 30 s after repeated failures",
+        ],
         &["{callee} is fenced off for now", "fallback in use instead of {callee}"],
     ),
     (
         Phrase::CallFailed,
         &[
+            "{callee} answered with an error",
+            "request to {callee} failed: 502",
+            "error response from {callee} on {path}",
             "call to {callee} failed: status 503",
             "{callee} returned 500 for {path}",
             "upstream {callee}: unexpected response",
@@ -269,6 +332,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::CallTimeout,
         &[
+            "{callee} too slow, gave up",
+            "deadline of {ms} ms passed, no answer from {callee}",
             "call to {callee} timed out after {ms} ms",
             "context deadline exceeded while waiting for {callee}",
             "no reply from {callee} in {ms} ms",
@@ -278,6 +343,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::ConnectTimeout,
         &[
+            "{callee} unreachable, socket never opened",
+            "handshake with {callee} unanswered: packets lost",
             "dial tcp {callee}:8080: i/o timeout",
             "connect to {callee} timed out, no SYN-ACK",
             "no route to host for {callee}",
@@ -290,6 +357,9 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::LookupFailed,
         &[
+            "resolver answered SERVFAIL for {key}",
+            "name {key} not found, query timed out",
+            "dns query for {key} timed out",
             "lookup {key}.svc.cluster.local: server misbehaving",
             "could not resolve {key}: temporary failure in name resolution",
             "getaddrinfo EAI_AGAIN {key}",
@@ -302,6 +372,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         Phrase::NoEndpoints,
         &[
+            "balancer has no members for {callee}",
+            "nobody serves {callee}",
             "no healthy upstream for {callee}",
             "{callee} has no endpoints",
             "connect to {callee}: connection refused",
@@ -315,7 +387,11 @@ pub(super) const WORDS: &[Words] = &[
     ),
     (
         Phrase::StaleResult,
-        &["result of {callee} is {n} s old", "still waiting for confirmation from {callee}"],
+        &[
+            "{callee} is {n} s behind",
+            "result of {callee} is {n} s old",
+            "still waiting for confirmation from {callee}",
+        ],
         &["{callee} has not caught up, data {n} s behind"],
     ),
     (

@@ -44,12 +44,16 @@ pub(super) fn excerpt(simulated: &Simulated, variation: u64) -> String {
     let mut out = String::new();
     for _ in 0..=dice.below(2) {
         let kind = dice.below(5);
-        let (pool, lines) = match kind {
+        let (mut pool, mut lines) = match kind {
             0 | 1 => (LOG_TITLES, logs(dice, incident)),
             2 => (EVENT_TITLES, events(incident)),
             3 => (METRIC_TITLES, metrics(dice, incident)),
             _ => (CHANGE_TITLES, changes(incident)),
         };
+        if lines.is_empty() {
+            // A quiet incident: measured it was all the same.
+            (pool, lines) = (METRIC_TITLES, metrics(dice, incident));
+        }
         let title = pool.say(dice, simulated.part, &slots).unwrap_or_default();
         if !out.is_empty() {
             out.push('\n');
@@ -115,7 +119,10 @@ fn events(incident: &Incident) -> Vec<String> {
 
 /// A few series of one or two services.
 fn metrics(dice: &mut Dice, incident: &Incident) -> Vec<String> {
-    let service = dice.one(&incident.services).name.clone();
+    if incident.metrics.is_empty() {
+        return Vec::new();
+    }
+    let service = dice.one(&incident.metrics).service.clone();
     let style = dice.below(3);
     let own = incident.metrics.iter().filter(|series| series.service == service);
     let line = |series: &sre::incident::Series| {

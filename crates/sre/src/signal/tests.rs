@@ -20,6 +20,10 @@ fn names_of_well_known_exporters_are_understood() {
         ("kube_deployment_status_replicas_ready", Signal::Ready),
         ("coredns_dns_request_duration_seconds", Signal::Dns),
         ("node_timex_offset_seconds", Signal::Clock),
+        ("conn_used", Signal::Connections),
+        ("err_pct", Signal::Errors),
+        ("resp_time_ms", Signal::Latency),
+        ("req_per_s", Signal::Requests),
         ("k8s.container.memory.usage", Signal::Memory),
     ] {
         assert_eq!(Signal::of(name), Some(signal), "{name}");
