@@ -295,6 +295,13 @@ pub(crate) struct GenerateArgs {
     /// End before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
+    /// A JSON schema that the text is held to; it is then always complete
+    #[arg(long, value_name = "FILE", conflicts_with = "stop")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Close the text this many milliseconds after the prompt was given at the latest; it then
+    /// depends on the speed of the machine
+    #[arg(long, value_name = "MS", requires = "schema")]
+    pub(crate) deadline: Option<u64>,
     /// Completions to produce, with seeds from --seed on
     #[arg(long = "n", value_name = "N", default_value_t = 1)]
     pub(crate) completions: usize,

@@ -47,6 +47,8 @@ pub(crate) fn sample(
         max_tokens: *max_tokens,
         sampling: SAMPLING,
         stop: Vec::new(),
+        schema: None,
+        deadline: None,
     };
     let completions = serving.engine(Some(tokenizer)).generate_batch(&[request])?;
     let text = completions.into_iter().next().map_or_else(String::new, |it| it.text);

@@ -14,6 +14,9 @@ use crate::{EngineLayout, EngineOptions, Error, Result};
 use model::{Model, Token};
 use ops::Backend;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use text::grammar::{Constraint, Grammar};
 use text::llm::{Completion, GenerateRequest, LlmError, Prompt};
 use text::tokenizer::Tokenizer;
 
@@ -84,6 +87,11 @@ pub struct Engine<'a, B: Backend> {
     /// The pass that is being put together.
     tokens: Vec<Token>,
     picks: Vec<u32>,
+    /// What the last pass took.
+    pass_time: Duration,
+    /// How much longer a pass is made to take.
+    #[cfg(test)]
+    slowed: Option<Duration>,
     /// (W,V).
     pub(crate) logits: Vec<f32>,
 }
@@ -112,6 +120,9 @@ impl<'a, B: Backend> Engine<'a, B> {
             backlog: Vec::new(),
             tokens: Vec::with_capacity(layout.serve.tokens()),
             picks: Vec::with_capacity(options.slots),
+            pass_time: Duration::ZERO,
+            #[cfg(test)]
+            slowed: None,
             logits: vec![0.0; layout.serve.wanted() * model.config().vocab],
             layout,
         }
@@ -136,8 +147,9 @@ impl<'a, B: Backend> Engine<'a, B> {
     /// if it asks for more, and then ends with `FinishReason::Length`.
     ///
     /// # Errors
-    /// A setting without meaning, a prompt that is empty, too long or not in the vocabulary, or text
-    /// where there is no tokenizer. Nothing is queued then.
+    /// A setting without meaning, a prompt that is empty, too long or not in the vocabulary, text
+    /// where there is no tokenizer, or a schema of another vocabulary or without a text that is short
+    /// enough. Nothing is queued then.
     pub fn submit(&mut self, request: &GenerateRequest) -> Result<RequestId> {
         request.check()?;
         if self.tokenizer.is_none() && !request.stop.is_empty() {
@@ -148,17 +160,40 @@ impl<'a, B: Backend> Engine<'a, B> {
         if ids.len() >= context {
             return Err(Error::TooLong { prompt_tokens: ids.len(), more: 1, context });
         }
+        let limit = context.min(ids.len().saturating_add(request.max_tokens));
+        let constraint = match &request.schema {
+            Some(grammar) => Some(self.constraint(grammar, limit - ids.len())?),
+            None => None,
+        };
         let id = RequestId(self.requests);
         self.requests += 1;
         self.waiting.push_back(Sequence::new(Parts {
             request: id,
-            limit: context.min(ids.len().saturating_add(request.max_tokens)),
+            limit,
+            constraint,
+            deadline: request.deadline.and_then(|time| Instant::now().checked_add(time)),
             sampler: Sampler::new(request.sampling.clone(), vocab, &ids),
             ids,
             tokenizer: self.tokenizer,
             stop: request.stop.clone(),
         }));
         Ok(id)
+    }
+
+    /// A constraint whose shortest text has room.
+    fn constraint(&self, grammar: &Arc<Grammar>, room: usize) -> Result<Constraint> {
+        let vocabulary = grammar.vocabulary();
+        let same = self.tokenizer.is_none_or(|tokenizer| tokenizer.hash() == vocabulary.hash());
+        if !same || vocabulary.size() > self.model.config().vocab {
+            let (name, value) = ("schema", "compiled for another tokenizer".to_owned());
+            return Err(LlmError::Request { name, value, expected: "this engine's" }.into());
+        }
+        let constraint = Constraint::new(grammar)?;
+        let shortest = constraint.forced().len() + constraint.closing().len();
+        if shortest > room {
+            return Err(LlmError::SchemaTooLong { shortest, room }.into());
+        }
+        Ok(constraint)
     }
 
     /// The tokens of a prompt: at least one, all in the vocabulary.
@@ -224,15 +259,25 @@ impl<'a, B: Backend> Engine<'a, B> {
             self.free.remove(&slot);
             self.running.extend(self.waiting.pop_front().map(|sequence| (slot, sequence)));
         }
-        let mut events = Vec::new();
+        let mut events = self.close_overdue();
         if self.running.is_empty() {
             return Ok(events);
         }
+        let begun = Instant::now();
         self.gather();
         let vocab = self.model.config().vocab;
         let logits = &mut self.logits[..self.picks.len() * vocab];
         let EngineLayout { cache, serve, .. } = &mut self.layout;
-        serve.run(self.backend, self.model, cache, &self.tokens, (&self.picks, logits))?;
+        if let Err(error) =
+            serve.run(self.backend, self.model, cache, &self.tokens, (&self.picks, logits))
+        {
+            // What was closed is not lost.
+            self.backlog.append(&mut events);
+            return Err(error.into());
+        }
+        #[cfg(test)]
+        self.slowed.into_iter().for_each(std::thread::sleep);
+        self.pass_time = begun.elapsed();
         let mut rows = self.logits.chunks_exact(vocab);
         let (ends, free) = (&self.ends, &mut self.free);
         self.running.retain_mut(|(slot, sequence)| {
@@ -244,6 +289,23 @@ impl<'a, B: Backend> Engine<'a, B> {
             !ended
         });
         Ok(events)
+    }
+
+    /// Closes the texts for which another pass would come too late, waiting ones too.
+    fn close_overdue(&mut self) -> Vec<Event> {
+        let (now, pass) = (Instant::now(), self.pass_time);
+        let mut events = Vec::new();
+        let mut stays = |sequence: &mut Sequence<'_>| {
+            let overdue = sequence.is_overdue(now, pass);
+            if overdue {
+                sequence.close(&mut events);
+            }
+            !overdue
+        };
+        self.waiting.retain_mut(&mut stays);
+        let free = &mut self.free;
+        self.running.retain_mut(|(slot, sequence)| stays(sequence) || !free.insert(*slot));
+        events
     }
 
     /// Puts the next pass together: its tokens, and after which of them logits are wanted.

@@ -35,20 +35,61 @@ impl<B: Backend> Engine<'_, B> {
             return Ok(LogLikelihood { sum: 0.0, tokens: 0, greedy: true });
         }
         let slot = self.take_slot()?;
-        let likelihood = self.score(slot, &ids, context.len());
+        let likelihood = self.score(slot, &ids, context.len(), 0);
         self.give_slot(slot);
         likelihood
     }
 
-    /// Reads `ids` into a slot and scores those from index `scored` on.
-    fn score(&mut self, slot: u32, ids: &[u32], scored: usize) -> Result<LogLikelihood> {
+    /// The log-likelihood of each of these continuations, given as all tokens and how many of them
+    /// are context: the bits of [`Engine::loglikelihood_of`] for each. What all contexts begin with
+    /// is read once; the continuations then follow it one after another in the same slot, where
+    /// each token sees only what stands before it.
+    ///
+    /// # Errors
+    /// As [`Engine::loglikelihood_of`].
+    pub fn loglikelihoods_of(&mut self, whole: &[(Vec<u32>, usize)]) -> Result<Vec<LogLikelihood>> {
+        let most = self.options().context;
+        for (ids, scored) in whole {
+            self.check_ids(&ids[..*scored])?;
+            self.check_ids(ids)?;
+            if ids.len() > most {
+                let more = ids.len() - scored;
+                return Err(Error::TooLong { prompt_tokens: *scored, more, context: most });
+            }
+        }
+        let shared = shared_prefix(whole);
+        let slot = self.take_slot()?;
+        let mut likelihoods = Vec::with_capacity(whole.len());
+        for (index, (ids, scored)) in whole.iter().enumerate() {
+            let cached = if index == 0 { 0 } else { shared };
+            match self.score(slot, ids, *scored, cached) {
+                Ok(likelihood) => likelihoods.push(likelihood),
+                Err(error) => {
+                    self.give_slot(slot);
+                    return Err(error);
+                }
+            }
+        }
+        self.give_slot(slot);
+        Ok(likelihoods)
+    }
+
+    /// Reads `ids` into a slot, which has the first `cached` of them, and scores those from index
+    /// `scored` on.
+    fn score(
+        &mut self,
+        slot: u32,
+        ids: &[u32],
+        scored: usize,
+        cached: usize,
+    ) -> Result<LogLikelihood> {
         let vocab = self.model.config().vocab;
         let EngineLayout { cache, serve, options } = &mut self.layout;
         let chunk = serve.tokens().min(options.prefill_chunk);
         let mut likelihood = LogLikelihood { sum: 0.0, tokens: 0, greedy: true };
         // Nothing comes after the last token, and the one before the first scored one predicts it.
         let (end, predicting) = (ids.len() - 1, scored - 1);
-        let mut start = 0;
+        let mut start = cached;
         while start < end {
             let stop = end.min(start + chunk).min(predicting.max(start) + serve.wanted());
             let pass: Vec<Token> = (start..stop)
@@ -68,6 +109,17 @@ impl<B: Backend> Engine<'_, B> {
         }
         Ok(likelihood)
     }
+}
+
+/// Leading tokens that all share and that none needs the logits of: of the context, all but the
+/// token that predicts the first scored one.
+fn shared_prefix(whole: &[(Vec<u32>, usize)]) -> usize {
+    let Some((first, _)) = whole.first() else { return 0 };
+    let common = |(ids, scored): &(Vec<u32>, usize)| {
+        let common = ids.iter().zip(first).take_while(|(a, b)| a == b).count();
+        common.min(scored - 1)
+    };
+    whole.iter().map(common).min().unwrap_or(0)
 }
 
 /// ln softmax(logits)[id], in nats: l - max - ln Σ exp(l' - max), in f64, the sum in the order of ids.

@@ -2,7 +2,9 @@
 
 use crate::{Engine, Error, Result};
 use ops::Backend;
-use text::llm::{Completion, GenerateRequest, Llm, LlmError, LogLikelihood, Prompt};
+use text::llm::{
+    Completion, GenerateRequest, Llm, LlmError, LogLikelihood, Prompt, check_values, normalized,
+};
 use text::tokenizer::Tokenizer;
 
 impl<B: Backend> Llm for Engine<'_, B> {
@@ -33,6 +35,23 @@ impl<B: Backend> Llm for Engine<'_, B> {
         let tokenizer = self.tokenizer.ok_or(Error::NoTokenizer { what: "a text" })?;
         let (ids, scored) = split(tokenizer, context, continuation)?;
         Ok(self.loglikelihood_of(&ids[..scored], &ids[scored..])?)
+    }
+
+    /// Reads what prompt and values share once.
+    fn distribution(
+        &mut self,
+        prompt: &str,
+        written: &str,
+        values: &[&str],
+    ) -> std::result::Result<Vec<f64>, LlmError> {
+        check_values(values)?;
+        let tokenizer = self.tokenizer.ok_or(Error::NoTokenizer { what: "a text" })?;
+        let context = format!("{prompt}{written}");
+        let whole: Result<Vec<_>> =
+            values.iter().map(|value| split(tokenizer, &context, value)).collect();
+        let likelihoods = self.loglikelihoods_of(&whole?)?;
+        let sums: Vec<f64> = likelihoods.iter().map(|likelihood| likelihood.sum).collect();
+        Ok(normalized(&sums))
     }
 }
 

@@ -69,17 +69,20 @@ impl Sampler {
         sampler
     }
 
-    /// The next token, given the logits (V) of the last one. It counts as seen from here on.
+    /// The next token, given the logits (V) of the last one; of those that `mask` allows, at least
+    /// one of them, 32 to a word, the lowest id in the lowest bit. It counts as seen from here on.
     ///
     /// # Errors
     /// When a logit is not finite; the error names the step and the token.
-    pub fn choose(&mut self, logits: &[f32]) -> Result<u32> {
+    pub fn choose(&mut self, logits: &[f32], mask: Option<&[u32]>) -> Result<u32> {
         check_finite(logits, self.step)?;
         let id = if self.sampling.temperature == 0.0 {
-            let penalized = (0..).zip(logits).map(|(id, &logit)| self.penalized(id, logit));
-            likeliest(penalized)
+            likeliest((0..).zip(logits).map(|(id, &logit)| match allows(mask, id) {
+                true => self.penalized(id, logit),
+                false => f64::NEG_INFINITY,
+            }))
         } else {
-            self.filter(logits);
+            self.filter(logits, mask);
             self.draw()
         };
         self.step += 1;
@@ -87,7 +90,8 @@ impl Sampler {
         Ok(id)
     }
 
-    fn note(&mut self, id: u32) {
+    /// Counts a token that was not chosen as seen.
+    pub(crate) fn note(&mut self, id: u32) {
         self.seen[id as usize / 64] |= 1 << (id % 64);
     }
 
@@ -101,10 +105,11 @@ impl Sampler {
     }
 
     /// Leaves in `candidates` what may be drawn, in the order of ids, with its weight.
-    fn filter(&mut self, logits: &[f32]) {
+    fn filter(&mut self, logits: &[f32], mask: Option<&[u32]>) {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
-        candidates.extend((0..).zip(logits).map(|(id, &logit)| {
+        let allowed = (0..).zip(logits).filter(|(id, _)| allows(mask, *id));
+        candidates.extend(allowed.map(|(id, &logit)| {
             let weight = self.penalized(id, logit);
             Candidate { id, weight }
         }));
@@ -141,6 +146,12 @@ impl Sampler {
         let last = || self.candidates.iter().rev().find(|candidate| candidate.weight > 0.0);
         passed.or_else(last).expect("the likeliest token is never filtered out").id
     }
+}
+
+fn allows(mask: Option<&[u32]>, id: u32) -> bool {
+    mask.is_none_or(|words| {
+        words.get(id as usize / 32).is_some_and(|word| (word >> (id % 32)) & 1 == 1)
+    })
 }
 
 /// The index of the largest value, the lowest among equals.

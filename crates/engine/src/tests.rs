@@ -133,7 +133,14 @@ pub(crate) fn tokenizer() -> Tokenizer {
 }
 
 pub(crate) fn request(prompt: &[u32], max_tokens: usize, sampling: Sampling) -> GenerateRequest {
-    GenerateRequest { prompt: Prompt::Ids(prompt.to_vec()), max_tokens, sampling, stop: Vec::new() }
+    GenerateRequest {
+        prompt: Prompt::Ids(prompt.to_vec()),
+        max_tokens,
+        sampling,
+        stop: Vec::new(),
+        schema: None,
+        deadline: None,
+    }
 }
 
 /// Settings under which everything takes part.

@@ -164,4 +164,20 @@ pub enum Error {
         /// What was asked and why it cannot be.
         problem: String,
     },
+
+    /// A JSON schema that output cannot be held to.
+    #[error("schema #{pointer}: {problem}")]
+    Schema {
+        /// Where in the schema, as a JSON pointer.
+        pointer: String,
+        /// What is wrong there, with at most one hint.
+        problem: String,
+    },
+
+    /// A text that could not be held to its schema.
+    #[error("output cannot be held to the schema: {problem}\nhint: use a simpler schema")]
+    Grammar {
+        /// What the parser says.
+        problem: String,
+    },
 }

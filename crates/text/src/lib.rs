@@ -5,6 +5,7 @@
 //! - [`secrets`]: secrets and personal data, found or masked.
 //! - [`dataset`]: tokenized documents in memory-mapped shards, and their split.
 //! - [`pack`]: micro-batches of whole documents for one epoch.
+//! - [`grammar`]: a JSON schema as the set of tokens that may come next.
 //! - [`inspect`]: what is in a data set, as plain numbers and marks.
 //! - [`kubernetes`]: the Kubernetes API as a schema and as a judge.
 //! - [`random`]: numbers that are functions of a name and a counter.
@@ -14,6 +15,7 @@
 
 pub mod dataset;
 mod error;
+pub mod grammar;
 pub mod inspect;
 pub mod kubernetes;
 pub mod llm;

@@ -6,6 +6,10 @@
 #[cfg(test)]
 mod tests;
 
+use crate::grammar::Grammar;
+use std::sync::Arc;
+use std::time::Duration;
+
 /// What a completion continues.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prompt {
@@ -60,6 +64,13 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     /// The completion ends before the first occurrence of any of these, none of them empty.
     pub stop: Vec<String>,
+    /// Holds the text to a schema: it is then always complete and valid. Where the tokens run out,
+    /// it is closed the shortest way that is known.
+    pub schema: Option<Arc<Grammar>>,
+    /// Only with a schema: the text is closed when, by the time that the passes before took, one
+    /// more would end later than this after the request was made. So the text then depends on how
+    /// fast the machine is; without a deadline it does not.
+    pub deadline: Option<Duration>,
 }
 
 impl GenerateRequest {
@@ -94,6 +105,17 @@ impl GenerateRequest {
         if self.stop.iter().any(String::is_empty) {
             return wrong("stop", "\"\"".to_owned(), "strings that are not empty");
         }
+        if self.schema.is_some() && !self.stop.is_empty() {
+            let value = format!("{:?}", self.stop[0]);
+            return wrong(
+                "stop",
+                value,
+                "none beside a schema, which says itself where the text ends",
+            );
+        }
+        if let (None, Some(deadline)) = (&self.schema, self.deadline) {
+            return wrong("deadline", format!("{deadline:?}"), "none without a schema");
+        }
         Ok(())
     }
 }
@@ -107,6 +129,10 @@ pub enum FinishReason {
     Length,
     /// The model produced its end mark.
     EndOfText,
+    /// The text fits its schema, and nothing can follow.
+    Complete,
+    /// As `Complete`, but tokens or time ran out and the closing path was taken.
+    Closed,
 }
 
 /// What a model answered.
@@ -161,6 +187,18 @@ pub enum LlmError {
         context: usize,
     },
 
+    /// Even the shortest text that fits the schema is too long.
+    #[error(
+        "the shortest text that fits the schema has {shortest} tokens, there is room for {room}\nhint: \
+         ask for more tokens, or shorten the prompt"
+    )]
+    SchemaTooLong {
+        /// Tokens of the shortest text that was found.
+        shortest: usize,
+        /// Tokens that `max_tokens` and the context leave.
+        room: usize,
+    },
+
     /// The text could not be encoded.
     #[error(transparent)]
     Text(#[from] crate::Error),
@@ -203,4 +241,43 @@ pub trait Llm {
         context: &str,
         continuation: &str,
     ) -> Result<LogLikelihood, LlmError>;
+
+    /// How probable the model finds each of these values after `prompt` and what is already written
+    /// of the answer: p(value) over the sum of all of them, in their order, where p is that of the
+    /// value's tokens behind both. End the values with what ends them in the text, such as the quote
+    /// of a JSON string, so that one that begins another competes fairly with it.
+    ///
+    /// # Errors
+    /// No value, one that is empty or does not fit, or a failure of the model.
+    fn distribution(
+        &mut self,
+        prompt: &str,
+        written: &str,
+        values: &[&str],
+    ) -> Result<Vec<f64>, LlmError> {
+        let context = format!("{prompt}{written}");
+        check_values(values)?;
+        let sums = values.iter().map(|value| Ok(self.loglikelihood(&context, value)?.sum));
+        Ok(normalized(&sums.collect::<Result<Vec<f64>, LlmError>>()?))
+    }
+}
+
+/// Refuses lists of values that have no distribution.
+///
+/// # Errors
+/// [`LlmError::Request`]: no value, or an empty one.
+pub fn check_values(values: &[&str]) -> Result<(), LlmError> {
+    if values.is_empty() || values.iter().any(|value| value.is_empty()) {
+        let (name, expected) = ("values", "at least one, none of them empty");
+        return Err(LlmError::Request { name, value: format!("{values:?}"), expected });
+    }
+    Ok(())
+}
+
+/// exp(l) over the sum of exp(l'), in the order given; the largest is taken off first.
+pub fn normalized(log_probabilities: &[f64]) -> Vec<f64> {
+    let largest = log_probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = log_probabilities.iter().map(|l| libm::exp(l - largest)).collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
 }

@@ -12,6 +12,7 @@
 
 use crate::{Error, Result};
 use std::path::Path;
+use std::sync::Arc;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::processors::template::TemplateProcessing;
@@ -59,7 +60,7 @@ enum Piece {
 
 /// A byte-level BPE tokenizer with a begin and an end mark.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    encoder: Encoder,
     /// The `tokenizer.json`, as read or as trained.
     file: Vec<u8>,
     hash: String,
@@ -113,7 +114,9 @@ impl Tokenizer {
         };
         let (bos, eos) = (mark(BEGIN_OF_TEXT)?, mark(END_OF_TEXT)?);
         let hash = files::sha256(&bytes);
-        Ok(Self { inner, file: bytes, hash, pieces: vocabulary.pieces, bos, eos })
+        let special = special_ids(&vocabulary.pieces);
+        let encoder = Encoder { inner: Arc::new(inner), special };
+        Ok(Self { encoder, file: bytes, hash, pieces: vocabulary.pieces, bos, eos })
     }
 
     /// Learns a vocabulary of at most `vocab_size` tokens from these texts: the begin mark, the end
@@ -171,14 +174,19 @@ impl Tokenizer {
     /// A text that the tokenizer's own rules cannot split, or turn into a special token all the
     /// same. Neither happens with tokenizers trained here or those of Llama 3.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let wrong = |problem: String| Error::Encode { bytes: text.len(), problem };
-        let encoding =
-            self.inner.encode_fast(text, false).map_err(|error| wrong(error.to_string()))?;
-        let ids = encoding.get_ids().to_vec();
-        match ids.iter().find_map(|&id| self.special_name(id)) {
-            Some(name) => Err(wrong(format!("it would become the special token {name}"))),
-            None => Ok(ids),
-        }
+        self.encoder.encode(text).map_err(|problem| match problem {
+            Refusal::Split(problem) => Error::Encode { bytes: text.len(), problem },
+            Refusal::Special(id) => {
+                let name = self.special_name(id).unwrap_or_default();
+                let problem = format!("it would become the special token {name}");
+                Error::Encode { bytes: text.len(), problem }
+            }
+        })
+    }
+
+    /// Its encoding part, which can be kept without it.
+    pub(crate) fn encoder(&self) -> Encoder {
+        self.encoder.clone()
     }
 
     /// The text of these tokens. Special tokens are no text and leave nothing; bytes that are no
@@ -231,6 +239,40 @@ impl Tokenizer {
     pub fn hash(&self) -> &str {
         &self.hash
     }
+}
+
+/// What turns text into tokens; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Encoder {
+    inner: Arc<tokenizers::Tokenizer>,
+    /// Ids of special tokens, ascending.
+    special: Arc<[u32]>,
+}
+
+/// Why a text was not encoded.
+pub(crate) enum Refusal {
+    /// The tokenizer's own rules failed.
+    Split(String),
+    /// It would have become this special token.
+    Special(u32),
+}
+
+impl Encoder {
+    /// The tokens of a text, without marks, none of them special.
+    pub(crate) fn encode(&self, text: &str) -> std::result::Result<Vec<u32>, Refusal> {
+        let encoding = self.inner.encode_fast(text, false);
+        let encoding = encoding.map_err(|error| Refusal::Split(error.to_string()))?;
+        let ids = encoding.get_ids().to_vec();
+        match ids.iter().find(|id| self.special.binary_search(id).is_ok()) {
+            Some(&id) => Err(Refusal::Special(id)),
+            None => Ok(ids),
+        }
+    }
+}
+
+fn special_ids(pieces: &[Piece]) -> Arc<[u32]> {
+    let is_special = |piece: &Piece| matches!(piece, Piece::Special(_));
+    (0..).zip(pieces).filter(|(_, piece)| is_special(piece)).map(|(id, _)| id).collect()
 }
 
 impl std::fmt::Debug for Tokenizer {

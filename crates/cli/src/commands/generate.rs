@@ -6,16 +6,20 @@ use crate::machine::Machine;
 use crate::output::{Answer, Format, bytes, note, print};
 use crate::serving::Serving;
 use crate::weights::Source;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use engine::{Engine, EngineOptions, Event, RequestId};
 use ops::Cpu;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use text::grammar::{Grammar, Vocabulary};
 use text::llm::{Completion, FinishReason, GenerateRequest, Prompt, Sampling};
 use text::tokenizer::Tokenizer;
 
 /// Largest prompt file that is read.
 const PROMPT_LIMIT_BYTES: u64 = 16 << 20;
+/// Largest schema file that is read.
+const SCHEMA_LIMIT_BYTES: u64 = 4 << 20;
 /// Most completions at once.
 const MOST_COMPLETIONS: usize = 64;
 
@@ -28,7 +32,8 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
     let source = Source::open(&args.model, machine)?;
     let (tokenizer, file) = tokenizer(args)?;
     source.check_tokenizer(&tokenizer, &file)?;
-    let request = request(args)?;
+    let mut request = request(args)?;
+    request.schema = schema(args, &tokenizer)?;
     request.check().map_err(engine::Error::Request)?;
     let prompt_tokens = match &request.prompt {
         Prompt::Text(text) => tokenizer.encode(text)?.len() + 1,
@@ -110,7 +115,20 @@ fn request(args: &GenerateArgs) -> Result<GenerateRequest> {
             seed: args.seed,
         },
         stop: args.stop.clone(),
+        schema: None,
+        deadline: args.deadline.map(Duration::from_millis),
     })
+}
+
+/// The schema, compiled for the tokenizer.
+fn schema(args: &GenerateArgs, tokenizer: &Tokenizer) -> Result<Option<Arc<Grammar>>> {
+    let Some(file) = &args.schema else { return Ok(None) };
+    let text = files::read_to_string(file, SCHEMA_LIMIT_BYTES)?;
+    let name = file.display();
+    let schema = serde_json::from_str(&text)
+        .map_err(|error| usage(format!("{name}: {error}\nhint: expected a JSON schema")))?;
+    let grammar = Grammar::json(&schema, &Vocabulary::of(tokenizer)?);
+    Ok(Some(grammar.with_context(|| name.to_string())?))
 }
 
 /// Runs all requests to their ends. Printing happens between passes, so that a reader who went
@@ -152,6 +170,8 @@ fn as_json(completion: &Completion) -> serde_json::Value {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",
         FinishReason::EndOfText => "end_of_text",
+        FinishReason::Complete => "complete",
+        FinishReason::Closed => "closed",
     };
     serde_json::json!({
         "text": completion.text,

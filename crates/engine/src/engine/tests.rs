@@ -4,6 +4,8 @@ use model::Base;
 use ops::{Isa, Numerics};
 use text::llm::{FinishReason, Llm, Sampling};
 
+mod constrained;
+
 /// Prompts of uneven lengths, one of them longer than the small chunks and one of a single token.
 fn prompts() -> Vec<Vec<u32>> {
     [5, 1, 40, 17, 24].map(|n| (0..n).map(|i| 2 + (i * 31 + n * 7) % 120).collect()).into()
@@ -273,6 +275,8 @@ fn stop_strings_end_the_text_wherever_tokens_end() {
         max_tokens: 60,
         sampling: Sampling { temperature: 1.0, seed: 11, ..Sampling::GREEDY },
         stop: Vec::new(),
+        schema: None,
+        deadline: None,
     };
     let whole = tell(&mut rig, &tokenizer, &free);
     let completion = whole.completion.unwrap();
@@ -313,6 +317,8 @@ fn the_end_mark_ends_the_text() {
         max_tokens: 80,
         sampling: Sampling { temperature: 1.0, seed: 1, ..Sampling::GREEDY },
         stop: Vec::new(),
+        schema: None,
+        deadline: None,
     };
     let mut ends = 0;
     for seed in 0..40 {
@@ -343,6 +349,8 @@ fn the_waist_promises_every_token_that_was_asked_for() {
         max_tokens: 8,
         sampling: warm(1),
         stop: Vec::new(),
+        schema: None,
+        deadline: None,
     };
     let mut streamed = String::new();
     let completion =

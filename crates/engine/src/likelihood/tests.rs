@@ -89,7 +89,7 @@ fn text_is_split_where_the_continuation_begins() {
         let mut ids = vec![tokenizer.bos()];
         ids.extend(tokenizer.encode(&whole).unwrap());
         let in_context = |n: &usize| context.starts_with(&tokenizer.decode(&ids[..*n]));
-        let scored = (1..=ids.len()).filter(in_context).last().unwrap();
+        let scored = (1..=ids.len()).rfind(in_context).unwrap();
         let expected = expected(&mut rig, &ids, scored);
         let llm: &mut dyn Llm = &mut rig.engine(Some(&tokenizer));
         let got = llm.loglikelihood(context, continuation).unwrap();
@@ -133,4 +133,30 @@ fn bad_input_is_refused() {
     );
     // The context is full to the last token.
     assert_eq!(engine.loglikelihood_of(&[2, 3], &[4; 6]).unwrap().tokens, 6);
+}
+
+/// Reading the prompt once changes no bit.
+#[test]
+fn a_distribution_has_the_bits_of_single_scores() {
+    let tokenizer = tokenizer();
+    let values = ["queue\"", "pod\"", "queue again\"", "the cause was the queue\""];
+    let (prompt, written) = ("the pod restarted and the queue grew. ", "{\"cause\":\"");
+    for chunk in [1, 7, 512] {
+        let options = EngineOptions { slots: 2, context: CONTEXT, prefill_chunk: chunk };
+        let mut rig = Rig::random(options);
+        let llm: &mut dyn Llm = &mut rig.engine(Some(&tokenizer));
+        let context = format!("{prompt}{written}");
+        let sums = values.map(|value| llm.loglikelihood(&context, value).unwrap().sum);
+        let expected = text::llm::normalized(&sums);
+        let got = llm.distribution(prompt, written, &values).unwrap();
+        assert_eq!(
+            got.iter().map(|p| p.to_bits()).collect::<Vec<_>>(),
+            expected.iter().map(|p| p.to_bits()).collect::<Vec<_>>()
+        );
+        assert!((got.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(llm.distribution(prompt, written, &[]).is_err());
+        let long = " zq".repeat(60);
+        let error = llm.distribution(prompt, written, &["a", &long]).unwrap_err();
+        assert!(matches!(error, LlmError::PromptTooLong { context: CONTEXT, .. }), "{error}");
+    }
 }

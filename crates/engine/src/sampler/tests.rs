@@ -7,7 +7,7 @@ fn frequencies(sampling: &Sampling, logits: &[f32], draws: u64) -> Vec<u64> {
     let mut counts = vec![0; logits.len()];
     let mut sampler = Sampler::new(sampling.clone(), logits.len(), &[]);
     for _ in 0..draws {
-        counts[sampler.choose(logits).unwrap() as usize] += 1;
+        counts[sampler.choose(logits, None).unwrap() as usize] += 1;
     }
     counts
 }
@@ -89,14 +89,14 @@ fn filters_apply_in_the_stated_order() {
 /// The tokens that the filters leave.
 fn kept(sampling: &Sampling, logits: &[f32]) -> Vec<u32> {
     let mut sampler = Sampler::new(sampling.clone(), logits.len(), &[]);
-    sampler.filter(logits);
+    sampler.filter(logits, None);
     sampler.candidates.iter().map(|candidate| candidate.id).collect()
 }
 
 #[test]
 fn equals_are_decided_by_the_lower_id() {
     let logits = [1.0, 3.0, 3.0, 0.0, 3.0];
-    assert_eq!(Sampler::new(Sampling::GREEDY, 5, &[]).choose(&logits).unwrap(), 1);
+    assert_eq!(Sampler::new(Sampling::GREEDY, 5, &[]).choose(&logits, None).unwrap(), 1);
     assert_eq!(kept(&Sampling { top_k: Some(2), ..PLAIN }, &logits), [1, 2]);
     assert_eq!(kept(&Sampling { top_p: 0.5, ..PLAIN }, &logits), [1, 2]);
     assert_eq!(kept(&Sampling { top_k: Some(9), ..PLAIN }, &logits), [0, 1, 2, 3, 4]);
@@ -131,13 +131,13 @@ fn the_penalty_is_once_per_token_and_by_sign() {
     let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::GREEDY };
     let mut sampler = Sampler::new(sampling.clone(), 4, &[0, 0, 0]);
     // 4 / 2 is still above 1.9; applied three times it would not be.
-    assert_eq!(sampler.choose(&[4.0, 1.9, -1.0, -1.0]).unwrap(), 0);
+    assert_eq!(sampler.choose(&[4.0, 1.9, -1.0, -1.0], None).unwrap(), 0);
     // Negative logits go down, not up: -1 becomes -2.
-    assert_eq!(sampler.choose(&[-1.0, -1.5, -9.0, -9.0]).unwrap(), 1);
+    assert_eq!(sampler.choose(&[-1.0, -1.5, -9.0, -9.0], None).unwrap(), 1);
     // Token 1 was produced, not prompted, and counts as well.
-    assert_eq!(sampler.choose(&[0.0, 3.0, 1.6, 0.0]).unwrap(), 2);
+    assert_eq!(sampler.choose(&[0.0, 3.0, 1.6, 0.0], None).unwrap(), 2);
     let drawn = Sampling { temperature: 1.0, top_k: Some(1), ..sampling };
-    assert_eq!(Sampler::new(drawn, 4, &[1]).choose(&[1.0, 1.9, 0.0, 0.0]).unwrap(), 0);
+    assert_eq!(Sampler::new(drawn, 4, &[1]).choose(&[1.0, 1.9, 0.0, 0.0], None).unwrap(), 0);
 }
 
 #[test]
@@ -145,15 +145,15 @@ fn draws_depend_on_seed_and_step_alone() {
     let logits = [0.0; 64];
     let run = |seed, draws| -> Vec<u32> {
         let mut sampler = Sampler::new(Sampling { seed, ..PLAIN }, 64, &[]);
-        (0..draws).map(|_| sampler.choose(&logits).unwrap()).collect()
+        (0..draws).map(|_| sampler.choose(&logits, None).unwrap()).collect()
     };
     assert_eq!(run(5, 40), run(5, 40));
     assert_eq!(run(5, 40)[..20], run(5, 20));
     assert_ne!(run(5, 40), run(6, 40));
     // A later draw does not depend on what earlier logits were.
     let mut sampler = Sampler::new(Sampling { seed: 5, ..PLAIN }, 64, &[]);
-    sampler.choose(&std::array::from_fn::<f32, 64, _>(|id| id as f32)).unwrap();
-    assert_eq!(sampler.choose(&logits).unwrap(), run(5, 2)[1]);
+    sampler.choose(&std::array::from_fn::<f32, 64, _>(|id| id as f32), None).unwrap();
+    assert_eq!(sampler.choose(&logits, None).unwrap(), run(5, 2)[1]);
     // Neighbouring seeds are no shifted copies of each other.
     let (a, b) = (run(0, 64), run(1, 64));
     assert!((1..32).all(|shift| a[shift..][..8] != b[..8] && b[shift..][..8] != a[..8]));
@@ -175,20 +175,20 @@ fn extreme_logits_are_no_trouble() {
     let logits = [f32::MAX, f32::MIN, 0.0, f32::MAX];
     let cold = Sampling { temperature: f32::MIN_POSITIVE, ..PLAIN };
     for sampling in [PLAIN, cold, Sampling { repetition_penalty: 1e-30, ..PLAIN }] {
-        let id = Sampler::new(sampling, 4, &[0, 3]).choose(&logits).unwrap();
+        let id = Sampler::new(sampling, 4, &[0, 3]).choose(&logits, None).unwrap();
         assert!(id == 0 || id == 3, "{id}");
     }
     let penalized = Sampling { repetition_penalty: 1e-30, ..Sampling::GREEDY };
-    assert_eq!(Sampler::new(penalized, 4, &[3]).choose(&logits).unwrap(), 3);
+    assert_eq!(Sampler::new(penalized, 4, &[3]).choose(&logits, None).unwrap(), 3);
 }
 
 #[test]
 fn a_logit_that_is_no_number_names_step_and_token() {
     for sampling in [Sampling::GREEDY, PLAIN] {
         let mut sampler = Sampler::new(sampling, 3, &[]);
-        sampler.choose(&[0.0, 1.0, 2.0]).unwrap();
-        sampler.choose(&[0.0, 1.0, 2.0]).unwrap();
-        let error = sampler.choose(&[0.0, f32::NAN, f32::INFINITY]).unwrap_err();
+        sampler.choose(&[0.0, 1.0, 2.0], None).unwrap();
+        sampler.choose(&[0.0, 1.0, 2.0], None).unwrap();
+        let error = sampler.choose(&[0.0, f32::NAN, f32::INFINITY], None).unwrap_err();
         let expected = "step 2: the logit of token 1 is NaN, expected a finite number";
         assert_eq!(error.to_string(), expected);
     }

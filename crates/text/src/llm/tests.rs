@@ -35,6 +35,8 @@ fn request() -> GenerateRequest {
         max_tokens: 20,
         sampling: Sampling::GREEDY,
         stop: vec!["\n".to_owned()],
+        schema: None,
+        deadline: None,
     }
 }
 
@@ -51,7 +53,11 @@ fn streamed_pieces_are_the_completion_and_the_trait_is_object_safe() {
 #[test]
 fn settings_without_meaning_are_named() {
     type Change = fn(&mut GenerateRequest);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 10] = [
+        (
+            |r| r.deadline = Some(Duration::from_millis(50)),
+            "deadline is 50ms, expected none without a schema",
+        ),
         (|r| r.max_tokens = 0, "max_tokens is 0, expected at least 1"),
         (|r| r.sampling.temperature = -1.0, "temperature is -1, expected a number from 0 up"),
         (|r| r.sampling.temperature = f32::NAN, "temperature is NaN, expected a number from 0 up"),
@@ -71,4 +77,14 @@ fn settings_without_meaning_are_named() {
         change(&mut changed);
         assert_eq!(changed.check().unwrap_err().to_string(), expected);
     }
+}
+
+#[test]
+fn a_distribution_is_normalized_whatever_the_scale() {
+    let shares = normalized(&[-1000.0, -1000.0 + 2f64.ln(), f64::NEG_INFINITY]);
+    assert!((shares[0] - 1.0 / 3.0).abs() < 1e-12 && (shares[1] - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(shares[2], 0.0);
+    let error = Echo.distribution("a", "b", &["x", ""]).unwrap_err().to_string();
+    assert_eq!(error, "values is [\"x\", \"\"], expected at least one, none of them empty");
+    assert_eq!(Echo.distribution("a", "b", &["x", "yy"]).unwrap(), [0.5, 0.5]);
 }

@@ -216,6 +216,8 @@ fn ask<B: Backend>(engine: &mut Engine<'_, B>, prompt: &[u32], max_tokens: usize
         max_tokens,
         sampling: Sampling::GREEDY,
         stop: Vec::new(),
+        schema: None,
+        deadline: None,
     };
     let started = Instant::now();
     engine.generate_batch(&[request])?;

@@ -1,0 +1,93 @@
+//! Schemas of Kubernetes kinds, out of its own API description.
+
+use super::{Constraint, check_valid, check_walks, grammar, vocabulary, walk};
+use crate::random::Numbers;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+const KINDS: [&str; 6] = [
+    "io.k8s.api.apps.v1.Deployment",
+    "io.k8s.api.core.v1.Service",
+    "io.k8s.api.core.v1.ConfigMap",
+    "io.k8s.api.networking.v1.NetworkPolicy",
+    "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
+    "io.k8s.api.batch.v1.CronJob",
+];
+
+/// The schema of a kind that stands alone: references lead into its own `$defs`, and what OpenAPI
+/// says by format is said by schema.
+fn standalone(api: &Value, kind: &str) -> Value {
+    let mut defs = serde_json::Map::new();
+    let mut wanted = vec![kind.to_owned()];
+    while let Some(name) = wanted.pop() {
+        if !defs.contains_key(&name) {
+            let resolved = resolve(&api["definitions"][&name], &mut wanted);
+            defs.insert(name, resolved);
+        }
+    }
+    json!({ "$ref": format!("#/$defs/{kind}"), "$defs": defs })
+}
+
+fn resolve(schema: &Value, wanted: &mut Vec<String>) -> Value {
+    match schema {
+        Value::Object(map) => match (map.get("format").and_then(Value::as_str), map.get("type")) {
+            (Some("int-or-string"), _) => json!({ "type": ["integer", "string"] }),
+            (Some("byte"), _) => json!({ "type": "string", "pattern": "^[A-Za-z0-9+/]*={0,2}$" }),
+            _ => {
+                map.iter().map(|(key, value)| (key.clone(), keyword(key, value, wanted))).collect()
+            }
+        },
+        other => other.clone(),
+    }
+}
+
+fn keyword(key: &str, value: &Value, wanted: &mut Vec<String>) -> Value {
+    match value {
+        Value::String(target) if key == "$ref" => {
+            let name = target.trim_start_matches("#/definitions/");
+            wanted.push(name.to_owned());
+            format!("#/$defs/{name}").into()
+        }
+        Value::Array(list) => list.iter().map(|item| resolve(item, wanted)).collect(),
+        Value::Object(map) if key == "properties" => {
+            map.iter().map(|(name, schema)| (name.clone(), resolve(schema, wanted))).collect()
+        }
+        other => resolve(other, wanted),
+    }
+}
+
+#[test]
+fn kinds_of_kubernetes_give_valid_objects() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/kubernetes");
+    let Ok(entries) = std::fs::read_dir(&root) else {
+        crate::skip::skip(&format!("no {}", root.display()));
+        return;
+    };
+    let file = entries.map(|entry| entry.unwrap().path());
+    let file = file.filter(|path| path.extension().is_some_and(|end| end == "json")).min().unwrap();
+    let api: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let (_, vocabulary) = vocabulary();
+    for kind in KINDS {
+        let schema = standalone(&api, kind);
+        let mut numbers = Numbers::named(&[kind.len() as u64]);
+        check_walks(&schema, &vocabulary, &mut numbers);
+    }
+    let schema = standalone(&api, KINDS[0]);
+    let grammar = grammar(&schema, &vocabulary);
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let start = Constraint::new(&grammar).unwrap();
+    assert!(start.forced().len() + start.closing().len() <= 2, "every member is optional");
+    for seed in 0..10 {
+        let (text, _) = walk(&grammar, &mut Numbers::named(&[seed]), 250);
+        check_valid(&schema, &validator, &text);
+    }
+    // A real one.
+    let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "labels": { "app": "checkout" }, "name": "checkout" },
+        "spec": { "replicas": 3, "selector": { "matchLabels": { "app": "checkout" } },
+            "template": { "spec": { "containers": [{ "image": "shop/checkout:7", "name": "main",
+                "ports": [{ "containerPort": 8080 }] }] } } } });
+    assert!(validator.is_valid(&deployment));
+    let ids = vocabulary.tokens(deployment.to_string().as_bytes());
+    super::possible(&grammar, &ids).unwrap();
+}
