@@ -210,7 +210,7 @@ error: tokenizer tokenizer.json: not a byte-level BPE tokenizer: missing field `
 fn invalid_line() {
     let room = Room::new();
     room.write("a.jsonl", "{\"text\": \"good\"}\n{\"text\": \"cut off\n");
-    build(&room, "a.jsonl", "--context 64 --train-tokenizer 258").fails(
+    build(&room, "a.jsonl", "--context 64 --train-tokenizer 261").fails(
         2,
         r"
 error: a.jsonl:2: not a record: EOF while parsing a string (byte 17 of the line)
@@ -234,7 +234,7 @@ error: a.jsonl:1: input_ids[1] is 300, the vocabulary has 300 ids
     build(&room, "a.jsonl", "--context 64 --vocab-size 300").fails(
         2,
         r"
-error: a.jsonl:1: not a record: unknown field `prompt`, expected one of `id`, `group`, `time`, `text`, `input_ids`, `labels` (byte 9 of the line)
+error: a.jsonl:1: expected one of text; input_ids and labels; messages; conversations; instruction and output; prompt and completion
 ",
     );
 }
@@ -259,7 +259,7 @@ hint: documents are .md, .txt and .jsonl files
 ",
     );
     room.write("blank.md", "   \n");
-    build(&room, "blank.md", "--context 64 --train-tokenizer 258").fails(
+    build(&room, "blank.md", "--context 64 --train-tokenizer 261").fails(
         2,
         r"
 error: blank.md: the document is empty
@@ -285,21 +285,21 @@ hint: a document's first token never trains, and a label of -100 masks its token
 fn document_longer_than_the_context() {
     let room = Room::new();
     room.write("a.md", "words and words and words\n");
-    build(&room, "a.md", "--context 8 --train-tokenizer 258").fails(
+    build(&room, "a.md", "--context 8 --train-tokenizer 261").fails(
         2,
         r"
 error: a.md: the document has 28 tokens, the context holds 8
 hint: use a longer context, or ask for long documents to be split
 ",
     );
-    room.must("data build --input a.md --out split --context 8 --train-tokenizer 258 --long split");
+    room.must("data build --input a.md --out split --context 8 --train-tokenizer 261 --long split");
 }
 
 #[test]
 fn damaged_data_set() {
     let room = Room::new();
     room.write("a.md", "words and words and words\n");
-    room.must("data build --input a.md --out set --context 64 --train-tokenizer 258");
+    room.must("data build --input a.md --out set --context 64 --train-tokenizer 261");
     let shard = room.path("set/data-00000.shard");
     let mut bytes = std::fs::read(&shard).expect("shard");
     bytes[200] ^= 1;
@@ -529,11 +529,11 @@ hint: take the tokenizer.json that the model was trained with
     set(&room, config, "eos_token_id", serde_json::json!([0, 1]));
     let ran = ask("");
     assert!(ran.code == Some(0) && !ran.stderr.contains("warning"), "{ran:?}");
-    set(&room, config, "eos_token_id", serde_json::json!([1, 2]));
+    set(&room, config, "eos_token_id", serde_json::json!([1, 5]));
     ask("").fails(
         2,
         r#"
-error: runs/base/model/tokenizer.json: the model's eos_token_id 2 is the text "!" here, expected a special token such as 1
+error: runs/base/model/tokenizer.json: the model's eos_token_id 5 is the text "!" here, expected a special token such as 1
 hint: take the tokenizer.json that the model was trained with
 "#,
     );
@@ -585,7 +585,7 @@ fn on_small_disk(room: &Room, before: &str) -> Option<Ran> {
     room.write("a.md", text);
     let script = format!(
         "mount -t tmpfs -o size=64k none disk || exit 77; {before}; \"$0\" data build --input a.md \
-         --context 65536 --train-tokenizer 258 --tokenizer t.json --out disk/set; code=$?; \
+         --context 65536 --train-tokenizer 261 --tokenizer t.json --out disk/set; code=$?; \
          ls -A disk >&2; exit $code"
     );
     let ran = room.run(room.command("unshare").args(["-rm", "sh", "-c", &script, SREK]));
@@ -628,7 +628,7 @@ hint: choose an output directory that can be written
 fn closed_pipe() {
     let room = Room::new();
     room.write("a.md", "words and words and words\n");
-    room.must("data build --input a.md --out set --context 64 --train-tokenizer 258");
+    room.must("data build --input a.md --out set --context 64 --train-tokenizer 261");
     let ran = room.run(room.command("sh").args([
         "-c",
         "{ \"$0\" data inspect set; echo $? >code; } | true",

@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_output;
 mod command;
+mod conversations;
 mod golden_run;
 mod logits;
 mod measure;

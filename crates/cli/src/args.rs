@@ -97,9 +97,23 @@ pub(crate) struct DataBuildArgs {
     /// Mask IP addresses too
     #[arg(long, requires = "redact")]
     pub(crate) redact_ips: bool,
+    #[command(flatten)]
+    pub(crate) template: TemplateArgs,
     /// The directory of the data set
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+}
+
+/// How conversations are written.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TemplateArgs {
+    /// Chat template of conversations: auto (the tokenizer's own, or else the built-in one that
+    /// fits), none (prompt and completion as they are), llama3, plain, or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "auto")]
+    pub(crate) template: String,
+    /// The day that templates are told [default: 2024-07-26]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<String>,
 }
 
 /// What happens to long documents.

@@ -17,6 +17,7 @@ mod recipes;
 mod report;
 mod samples;
 mod serving;
+mod templates;
 mod training;
 mod vocabulary;
 mod weights;

@@ -49,6 +49,8 @@ struct Manifest {
     vocab_size: u32,
     /// Hash of the tokenizer; none where the documents came as token ids.
     tokenizer_sha256: Option<String>,
+    /// Hash of the chat template; none where conversations went through none.
+    template_sha256: Option<String>,
     documents: u64,
     tokens: u64,
     trained_tokens: u64,
@@ -182,6 +184,11 @@ impl Dataset {
     /// The hash of the tokenizer that made the tokens; `None` where they came as token ids.
     pub fn tokenizer_hash(&self) -> Option<&str> {
         self.manifest.tokenizer_sha256.as_deref()
+    }
+
+    /// The hash of the chat template that conversations went through; `None` without one.
+    pub fn template_hash(&self) -> Option<&str> {
+        self.manifest.template_sha256.as_deref()
     }
 
     /// A SHA-256 that names this data set with all its content.

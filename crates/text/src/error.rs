@@ -82,6 +82,24 @@ pub enum Error {
         list: String,
     },
 
+    /// A chat template that is damaged, or cannot write a conversation.
+    #[error("{}{}: {problem}", origin.display(), in_line(*line))]
+    Template {
+        /// The file, or the name of a built-in template.
+        origin: PathBuf,
+        /// The line of the template, counted from 1 (in a configuration: within the string).
+        line: Option<usize>,
+        /// What is wrong, with at most one hint.
+        problem: String,
+    },
+
+    /// A conversation that cannot be written.
+    #[error("{problem}")]
+    Conversation {
+        /// What is wrong, with at most one hint.
+        problem: String,
+    },
+
     /// A document that does not fit into the context.
     #[error(
         "{place}: the document has {tokens} tokens, the context holds {context}\nhint: use a \
@@ -180,4 +198,9 @@ pub enum Error {
         /// What the parser says.
         problem: String,
     },
+}
+
+/// Behind a template's name: the line in it.
+fn in_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line} of the chat template"))
 }

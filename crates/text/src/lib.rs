@@ -3,6 +3,7 @@
 //! - [`tokenizer`]: byte-level BPE, training, encoding, decoding, streaming.
 //! - [`record`]: documents out of Markdown, plain text and JSONL.
 //! - [`secrets`]: secrets and personal data, found or masked.
+//! - [`chat`]: conversations through chat templates, with what of them is trained.
 //! - [`dataset`]: tokenized documents in memory-mapped shards, and their split.
 //! - [`pack`]: micro-batches of whole documents for one epoch.
 //! - [`grammar`]: a JSON schema as the set of tokens that may come next.
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chat;
 pub mod dataset;
 mod error;
 pub mod grammar;

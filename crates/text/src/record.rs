@@ -3,12 +3,16 @@
 //!
 //! - A `.md` or `.txt` file is one document. A directory gives all of them in it, at any depth, in
 //!   the order of their paths.
-//! - A line of a `.jsonl` file is `{"text": …}` or `{"input_ids": […], "labels": […]}`, each with
-//!   an optional `"id"`, `"group"` (records of one incident share it) and `"time"`. Blank lines are passed over. Labels follow the Hugging Face convention:
-//!   `labels[t]` belongs to `input_ids[t]` (whoever trains shifts by one), -100 masks.
+//! - A line of a `.jsonl` file is `{"text": …}`, `{"input_ids": […], "labels": […]}`, or a
+//!   conversation in one of the forms of `record/turns.rs`, each with an optional `"id"`, `"group"`
+//!   (records of one incident share it) and `"time"`. Lines of all forms may follow each other, a
+//!   key of none of them is an error, and blank lines are passed over. Labels follow the Hugging
+//!   Face convention: `labels[t]` belongs to `input_ids[t]` (whoever trains shifts by one), -100
+//!   masks.
 //!
 //! Files are opened one at a time and lines read one at a time; both have size limits.
 
+use crate::chat::Message;
 use crate::{Error, Place, Result};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +21,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod time;
+mod turns;
 
 pub(crate) use sources::listed;
 pub use sources::{Format, Source, Sources};
@@ -57,6 +62,8 @@ pub enum Content {
         /// For each its label, or [`MASKED`].
         labels: Vec<i64>,
     },
+    /// A conversation, at least one message. None that is trained is empty.
+    Messages(Vec<Message>),
 }
 
 impl Content {
@@ -65,6 +72,7 @@ impl Content {
         match self {
             Self::Text(text) => vec![text],
             Self::Tokens { .. } => Vec::new(),
+            Self::Messages(messages) => messages.iter_mut().map(|it| &mut it.content).collect(),
         }
     }
 
@@ -73,7 +81,17 @@ impl Content {
         match self {
             Self::Text(text) => text.len(),
             Self::Tokens { ids, labels } => size_of_val(&ids[..]) + size_of_val(&labels[..]),
+            Self::Messages(messages) => messages.iter().map(|it| it.content.len()).sum(),
         }
+    }
+
+    /// Its text within this limit; token ids are limited by their line.
+    fn check_size(&self, limit: u64) -> std::result::Result<(), String> {
+        let bytes = self.size_bytes() as u64;
+        if matches!(self, Self::Tokens { .. }) || bytes <= limit {
+            return Ok(());
+        }
+        Err(format!("the text has {bytes} bytes, at most {limit} go into a document"))
     }
 }
 
@@ -102,6 +120,10 @@ pub fn texts(sources: &Sources, limits: Limits) -> impl Iterator<Item = Result<S
     read(sources, limits).filter_map(|record| match record.map(|record| record.content) {
         Ok(Content::Text(text)) => Some(Ok(text)),
         Ok(Content::Tokens { .. }) => None,
+        Ok(Content::Messages(messages)) => {
+            let said: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
+            Some(Ok(said.join("\n\n")))
+        }
         Err(error) => Some(Err(error)),
     })
 }

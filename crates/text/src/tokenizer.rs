@@ -33,6 +33,11 @@ pub const BEGIN_OF_TEXT: &str = "<|begin_of_text|>";
 /// The special token after every document.
 pub const END_OF_TEXT: &str = "<|end_of_text|>";
 
+/// The special tokens of a tokenizer that is learned here, in the order of their ids: the begin and
+/// end of a document, and what Llama 3's chat format is made of.
+const LEARNED_MARKS: [&str; 5] =
+    [BEGIN_OF_TEXT, END_OF_TEXT, "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"];
+
 /// Largest `tokenizer.json` that is read. Those of the largest vocabularies in use have 35 MB.
 const FILE_LIMIT_BYTES: u64 = 128 << 20;
 
@@ -44,8 +49,8 @@ const TRAINING_PIECE_BYTES: usize = 1 << 18;
 
 /// The largest vocabulary that is learned.
 const LARGEST_VOCABULARY: usize = 1 << 20;
-/// The smallest vocabulary: every byte, and the two marks.
-pub const SMALLEST_VOCABULARY: usize = 258;
+/// The smallest vocabulary: every byte, and the marks.
+pub const SMALLEST_VOCABULARY: usize = 256 + LEARNED_MARKS.len();
 
 /// What a token id stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +71,8 @@ pub struct Tokenizer {
     hash: String,
     /// By token id.
     pieces: Vec<Piece>,
+    /// The names of all special tokens with their ids, the longest first.
+    specials: Vec<(Box<str>, u32)>,
     bos: u32,
     eos: u32,
 }
@@ -114,13 +121,13 @@ impl Tokenizer {
         };
         let (bos, eos) = (mark(BEGIN_OF_TEXT)?, mark(END_OF_TEXT)?);
         let hash = files::sha256(&bytes);
-        let special = special_ids(&vocabulary.pieces);
-        let encoder = Encoder { inner: Arc::new(inner), special };
-        Ok(Self { encoder, file: bytes, hash, pieces: vocabulary.pieces, bos, eos })
+        let pieces = vocabulary.pieces;
+        let encoder = Encoder { inner: Arc::new(inner), special: special_ids(&pieces) };
+        Ok(Self { encoder, file: bytes, hash, specials: specials(&pieces), pieces, bos, eos })
     }
 
-    /// Learns a vocabulary of at most `vocab_size` tokens from these texts: the begin mark, the end
-    /// mark, the 256 bytes, then merges of pairs that occur at least twice, the most frequent
+    /// Learns a vocabulary of at most `vocab_size` tokens from these texts: the five marks
+    /// (begin, end, and those of Llama 3's chat format), the 256 bytes, then merges of pairs that occur at least twice, the most frequent
     /// first and equally frequent ones in the order of their ids. Fewer tokens come out where the
     /// texts hold no more such pairs. The threads that count do not change the result.
     ///
@@ -143,7 +150,7 @@ impl Tokenizer {
                  {SMALLEST_VOCABULARY}"
             )));
         }
-        let marks = [BEGIN_OF_TEXT, END_OF_TEXT].map(|name| AddedToken::from(name, true));
+        let marks = LEARNED_MARKS.map(|name| AddedToken::from(name, true));
         let mut trainer = BpeTrainer::builder()
             .vocab_size(vocab_size)
             .min_frequency(2)
@@ -219,6 +226,24 @@ impl Tokenizer {
         }
     }
 
+    /// The id of the special token with this name.
+    pub fn special_id(&self, name: &str) -> Option<u32> {
+        let found = self.specials.iter().find(|(it, _)| **it == *name);
+        found.map(|&(_, id)| id)
+    }
+
+    /// The special token whose name this text begins with, the longest if there are several, and
+    /// the length of its name.
+    pub fn special_at(&self, text: &str) -> Option<(u32, usize)> {
+        let first = text.as_bytes().first()?;
+        let found = self
+            .specials
+            .iter()
+            .filter(|(name, _)| name.as_bytes().first() == Some(first))
+            .find(|(name, _)| text.starts_with(&**name));
+        found.map(|(name, id)| (*id, name.len()))
+    }
+
     /// One more than the largest token id.
     pub fn vocab_size(&self) -> usize {
         self.pieces.len()
@@ -282,6 +307,17 @@ impl std::fmt::Debug for Tokenizer {
             .field("hash", &self.hash)
             .finish_non_exhaustive()
     }
+}
+
+/// The names of the special tokens, the longest first.
+fn specials(pieces: &[Piece]) -> Vec<(Box<str>, u32)> {
+    let name = |(id, piece): (usize, &Piece)| match piece {
+        Piece::Special(name) => Some((name.clone(), id as u32)),
+        _ => None,
+    };
+    let mut specials: Vec<_> = pieces.iter().enumerate().filter_map(name).collect();
+    specials.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    specials
 }
 
 /// How text is cut into words before pairs are merged, and how bytes are written as characters.

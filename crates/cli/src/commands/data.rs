@@ -5,6 +5,7 @@ use crate::exit::usage;
 use crate::output::{Answer, may_colour, pairs};
 use crate::progress::Progress;
 use std::path::{Path, PathBuf};
+use text::chat::Template;
 use text::dataset::{self, BuildOptions, Dataset, LongDocument, Report, Secrets, Vocabulary};
 use text::inspect::{self, Sample, SampleToken, Summary};
 use text::record::{self, Sources};
@@ -27,8 +28,19 @@ pub(crate) fn build(args: &DataBuildArgs) -> anyhow::Result<Answer> {
         options.secrets = Secrets::Redact(Masking { ip_addresses: args.redact_ips });
     }
     let tokenizer = tokenizer(args, &options)?;
+    let template = match &tokenizer {
+        // A learned tokenizer has no template of its own; one beside its file is another's.
+        Some((tokenizer, file)) => {
+            let file = args.train_tokenizer.is_none().then_some(file.as_path());
+            crate::templates::choose(&args.template, tokenizer, file)?
+        }
+        None => None,
+    };
     let vocabulary = match (&tokenizer, args.vocab_size) {
-        (Some((tokenizer, _)), _) => Vocabulary::Tokenizer(tokenizer),
+        (Some((tokenizer, _)), _) => match &template {
+            Some(template) => Vocabulary::Chat { tokenizer, template },
+            None => Vocabulary::Tokenizer(tokenizer),
+        },
         (None, Some(vocab_size)) => Vocabulary::Ids { vocab_size },
         (None, None) => {
             return Err(usage(
@@ -43,8 +55,9 @@ pub(crate) fn build(args: &DataBuildArgs) -> anyhow::Result<Answer> {
     };
     let report = dataset::build(&args.input, vocabulary, &options, &args.out, show)?;
     drop(progress);
-    let file = tokenizer.map(|(_, file)| file);
-    Ok(built(&report, &args.out, file.as_deref()))
+    let file = tokenizer.as_ref().map(|(_, file)| file.as_path());
+    let template = template.as_ref().filter(|_| report.conversations > 0);
+    Ok(built(&report, &args.out, file, template.map(Template::origin)))
 }
 
 /// The tokenizer that the arguments name, with its file; learned and written if they say so.
@@ -83,7 +96,7 @@ pub(crate) fn learn_tokenizer(
     Ok(Tokenizer::train_bpe(texts.into_iter().map(text::Result::Ok), vocabulary)?)
 }
 
-fn built(report: &Report, out: &Path, tokenizer: Option<&Path>) -> Answer {
+fn built(report: &Report, out: &Path, tokenizer: Option<&Path>, template: Option<&Path>) -> Answer {
     let mut rows = vec![
         ("documents", report.documents.to_string()),
         ("tokens", report.tokens.to_string()),
@@ -93,6 +106,12 @@ fn built(report: &Report, out: &Path, tokenizer: Option<&Path>) -> Answer {
     ];
     if let Some(file) = tokenizer {
         rows.push(("tokenizer", file.display().to_string()));
+    }
+    if report.conversations > 0 {
+        rows.push(("conversations", report.conversations.to_string()));
+    }
+    if let Some(template) = template {
+        rows.push(("chat template", template.display().to_string()));
     }
     if report.split_records > 0 {
         rows.push(("split", format!("{} records longer than the context", report.split_records)));
@@ -127,6 +146,8 @@ fn built(report: &Report, out: &Path, tokenizer: Option<&Path>) -> Answer {
         "shards": report.shards,
         "out": out,
         "tokenizer": tokenizer,
+        "conversations": report.conversations,
+        "template": template,
     });
     Answer { text: pairs(&rows), json }
 }

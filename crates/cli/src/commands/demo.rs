@@ -145,6 +145,7 @@ fn check_own(directory: &Path) -> Result<()> {
             (Some(group), _) => (Some(group), String::new()),
             (None, Content::Text(text)) => (None, files::sha256(text.as_bytes())),
             (None, Content::Tokens { ids, .. }) => (None, format!("{ids:?}")),
+            (None, Content::Messages(messages)) => (None, format!("{messages:?}")),
         });
     }
     if different.len() < 2 {

@@ -7,7 +7,7 @@ use super::encode::{Encoder, LongDocument, Vocabulary};
 use super::format::{Header, VERSION};
 use super::shard::{Encoded, Writer};
 use super::{MANIFEST, Manifest, ShardEntry};
-use crate::record::{self, Limits, Record, Sources};
+use crate::record::{self, Content, Limits, Record, Sources};
 use crate::secrets::Counts;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -53,6 +53,8 @@ impl BuildOptions {
 pub struct Report {
     /// Records that were read.
     pub records: u64,
+    /// Those that are conversations.
+    pub conversations: u64,
     /// Documents that came out of them.
     pub documents: u64,
     /// Their tokens.
@@ -211,6 +213,8 @@ fn write_window(
     writer: &mut Writer,
     report: &mut Report,
 ) -> Result<()> {
+    let is_conversation = |record: &&Record| matches!(record.content, Content::Messages(_));
+    report.conversations += window.iter().filter(is_conversation).count() as u64;
     // One record at a time and no larger pieces: their sizes differ by orders of magnitude.
     let encoded: Vec<Result<Vec<Encoded>>> =
         window.into_par_iter().with_max_len(1).map(|record| encoder.encode(record)).collect();
@@ -246,6 +250,7 @@ fn write_manifest(
         context: encoder.context,
         vocab_size: encoder.vocabulary.size(),
         tokenizer_sha256: encoder.vocabulary.hash(),
+        template_sha256: encoder.vocabulary.template_hash(),
         documents: report.documents,
         tokens: report.tokens,
         trained_tokens: report.trained_tokens,

@@ -1,6 +1,7 @@
 //! A record becomes documents of token ids and labels.
 
 use super::shard::Encoded;
+use crate::chat::{self, Message, Template};
 use crate::record::{Content, MASKED, Record};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Place, Result};
@@ -8,8 +9,16 @@ use crate::{Error, Place, Result};
 /// What token ids mean.
 #[derive(Clone, Copy, Debug)]
 pub enum Vocabulary<'a> {
-    /// Texts are encoded with this tokenizer.
+    /// Texts are encoded with this tokenizer; a prompt and its completion follow each other
+    /// without any template.
     Tokenizer(&'a Tokenizer),
+    /// Texts are encoded with this tokenizer, and conversations through this template.
+    Chat {
+        /// The tokenizer.
+        tokenizer: &'a Tokenizer,
+        /// What conversations are written with.
+        template: &'a Template,
+    },
     /// There is no tokenizer: only records that are tokenized already are taken.
     Ids {
         /// Ids and labels are below this.
@@ -20,15 +29,29 @@ pub enum Vocabulary<'a> {
 impl Vocabulary<'_> {
     pub(super) fn size(&self) -> u32 {
         match self {
-            Self::Tokenizer(tokenizer) => tokenizer.vocab_size() as u32,
+            Self::Tokenizer(tokenizer) | Self::Chat { tokenizer, .. } => {
+                tokenizer.vocab_size() as u32
+            }
             Self::Ids { vocab_size } => *vocab_size,
         }
     }
 
     pub(super) fn hash(&self) -> Option<String> {
+        self.tokenizer().map(|tokenizer| tokenizer.hash().to_owned())
+    }
+
+    fn tokenizer(&self) -> Option<&Tokenizer> {
         match self {
-            Self::Tokenizer(tokenizer) => Some(tokenizer.hash().to_owned()),
+            Self::Tokenizer(tokenizer) | Self::Chat { tokenizer, .. } => Some(tokenizer),
             Self::Ids { .. } => None,
+        }
+    }
+
+    /// The template's hash, if conversations go through one.
+    pub(super) fn template_hash(&self) -> Option<String> {
+        match self {
+            Self::Chat { template, .. } => Some(template.hash().to_owned()),
+            Self::Tokenizer(_) | Self::Ids { .. } => None,
         }
     }
 }
@@ -56,14 +79,19 @@ impl Encoder<'_> {
     /// The documents of a record: one, or several parts of a long one.
     pub(super) fn encode(&self, record: Record) -> Result<Vec<Encoded>> {
         let Record { source, place, group, content, .. } = record;
+        let is_conversation = matches!(content, Content::Messages(_));
         let (ids, labels) = match content {
             Content::Text(text) => self.encode_text(&text, &place)?,
+            Content::Messages(messages) => self.encode_messages(&messages, &place)?,
             Content::Tokens { ids, labels } => {
                 let labels = self.check_tokens(&ids, &labels, &place)?;
                 (ids, labels)
             }
         };
         let (tokens, context) = (ids.len(), self.context);
+        if tokens > context as usize && is_conversation {
+            return Err(Error::Record { place, problem: too_long(tokens, context) });
+        }
         if tokens > context as usize && self.long_documents == LongDocument::Refuse {
             return Err(Error::DocumentTooLong { place, tokens, context });
         }
@@ -86,11 +114,7 @@ impl Encoder<'_> {
     /// Begin mark, text and end mark, all trained.
     fn encode_text(&self, text: &str, place: &Place) -> Result<(Vec<u32>, Vec<i32>)> {
         let wrong = |problem: String| Error::Record { place: place.clone(), problem };
-        let Vocabulary::Tokenizer(tokenizer) = self.vocabulary else {
-            let problem = "a text needs a tokenizer, and there is none\nhint: give the tokenizer \
-                           of the model, or records with input_ids and labels";
-            return Err(wrong(problem.to_owned()));
-        };
+        let tokenizer = self.tokenizer(place)?;
         let encoded = tokenizer.encode(text).map_err(|error| wrong(error.to_string()))?;
         let mut ids = Vec::with_capacity(encoded.len() + 2);
         ids.push(tokenizer.bos());
@@ -98,6 +122,35 @@ impl Encoder<'_> {
         ids.push(tokenizer.eos());
         let labels = ids.iter().map(|&id| id as i32).collect();
         Ok((ids, labels))
+    }
+
+    /// What the template makes of a conversation.
+    fn encode_messages(&self, messages: &[Message], place: &Place) -> Result<(Vec<u32>, Vec<i32>)> {
+        let tokenizer = self.tokenizer(place)?;
+        let rendered = match self.vocabulary {
+            Vocabulary::Chat { template, .. } => template.render(messages, tokenizer, false),
+            Vocabulary::Tokenizer(_) | Vocabulary::Ids { .. } => {
+                chat::concatenated(messages, tokenizer)
+            }
+        };
+        let encoded = rendered.and_then(|rendered| rendered.encode(tokenizer));
+        let (ids, labels) = encoded
+            .map_err(|error| Error::Record { place: place.clone(), problem: error.to_string() })?;
+        if ids.is_empty() {
+            let problem = "the chat template writes nothing for it".to_owned();
+            return Err(Error::Record { place: place.clone(), problem });
+        }
+        Ok((ids, labels))
+    }
+
+    fn tokenizer(&self, place: &Place) -> Result<&Tokenizer> {
+        self.vocabulary.tokenizer().ok_or_else(|| Error::Record {
+            place: place.clone(),
+            problem:
+                "a text needs a tokenizer, and there is none\nhint: give the tokenizer of the \
+                      model, or records with input_ids and labels"
+                    .to_owned(),
+        })
     }
 
     fn check_tokens(&self, ids: &[u32], labels: &[i64], place: &Place) -> Result<Vec<i32>> {
@@ -117,6 +170,14 @@ impl Encoder<'_> {
         };
         labels.iter().enumerate().map(label).collect()
     }
+}
+
+/// A conversation is never cut: an answer would lose its question or its end.
+fn too_long(tokens: usize, context: u32) -> String {
+    format!(
+        "the conversation has {tokens} tokens, the context holds {context}, and conversations are \
+         not split\nhint: use a longer context, or shorten it"
+    )
 }
 
 /// A document out of a part of a record. Nothing precedes its first token, so that is not trained;

@@ -72,7 +72,7 @@ fn a_sample_shows_text_and_marks() {
 #[test]
 fn a_sample_that_cannot_be_is_refused() {
     let tokenizer = tokenizer();
-    let other = Tokenizer::train_bpe([Ok("something else")].into_iter(), 260).unwrap();
+    let other = Tokenizer::train_bpe([Ok("something else")].into_iter(), 263).unwrap();
     let (_directory, dataset) =
         dataset(Vocabulary::Tokenizer(&tokenizer), "{\"text\": \"disk full\"}");
     let error = sample(&dataset, &tokenizer, 1).unwrap_err().to_string();

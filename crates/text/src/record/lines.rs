@@ -1,5 +1,6 @@
 //! JSONL: lines within limits, and what a line may say.
 
+use super::turns::{self, SharedTurn, Side, Turn};
 use super::{Content, Limits, MASKED, Record, Time, refuse_empty, unreadable, wrong_file};
 use crate::{Error, Place, Result};
 use serde::Deserialize;
@@ -90,7 +91,18 @@ struct Line {
     text: Option<String>,
     input_ids: Option<Vec<u32>>,
     labels: Option<Vec<i64>>,
+    messages: Option<Vec<Turn>>,
+    conversations: Option<Vec<SharedTurn>>,
+    instruction: Option<String>,
+    input: Option<String>,
+    output: Option<String>,
+    prompt: Option<Side>,
+    completion: Option<Side>,
 }
+
+/// What an error says a line may hold.
+const FORMS: &str = "expected one of text; input_ids and labels; messages; conversations; \
+                     instruction and output; prompt and completion";
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "the id or group is neither a string nor a whole number")]
@@ -101,10 +113,10 @@ enum Id {
 
 impl Id {
     /// The name; `key` is the key that gave it.
-    fn name(self, key: &str) -> std::result::Result<String, String> {
+    fn name(&self, key: &str) -> std::result::Result<String, String> {
         match self {
             Self::Number(number) => Ok(number.to_string()),
-            Self::Text(text) if text.len() <= ID_LIMIT_BYTES => Ok(text),
+            Self::Text(text) if text.len() <= ID_LIMIT_BYTES => Ok(text.clone()),
             Self::Text(text) => {
                 let length = text.len();
                 Err(format!("the {key} has {length} bytes, at most {ID_LIMIT_BYTES} go"))
@@ -122,38 +134,77 @@ fn written(time: &str) -> std::result::Result<Time, String> {
 /// The document that a line holds. `file` is the name of its file.
 pub(super) fn parse(file: &str, place: Place, line: &[u8], text_limit: u64) -> Result<Record> {
     let wrong = |problem: String| Error::Record { place: place.clone(), problem };
-    let Line { id, group, time, text, input_ids, labels } =
-        serde_json::from_slice(line).map_err(|error| wrong(explained(&error)))?;
-    let group = group.map(|group| group.name("group")).transpose().map_err(wrong)?;
-    let time = time.map(|time| written(&time)).transpose().map_err(wrong)?;
-    let source = match id {
+    let line: Line = serde_json::from_slice(line).map_err(|error| wrong(explained(&error)))?;
+    let group = line.group.as_ref().map(|group| group.name("group")).transpose().map_err(wrong)?;
+    let time = line.time.as_ref().map(|time| written(time)).transpose().map_err(wrong)?;
+    let source = match &line.id {
         None => format!("{file}:{}", place.line.unwrap_or_default()),
         Some(id) => id.name("id").map_err(wrong)?,
     };
-    let content = match (text, input_ids, labels) {
-        (Some(text), None, None) => {
-            let bytes = text.len();
-            if bytes as u64 > text_limit {
-                return Err(wrong(format!(
-                    "the text has {bytes} bytes, at most {text_limit} go into a document"
-                )));
-            }
-            refuse_empty(&text, &place)?;
-            Content::Text(text)
-        }
-        (None, Some(ids), Some(labels)) => {
-            check_lengths(&ids, &labels).map_err(wrong)?;
-            Content::Tokens { ids, labels }
-        }
-        (None, Some(_), None) => {
-            return Err(wrong(format!(
-                "there are input_ids without labels\nhint: labels equal the input_ids where they \
-                 are trained, and are {MASKED} where not"
-            )));
-        }
-        _ => return Err(wrong("expected either text, or input_ids and labels".to_owned())),
-    };
+    let content = line.content().map_err(wrong)?;
+    content.check_size(text_limit).map_err(wrong)?;
+    if let Content::Text(text) = &content {
+        refuse_empty(text, &place)?;
+    }
     Ok(Record { source, place, group, time, content })
+}
+
+impl Line {
+    /// What the line holds, by the keys that it has.
+    fn content(self) -> std::result::Result<Content, String> {
+        let tokens = self.input_ids.is_some() || self.labels.is_some();
+        let instruction =
+            self.instruction.is_some() || self.input.is_some() || self.output.is_some();
+        let sides = self.prompt.is_some() || self.completion.is_some();
+        let kinds = [
+            self.text.is_some(),
+            tokens,
+            self.messages.is_some(),
+            self.conversations.is_some(),
+            instruction,
+            sides,
+        ];
+        if kinds.into_iter().filter(|&is_there| is_there).count() != 1 {
+            return Err(FORMS.to_owned());
+        }
+        if let Some(text) = self.text {
+            return Ok(Content::Text(text));
+        }
+        if tokens {
+            return of_tokens(self.input_ids, self.labels);
+        }
+        if let Some(turns) = self.messages {
+            return turns::of_turns(turns).map(Content::Messages);
+        }
+        if let Some(turns) = self.conversations {
+            return turns::of_shared(turns).map(Content::Messages);
+        }
+        let messages = match (self.instruction, self.output, self.prompt, self.completion) {
+            (Some(instruction), Some(output), _, _) => {
+                turns::of_instruction(instruction, self.input, output)?
+            }
+            (_, _, Some(prompt), Some(completion)) => turns::of_sides(prompt, completion)?,
+            _ => return Err(FORMS.to_owned()),
+        };
+        Ok(Content::Messages(messages))
+    }
+}
+
+fn of_tokens(
+    ids: Option<Vec<u32>>,
+    labels: Option<Vec<i64>>,
+) -> std::result::Result<Content, String> {
+    match (ids, labels) {
+        (Some(ids), Some(labels)) => {
+            check_lengths(&ids, &labels)?;
+            Ok(Content::Tokens { ids, labels })
+        }
+        (Some(_), None) => Err(format!(
+            "there are input_ids without labels\nhint: labels equal the input_ids where they are \
+             trained, and are {MASKED} where not"
+        )),
+        _ => Err(FORMS.to_owned()),
+    }
 }
 
 fn check_lengths(ids: &[u32], labels: &[i64]) -> std::result::Result<(), String> {

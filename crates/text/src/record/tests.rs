@@ -1,4 +1,5 @@
 use super::*;
+use crate::chat::Message;
 use std::fs;
 use tempfile::TempDir;
 
@@ -44,7 +45,7 @@ fn directories_give_documents_in_path_order() {
         .iter()
         .map(|record| match &record.content {
             Content::Text(text) => (record.source.as_str(), text.as_str()),
-            Content::Tokens { .. } => panic!("a text file gave tokens"),
+            other => panic!("a text file gave {other:?}"),
         })
         .collect();
     assert_eq!(
@@ -109,16 +110,20 @@ fn lines_that_are_no_record_are_named() {
         (
             "{\"txet\": \"a\"}",
             "1: not a record: unknown field `txet`, expected one of `id`, `group`, `time`, \
-             `text`, `input_ids`, `labels` (byte 7 of the line)",
+             `text`, `input_ids`, `labels`, `messages`, `conversations`, `instruction`, `input`, \
+             `output`, `prompt`, `completion` (byte 7 of the line)",
         ),
         (
             "{\"text\": \"a\", \"time\": \"May\"}",
             "1: the time is none\nhint: write 2024-05-17T08:30:00Z, or a day as 2024-05-17",
         ),
-        ("{}", "1: expected either text, or input_ids and labels"),
+        (
+            "{}",
+            "1: expected one of text; input_ids and labels; messages; conversations; instruction and output; prompt and completion",
+        ),
         (
             "{\"text\": \"a\", \"input_ids\": [1], \"labels\": [1]}",
-            "1: expected either text, or input_ids and labels",
+            "1: expected one of text; input_ids and labels; messages; conversations; instruction and output; prompt and completion",
         ),
         (
             "{\"input_ids\": [1]}",
@@ -152,6 +157,114 @@ fn lines_that_are_no_record_are_named() {
     let sources = Sources::find(&[path]).unwrap();
     let error = read(&sources, Limits::STANDARD).next().unwrap().unwrap_err().to_string();
     assert!(error.contains("x.jsonl:1: not a record: invalid unicode"), "{error}");
+}
+
+/// What a line says, each turn as `role: content`, `!` where it is not the default what trains.
+fn turns(line: &str) -> std::result::Result<Vec<String>, String> {
+    let records = read_lines(line)?;
+    let Content::Messages(messages) = &records[0].content else {
+        panic!("{line} is no conversation");
+    };
+    let shown = |it: &Message| {
+        let choice = if it.trained == (it.role.name() == "assistant") { "" } else { "!" };
+        format!("{}{choice}: {}", it.role.name(), it.content)
+    };
+    Ok(messages.iter().map(shown).collect())
+}
+
+#[test]
+fn conversations_of_all_forms_are_read() {
+    let table: [(&str, &[&str]); 7] = [
+        (
+            r#"{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": ""},
+                {"role": "assistant", "content": "a", "train": false}, {"role": "tool", "content": "t"},
+                {"content": "b", "role": "assistant"}], "id": 3, "group": "INC-7"}"#,
+            &["system: s", "user: ", "assistant!: a", "tool: t", "assistant: b"],
+        ),
+        (
+            r#"{"conversations": [{"from": "human", "value": "q", "train": true}, {"from": "gpt", "value": "a"}]}"#,
+            &["user!: q", "assistant: a"],
+        ),
+        (
+            r#"{"instruction": "Explain", "input": "OOM", "output": "x"}"#,
+            &["user: Explain\n\nOOM", "assistant: x"],
+        ),
+        (
+            r#"{"instruction": "Explain", "input": " ", "output": "x"}"#,
+            &["user: Explain", "assistant: x"],
+        ),
+        (r#"{"instruction": "Explain", "output": "x"}"#, &["user: Explain", "assistant: x"]),
+        (r#"{"completion": " y", "prompt": ""}"#, &["user: ", "assistant:  y"]),
+        (
+            r#"{"prompt": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}],
+                "completion": [{"role": "assistant", "content": "b"}]}"#,
+            &["assistant!: a", "user: q", "assistant: b"],
+        ),
+    ];
+    for (line, expected) in table {
+        assert_eq!(turns(&line.replace('\n', " ")).unwrap(), expected, "{line}");
+    }
+}
+
+#[test]
+fn conversations_that_are_none_are_named() {
+    let forms = "expected one of text; input_ids and labels; messages; conversations; instruction \
+                 and output; prompt and completion";
+    let table = [
+        (r#"{"messages": []}"#, "the conversation has no message"),
+        (
+            r#"{"messages": [{"role": "bot", "content": "x"}]}"#,
+            "message 1: the role \"bot\" is none of system, user, assistant, tool",
+        ),
+        (
+            r#"{"messages": [{"role": "user", "content": "x", "name": "y"}]}"#,
+            "not a record: unknown field `name`, expected one of `role`, `content`, `train` (",
+        ),
+        (
+            r#"{"messages": [{"role": "user", "content": ["x"]}]}"#,
+            "not a record: invalid type: sequence, expected a string (",
+        ),
+        (
+            r#"{"messages": [{"role": "user", "content": null}]}"#,
+            "not a record: invalid type: null, expected a string (",
+        ),
+        (r#"{"messages": [{"role": "user"}]}"#, "not a record: missing field `content` ("),
+        (
+            r#"{"messages": [{"role": "user", "content": "x", "train": 1}]}"#,
+            "not a record: invalid type: integer `1`, expected a boolean (",
+        ),
+        (
+            r#"{"messages": [{"role": "assistant", "content": " "}]}"#,
+            "message 1 is to be trained and says nothing\nhint: remove it, or set its train to false",
+        ),
+        (
+            r#"{"conversations": [{"from": "bing", "value": "x"}]}"#,
+            "message 1: it is from \"bing\", expected system, human, user, gpt, assistant or tool",
+        ),
+        (
+            r#"{"prompt": "x", "completion": []}"#,
+            "prompt and completion must both be text or both be lists",
+        ),
+        (r#"{"prompt": [], "completion": []}"#, "the completion has no message"),
+        (
+            r#"{"prompt": 7, "completion": "x"}"#,
+            "not a record: a prompt or completion is neither a string nor a list of messages",
+        ),
+        (r#"{"prompt": "x", "completion": ""}"#, "message 2 is to be trained and says nothing"),
+        (r#"{"prompt": "x"}"#, forms),
+        (r#"{"instruction": "x", "input": "y"}"#, forms),
+        (r#"{"messages": [], "text": "x"}"#, forms),
+        (r#"{"instruction": "x", "output": "y", "prompt": "z"}"#, forms),
+    ];
+    for (line, problem) in table {
+        let error = turns(line).unwrap_err();
+        assert!(error.starts_with(&format!("dir/data.jsonl:1: {problem}")), "{line}: {error}");
+    }
+    let deep = format!("{{\"messages\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(turns(&deep).unwrap_err().contains("not a record: "));
+    let many = "{\"role\":\"user\",\"content\":\"\"},".repeat(10_001);
+    let error = turns(&format!("{{\"messages\":[{}]}}", many.trim_end_matches(','))).unwrap_err();
+    assert!(error.ends_with("the conversation has 10001 messages, at most 10000 go"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,306 @@
+//! A chat template: where it comes from, and what it makes of messages.
+
+use super::functions::{Date, environment};
+use super::spans::{self, GENERATED, GENERATED_END, Placement, is_mark};
+use super::{Message, Rendered};
+use crate::tokenizer::{BEGIN_OF_TEXT, END_OF_TEXT, Tokenizer};
+use crate::{Error, Place, Result};
+use minijinja::{Environment, Value, context};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The files that a Hugging Face tokenizer may bring its template in.
+const TEMPLATE_FILE: &str = "chat_template.jinja";
+const CONFIG_FILE: &str = "tokenizer_config.json";
+
+/// Largest template or configuration that is read. Llama 3's configuration has 50 KB.
+const FILE_LIMIT_BYTES: u64 = 4 << 20;
+
+/// The special tokens that the built-in Llama 3 template writes.
+const LLAMA3_MARKS: [&str; 3] = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"];
+
+/// How conversations are written for a model.
+#[derive(Debug)]
+pub struct Template {
+    environment: Environment<'static>,
+    /// The file, or the name of a built-in template.
+    origin: PathBuf,
+    hash: String,
+    begin: String,
+    end: String,
+}
+
+impl Template {
+    /// The format of Llama 3, built in.
+    pub fn llama3(date: Date) -> Self {
+        Self::built_in("llama3", include_str!("llama3.jinja"), date)
+    }
+
+    /// A format without special tokens beyond begin and end, built in: headings of Markdown.
+    pub fn plain(date: Date) -> Self {
+        Self::built_in("plain", include_str!("plain.jinja"), date)
+    }
+
+    /// The built-in template that fits: Llama 3's where the tokenizer has its marks, else the
+    /// plain one.
+    pub fn fitting(tokenizer: &Tokenizer, date: Date) -> Self {
+        match Self::check_llama3(tokenizer) {
+            Ok(()) => Self::llama3(date),
+            Err(_) => Self::plain(date),
+        }
+    }
+
+    /// Whether the tokenizer has the marks of Llama 3's format.
+    ///
+    /// # Errors
+    /// It lacks one.
+    pub fn check_llama3(tokenizer: &Tokenizer) -> Result<()> {
+        match LLAMA3_MARKS.into_iter().find(|name| tokenizer.special_id(name).is_none()) {
+            None => Ok(()),
+            Some(name) => Err(Error::Conversation {
+                problem: format!(
+                    "the tokenizer has no special token {name}, which the llama3 template \
+                     writes\nhint: use the plain template"
+                ),
+            }),
+        }
+    }
+
+    /// A template in a file of its own.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no template.
+    pub fn from_file(path: &Path, date: Date) -> Result<Self> {
+        let source = files::read_to_string(path, FILE_LIMIT_BYTES)?;
+        Self::new(path.to_owned(), &source, &Config::default(), date)
+    }
+
+    /// The template that a tokenizer's directory brings: `chat_template.jinja`, or
+    /// `chat_template` in `tokenizer_config.json`, of several the one named `default`. `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is not what it should be, or holds no valid template.
+    pub fn open(directory: &Path, date: Date) -> Result<Option<Self>> {
+        let config_file = directory.join(CONFIG_FILE);
+        let config =
+            if config_file.exists() { read_config(&config_file)? } else { Config::default() };
+        let file = directory.join(TEMPLATE_FILE);
+        if file.exists() {
+            let source = files::read_to_string(&file, FILE_LIMIT_BYTES)?;
+            return Self::new(file, &source, &config, date).map(Some);
+        }
+        let source = match &config.chat_template {
+            None => return Ok(None),
+            Some(Templates::One(source)) => source,
+            Some(Templates::Several(named)) => {
+                let chosen = named.iter().find(|it| it.name == "default");
+                &chosen.ok_or_else(|| wrong_config(&config_file, named))?.template
+            }
+        };
+        Self::new(config_file, source, &config, date).map(Some)
+    }
+
+    fn built_in(name: &str, source: &str, date: Date) -> Self {
+        let template = Self::new(PathBuf::from(name), source, &Config::default(), date);
+        template.expect("a built-in template is valid")
+    }
+
+    fn new(origin: PathBuf, source: &str, config: &Config, date: Date) -> Result<Self> {
+        if let Some(at) = source.find(is_mark) {
+            let line = 1 + source[..at].matches('\n').count();
+            return Err(wrong(&origin, Some(line), "there is a noncharacter of Unicode"));
+        }
+        let mut environment = environment(date);
+        // `{% generation %}` becomes a filter over the block: the same length, so that the place
+        // of every error stays.
+        environment
+            .add_filter("generation", |text: String| format!("{GENERATED}{text}{GENERATED_END}"));
+        let added = environment.add_template_owned("template", with_generation_filter(source));
+        added.map_err(|error| explained(&origin, &error))?;
+        let name = |token: &Option<TokenName>, standard: &str| match token {
+            None => standard.to_owned(),
+            Some(TokenName::Plain(name) | TokenName::Described { content: name }) => name.clone(),
+        };
+        Ok(Self {
+            environment,
+            origin,
+            hash: files::sha256(source.as_bytes()),
+            begin: name(&config.bos_token, BEGIN_OF_TEXT),
+            end: name(&config.eos_token, END_OF_TEXT),
+        })
+    }
+
+    /// The file, or the name of a built-in template.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// The SHA-256 of the template's source, in hexadecimal.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Writes a conversation. With `add_generation_prompt` it ends where the assistant's answer
+    /// begins.
+    ///
+    /// # Errors
+    /// Messages that the template refuses, a trained message without text, or a template that
+    /// does not write every message once and whole.
+    pub fn render(
+        &self,
+        messages: &[Message],
+        tokenizer: &Tokenizer,
+        add_generation_prompt: bool,
+    ) -> Result<Rendered> {
+        check(messages)?;
+        let plain =
+            self.written(messages, add_generation_prompt, |message| message.content.clone())?;
+        let plain = spans::unmarked(&plain);
+        for placement in Placement::ALL {
+            let marked = |message: &Message| spans::marked(message, placement, tokenizer);
+            let text = self.written(messages, add_generation_prompt, marked)?;
+            if spans::unmarked(&text) != plain {
+                continue;
+            }
+            let pieces = spans::pieces(&text, spans::expected(messages), tokenizer)
+                .map_err(|problem| wrong(&self.origin, None, &problem))?;
+            let begins = pieces.iter().take_while(|it| it.special == Some(tokenizer.bos())).count();
+            if begins > 1 {
+                return Err(wrong(&self.origin, None, "it writes the begin mark more than once"));
+            }
+            return Ok(Rendered { pieces });
+        }
+        Err(wrong(
+            &self.origin,
+            None,
+            "it changes what messages say, so that nobody could tell what of it is trained\nhint: \
+             name another template",
+        ))
+    }
+
+    fn written(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        content: impl Fn(&Message) -> String,
+    ) -> Result<String> {
+        let messages: Vec<Value> = messages
+            .iter()
+            .map(|it| context! { role => it.role.name(), content => content(it) })
+            .collect();
+        let template = self.environment.get_template("template").expect("it was added when made");
+        template
+            .render(context! {
+                messages,
+                add_generation_prompt,
+                bos_token => self.begin.as_str(),
+                eos_token => self.end.as_str(),
+                tools => (),
+                documents => (),
+            })
+            .map_err(|error| explained(&self.origin, &error))
+    }
+}
+
+/// What no template is asked to write.
+fn check(messages: &[Message]) -> Result<()> {
+    let refuse = |number: usize, problem: &str| {
+        Err(Error::Conversation { problem: format!("message {}: {problem}", number + 1) })
+    };
+    for (number, message) in messages.iter().enumerate() {
+        if message.content.contains(is_mark) {
+            return refuse(number, "it holds a noncharacter of Unicode (U+FDD0 to U+FDEF)");
+        }
+        if message.trained && message.content.trim().is_empty() {
+            return refuse(
+                number,
+                "it is to be trained and says nothing\nhint: remove it, or set train to false",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// `tokenizer_config.json`, as far as it is about templates.
+#[derive(Default, Deserialize)]
+struct Config {
+    chat_template: Option<Templates>,
+    bos_token: Option<TokenName>,
+    eos_token: Option<TokenName>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "chat_template is neither a string nor a list of named templates")]
+enum Templates {
+    One(String),
+    Several(Vec<Named>),
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    template: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a special token is neither a string nor an object with content")]
+enum TokenName {
+    Plain(String),
+    Described { content: String },
+}
+
+fn read_config(path: &Path) -> Result<Config> {
+    let bytes = files::read(path, FILE_LIMIT_BYTES)?;
+    serde_json::from_slice(&bytes).map_err(|error| Error::Record {
+        place: Place::line(path, error.line() as u64),
+        problem: format!("not a tokenizer's configuration: {error}"),
+    })
+}
+
+fn wrong_config(path: &Path, named: &[Named]) -> Error {
+    let names: BTreeMap<&str, ()> = named.iter().map(|it| (it.name.as_str(), ())).collect();
+    let names: Vec<&str> = names.into_keys().collect();
+    let problem = format!("there is no template named default, only {}", names.join(", "));
+    wrong(path, None, &problem)
+}
+
+/// The source with `{% generation %}` blocks as filter blocks of one name.
+fn with_generation_filter(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at + 2);
+        text.push_str(before);
+        let length = tag.find("%}").unwrap_or(tag.len());
+        let word = tag[..length].trim_matches(|it: char| it.is_whitespace() || "+-".contains(it));
+        let replaced = match word {
+            "generation" => tag[..length].replace(word, "filter generation"),
+            "endgeneration" => tag[..length].replace(word, "endfilter"),
+            _ => tag[..length].to_owned(),
+        };
+        text.push_str(&replaced);
+        rest = &tag[length..];
+    }
+    text.push_str(rest);
+    text
+}
+
+fn wrong(origin: &Path, line: Option<usize>, problem: &str) -> Error {
+    Error::Template { origin: origin.to_owned(), line, problem: problem.to_owned() }
+}
+
+/// What the template engine found, with the line in the template.
+fn explained(origin: &Path, error: &minijinja::Error) -> Error {
+    use minijinja::ErrorKind::{OutOfFuel, SyntaxError};
+    let kind = error.kind();
+    let problem = match (kind, error.detail()) {
+        (OutOfFuel, _) => "it does not come to an end within its limits".to_owned(),
+        (SyntaxError, Some(detail)) => format!("wrong syntax: {detail}"),
+        (minijinja::ErrorKind::InvalidOperation, Some(detail)) => detail.to_owned(),
+        (_, Some(detail)) => format!("{kind}: {detail}"),
+        (_, None) => kind.to_string(),
+    };
+    wrong(origin, error.line(), &problem)
+}

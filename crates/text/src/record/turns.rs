@@ -1,0 +1,134 @@
+//! Conversations in the forms in which people keep them.
+//!
+//! - `{"messages": [{"role", "content"}]}`, as chat services take them;
+//! - `{"conversations": [{"from", "value"}]}`, as ShareGPT wrote them;
+//! - `{"instruction", "input", "output"}`, as Alpaca wrote them;
+//! - `{"prompt", "completion"}`, both text or both lists of messages.
+
+use crate::chat::{Message, Role};
+use serde::Deserialize;
+
+/// Most messages of one conversation.
+const MESSAGES_LIMIT: usize = 10_000;
+
+/// A message of `messages`, or of a prompt or completion that is a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Turn {
+    role: String,
+    content: String,
+    train: Option<bool>,
+}
+
+/// A message of `conversations`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SharedTurn {
+    from: String,
+    value: String,
+    train: Option<bool>,
+}
+
+/// One side of a pair.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a prompt or completion is neither a string nor a list of messages, each with role, content and optionally train"
+)]
+pub(super) enum Side {
+    Text(String),
+    Turns(Vec<Turn>),
+}
+
+/// The messages of `messages`.
+pub(super) fn of_turns(turns: Vec<Turn>) -> Result<Vec<Message>, String> {
+    let message = |(index, turn): (usize, Turn)| {
+        let known = Role::ALL.into_iter().find(|role| role.name() == turn.role);
+        let role = known.ok_or_else(|| {
+            let role = turn.role.escape_debug();
+            format!(
+                "message {}: the role \"{role}\" is none of system, user, assistant, tool",
+                index + 1
+            )
+        })?;
+        Ok(with_choice(Message::new(role, turn.content), turn.train))
+    };
+    checked(turns.into_iter().enumerate().map(message).collect::<Result<_, String>>()?)
+}
+
+/// The messages of `conversations`.
+pub(super) fn of_shared(turns: Vec<SharedTurn>) -> Result<Vec<Message>, String> {
+    let message = |(index, turn): (usize, SharedTurn)| {
+        let role = match turn.from.as_str() {
+            "system" => Role::System,
+            "human" | "user" => Role::User,
+            "gpt" | "assistant" => Role::Assistant,
+            "tool" => Role::Tool,
+            other => {
+                let (other, number) = (other.escape_debug(), index + 1);
+                return Err(format!(
+                    "message {number}: it is from \"{other}\", expected system, human, user, gpt, \
+                     assistant or tool"
+                ));
+            }
+        };
+        Ok(with_choice(Message::new(role, turn.value), turn.train))
+    };
+    checked(turns.into_iter().enumerate().map(message).collect::<Result<_, String>>()?)
+}
+
+/// An instruction with what it is about, and the answer.
+pub(super) fn of_instruction(
+    instruction: String,
+    input: Option<String>,
+    output: String,
+) -> Result<Vec<Message>, String> {
+    let prompt = match input.filter(|input| !input.trim().is_empty()) {
+        Some(input) => format!("{instruction}\n\n{input}"),
+        None => instruction,
+    };
+    pair(prompt, output)
+}
+
+/// A prompt and its completion. In a list, nothing of the prompt is trained by default.
+pub(super) fn of_sides(prompt: Side, completion: Side) -> Result<Vec<Message>, String> {
+    match (prompt, completion) {
+        (Side::Text(prompt), Side::Text(completion)) => pair(prompt, completion),
+        (Side::Turns(prompt), Side::Turns(completion)) => {
+            if completion.is_empty() {
+                return Err("the completion has no message".to_owned());
+            }
+            let asked =
+                prompt.into_iter().map(|turn| Turn { train: turn.train.or(Some(false)), ..turn });
+            of_turns(asked.chain(completion).collect())
+        }
+        _ => Err("prompt and completion must both be text or both be lists of messages".to_owned()),
+    }
+}
+
+fn pair(prompt: String, completion: String) -> Result<Vec<Message>, String> {
+    checked(vec![Message::new(Role::User, prompt), Message::new(Role::Assistant, completion)])
+}
+
+fn with_choice(message: Message, train: Option<bool>) -> Message {
+    Message { trained: train.unwrap_or(message.trained), ..message }
+}
+
+/// What no conversation may be: empty, endless, or to be trained where nothing is said.
+fn checked(messages: Vec<Message>) -> Result<Vec<Message>, String> {
+    let length = messages.len();
+    if length == 0 {
+        return Err("the conversation has no message\nhint: remove the line".to_owned());
+    }
+    if length > MESSAGES_LIMIT {
+        return Err(format!("the conversation has {length} messages, at most {MESSAGES_LIMIT} go"));
+    }
+    let silent = |message: &Message| message.trained && message.content.trim().is_empty();
+    match messages.iter().position(silent) {
+        None => Ok(messages),
+        Some(index) => Err(format!(
+            "message {} is to be trained and says nothing\nhint: remove it, or set its train to false",
+            index + 1
+        )),
+    }
+}
