@@ -545,9 +545,9 @@ hint: take the tokenizer.json that the model was trained with
 error: runs/base/model/config.json: token id 320 is outside of the vocabulary of 320
 ",
     );
-    set(&room, config, "bos_token_id", serde_json::json!(3));
+    set(&room, config, "bos_token_id", serde_json::json!(7));
     let ran = ask("");
-    assert!(ran.code == Some(2) && ran.stderr.contains("bos_token_id 3 is the text"), "{ran:?}");
+    assert!(ran.code == Some(2) && ran.stderr.contains("bos_token_id 7 is the text"), "{ran:?}");
     set(&room, config, "bos_token_id", serde_json::json!(0));
     set(&room, config, "max_position_embeddings", serde_json::json!(1));
     ask("").fails(
