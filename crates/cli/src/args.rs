@@ -4,6 +4,10 @@ use crate::output::Format;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+mod lab;
+
+pub(crate) use lab::{LabCommand, LabIncidentsArgs};
+
 /// Tunes a 4-bit Llama 3 on your own post-mortems, on your own machine.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
@@ -57,6 +61,9 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Compute the logits of given token ids
     Logits(LogitsArgs),
+    /// Simulate microservices and their incidents
+    #[command(subcommand)]
+    Lab(LabCommand),
     /// Measure training and generation beside what this machine can do
     Bench(BenchArgs),
 }

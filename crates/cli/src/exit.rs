@@ -109,6 +109,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref() {
         return Some(of_train(error));
     }
+    if cause.is::<sre::Error>() {
+        return Some(WRONG_INPUT);
+    }
     cause.downcast_ref::<Usage>().map(|_| WRONG_INPUT)
 }
 

@@ -5,11 +5,12 @@ mod data;
 mod demo;
 mod doctor;
 mod generate;
+mod lab;
 mod logits;
 mod plan;
 mod train;
 
-use crate::args::{Command, DataCommand};
+use crate::args::{Command, DataCommand, LabCommand};
 use crate::machine::Machine;
 use crate::output::{Answer, Format};
 
@@ -23,6 +24,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Plan(args) => plan::run(args, machine),
         Command::Pretrain(args) => train::pretrain(args, machine),
         Command::Train(args) => train::tune(args, machine),
+        Command::Lab(LabCommand::Incidents(args)) => lab::incidents::run(args),
         Command::Logits(args) => logits::run(args, machine),
         Command::Bench(args) => bench::run(args, machine),
         Command::Demo(args) => demo::run(args, machine),

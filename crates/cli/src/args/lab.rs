@@ -1,0 +1,56 @@
+//! `srek lab …`
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// What the laboratory can make.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Simulate incidents: prompts with the right answers
+    Incidents(LabIncidentsArgs),
+}
+
+/// `srek lab incidents`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LabIncidentsArgs {
+    /// Incidents to simulate
+    #[arg(long, value_name = "N")]
+    pub(crate) count: u64,
+    /// The same seed gives the same incidents
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The side of the split: names, wordings, call graphs and a dialect are on one side only
+    #[arg(long, value_enum, default_value_t = PartName::Train)]
+    pub(crate) part: PartName,
+    /// Most tokens of a prompt
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) budget: usize,
+    /// The tokenizer that counts them [default: a token is three bytes]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Incident files to write for the first of them
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    pub(crate) files: u64,
+    /// The directory of the results
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// Sides of the split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartName {
+    /// What is learned from
+    Train,
+    /// What is tested on
+    Test,
+}
+
+impl PartName {
+    /// As the laboratory knows it.
+    pub(crate) fn part(self) -> lab::Part {
+        match self {
+            PartName::Train => lab::Part::Train,
+            PartName::Test => lab::Part::Test,
+        }
+    }
+}

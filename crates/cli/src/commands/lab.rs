@@ -1,0 +1,3 @@
+//! `srek lab …`
+
+pub(super) mod incidents;
