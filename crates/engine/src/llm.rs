@@ -33,42 +33,49 @@ impl<B: Backend> Llm for Engine<'_, B> {
         continuation: &str,
     ) -> std::result::Result<LogLikelihood, LlmError> {
         let tokenizer = self.tokenizer.ok_or(Error::NoTokenizer { what: "a text" })?;
-        let (ids, scored) = split(tokenizer, context, continuation)?;
+        let (ids, scored) = split(tokenizer, &[tokenizer.bos()], context, continuation)?;
         Ok(self.loglikelihood_of(&ids[..scored], &ids[scored..])?)
     }
 
     /// Reads what prompt and values share once.
     fn distribution(
         &mut self,
-        prompt: &str,
+        prompt: &Prompt,
         written: &str,
         values: &[&str],
     ) -> std::result::Result<Vec<f64>, LlmError> {
         check_values(values)?;
         let tokenizer = self.tokenizer.ok_or(Error::NoTokenizer { what: "a text" })?;
-        let context = format!("{prompt}{written}");
+        let (head, context) = match prompt {
+            Prompt::Text(text) => (vec![tokenizer.bos()], format!("{text}{written}")),
+            Prompt::Ids(ids) => (ids.clone(), written.to_owned()),
+        };
         let whole: Result<Vec<_>> =
-            values.iter().map(|value| split(tokenizer, &context, value)).collect();
+            values.iter().map(|value| split(tokenizer, &head, &context, value)).collect();
         let likelihoods = self.loglikelihoods_of(&whole?)?;
         let sums: Vec<f64> = likelihoods.iter().map(|likelihood| likelihood.sum).collect();
         Ok(normalized(&sums))
     }
 }
 
-/// The tokens of the whole text behind the begin mark, and how many of them stand before the first
-/// one that reaches into the continuation.
-fn split(tokenizer: &Tokenizer, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
+/// `head` and behind it the tokens of the whole text, and how many of all of them stand before the
+/// first one that reaches into the continuation.
+fn split(
+    tokenizer: &Tokenizer,
+    head: &[u32],
+    context: &str,
+    continuation: &str,
+) -> Result<(Vec<u32>, usize)> {
     let whole = format!("{context}{continuation}");
-    let mut ids = vec![tokenizer.bos()];
-    ids.extend(tokenizer.encode(&whole)?);
-    if tokenizer.decode(&ids) != whole {
-        return Err(Error::TextChanged { tokens: ids.len() });
+    let text = tokenizer.encode(&whole)?;
+    if tokenizer.decode(&text) != whole {
+        return Err(Error::TextChanged { tokens: text.len() });
     }
     let mut end = 0;
-    let reaches = ids.iter().position(|&id| {
+    let reaches = text.iter().position(|&id| {
         end += tokenizer.token_bytes(id).map_or(0, <[u8]>::len);
         end > context.len()
     });
-    let scored = reaches.unwrap_or(ids.len());
-    Ok((ids, scored))
+    let scored = head.len() + reaches.unwrap_or(text.len());
+    Ok(([head, &text].concat(), scored))
 }

@@ -6,11 +6,13 @@
 //! - [`evidence`]: the few lines of an incident that matter, each with an id, as a prompt.
 //! - [`cause`] and [`action`]: the closed lists of causes and remediations.
 //! - [`answer`]: what a model says about an incident, checked against that incident.
+//! - [`analyst`]: asks a model, and checks what it says.
 //! - [`artifact`]: a post-mortem and a runbook from a checked answer, in Markdown.
 
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod analyst;
 pub mod answer;
 pub mod artifact;
 pub mod cause;

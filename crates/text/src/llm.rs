@@ -247,19 +247,17 @@ pub trait Llm {
     /// value's tokens behind both. End the values with what ends them in the text, such as the quote
     /// of a JSON string, so that one that begins another competes fairly with it.
     ///
+    /// After a prompt of ids the answer is encoded by itself, as it is after a chat template; after a
+    /// text, as one text with it.
+    ///
     /// # Errors
     /// No value, one that is empty or does not fit, or a failure of the model.
     fn distribution(
         &mut self,
-        prompt: &str,
+        prompt: &Prompt,
         written: &str,
         values: &[&str],
-    ) -> Result<Vec<f64>, LlmError> {
-        let context = format!("{prompt}{written}");
-        check_values(values)?;
-        let sums = values.iter().map(|value| Ok(self.loglikelihood(&context, value)?.sum));
-        Ok(normalized(&sums.collect::<Result<Vec<f64>, LlmError>>()?))
-    }
+    ) -> Result<Vec<f64>, LlmError>;
 }
 
 /// Refuses lists of values that have no distribution.

@@ -2,7 +2,7 @@ use crate::EngineOptions;
 use crate::tests::{CONTEXT, Rig, drain, request, tokenizer, warm};
 use model::Base;
 use ops::Numerics;
-use text::llm::{Llm, LlmError, LogLikelihood, Sampling};
+use text::llm::{Llm, LlmError, LogLikelihood, Prompt, Sampling};
 
 fn ids(count: usize) -> Vec<u32> {
     (0..count as u32).map(|i| 2 + i * 37 % 120).collect()
@@ -148,15 +148,33 @@ fn a_distribution_has_the_bits_of_single_scores() {
         let context = format!("{prompt}{written}");
         let sums = values.map(|value| llm.loglikelihood(&context, value).unwrap().sum);
         let expected = text::llm::normalized(&sums);
-        let got = llm.distribution(prompt, written, &values).unwrap();
+        let asked = Prompt::Text(prompt.to_owned());
+        let got = llm.distribution(&asked, written, &values).unwrap();
         assert_eq!(
             got.iter().map(|p| p.to_bits()).collect::<Vec<_>>(),
             expected.iter().map(|p| p.to_bits()).collect::<Vec<_>>()
         );
         assert!((got.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        assert!(llm.distribution(prompt, written, &[]).is_err());
+        assert!(llm.distribution(&asked, written, &[]).is_err());
         let long = " zq".repeat(60);
-        let error = llm.distribution(prompt, written, &["a", &long]).unwrap_err();
+        let error = llm.distribution(&asked, written, &["a", &long]).unwrap_err();
         assert!(matches!(error, LlmError::PromptTooLong { context: CONTEXT, .. }), "{error}");
     }
+}
+
+/// What a chat template renders to ends before the answer, which is encoded by itself.
+#[test]
+fn after_ids_the_answer_is_encoded_by_itself() {
+    let tokenizer = tokenizer();
+    let ids = [vec![tokenizer.bos()], tokenizer.encode("the pod rest").unwrap()].concat();
+    let options = EngineOptions { slots: 1, context: CONTEXT, prefill_chunk: 8 };
+    let mut rig = Rig::random(options);
+    let mut engine = rig.engine(Some(&tokenizer));
+    // In one text with the prompt, "arted" would belong to a token of it.
+    let score = |engine: &mut crate::Engine<'_, _>, value: &str| {
+        engine.loglikelihood_of(&ids, &tokenizer.encode(value).unwrap()).unwrap().sum
+    };
+    let sums = [score(&mut engine, "arted"), score(&mut engine, "queue")];
+    let got = engine.distribution(&Prompt::Ids(ids.clone()), "", &["arted", "queue"]).unwrap();
+    assert_eq!(got, text::llm::normalized(&sums));
 }

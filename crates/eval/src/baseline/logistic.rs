@@ -102,9 +102,5 @@ fn descend(examples: &[(Sparse, usize)], classes: usize, features: usize) -> Vec
 
 fn softmax(weights: &[Vec<f64>], sparse: &Sparse) -> Vec<f64> {
     let score = |row: &Vec<f64>| sparse.iter().map(|(index, value)| row[*index] * value).sum();
-    let scores: Vec<f64> = weights.iter().map(score).collect();
-    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let shares: Vec<f64> = scores.iter().map(|score| libm::exp(score - largest)).collect();
-    let total: f64 = shares.iter().sum();
-    shares.into_iter().map(|share| share / total).collect()
+    text::llm::normalized(&weights.iter().map(score).collect::<Vec<f64>>())
 }

@@ -24,6 +24,16 @@ impl Llm for Echo {
         })
     }
 
+    fn distribution(
+        &mut self,
+        _prompt: &Prompt,
+        _written: &str,
+        values: &[&str],
+    ) -> Result<Vec<f64>, LlmError> {
+        check_values(values)?;
+        Ok(normalized(&vec![0.0; values.len()]))
+    }
+
     fn loglikelihood(&mut self, _: &str, continuation: &str) -> Result<LogLikelihood, LlmError> {
         Ok(LogLikelihood { sum: 0.0, tokens: continuation.len(), greedy: true })
     }
@@ -84,7 +94,12 @@ fn a_distribution_is_normalized_whatever_the_scale() {
     let shares = normalized(&[-1000.0, -1000.0 + 2f64.ln(), f64::NEG_INFINITY]);
     assert!((shares[0] - 1.0 / 3.0).abs() < 1e-12 && (shares[1] - 2.0 / 3.0).abs() < 1e-12);
     assert_eq!(shares[2], 0.0);
-    let error = Echo.distribution("a", "b", &["x", ""]).unwrap_err().to_string();
+}
+
+#[test]
+fn values_that_have_no_distribution_are_refused() {
+    let error = check_values(&["x", ""]).unwrap_err().to_string();
     assert_eq!(error, "values is [\"x\", \"\"], expected at least one, none of them empty");
-    assert_eq!(Echo.distribution("a", "b", &["x", "yy"]).unwrap(), [0.5, 0.5]);
+    assert!(check_values(&[]).is_err());
+    check_values(&["x", "yy"]).unwrap();
 }

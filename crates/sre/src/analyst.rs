@@ -1,0 +1,194 @@
+//! The Analyst asks a language model about an incident: who is at fault and why, as distributions
+//! over the closed lists, and then, with both decided, what the evidence is and what to do. The model
+//! only ever chooses among what exists; how sure an answer is, is computed and not written by it.
+
+use crate::Error;
+use crate::action::ActionKind;
+use crate::answer::{Answer, NO_SERVICE, Said};
+use crate::cause::Cause;
+use crate::evidence::Pack;
+use crate::incident::Incident;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use text::grammar::{Grammar, Vocabulary};
+use text::llm::{GenerateRequest, Llm, LlmError, Prompt, Sampling};
+
+#[cfg(test)]
+mod tests;
+
+/// Services for which the causes are asked for one by one; the rest of the probability is spread
+/// over them.
+const SERVICES_ASKED: usize = 3;
+
+/// Most tokens of an answer: service and cause, a handful of ids, and an action.
+const ANSWER_TOKENS: usize = 200;
+
+/// A model and how it is talked to.
+pub struct Analyst<'a> {
+    /// The model.
+    pub llm: &'a mut dyn Llm,
+    /// The bytes of its tokens.
+    pub vocabulary: &'a Arc<Vocabulary>,
+    /// Turns the user's text into what the model reads: its chat template.
+    pub frame: &'a dyn Fn(&str) -> Result<Prompt, LlmError>,
+    /// The causes that are offered.
+    pub causes: &'a [Cause],
+    /// Below this probability of the likeliest cause the answer is [`Cause::Unknown`]; 0 never.
+    pub threshold: f64,
+    /// The time that writing the answer may take.
+    pub deadline: Option<Duration>,
+}
+
+/// What the model makes of an incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnosis {
+    /// The checked answer.
+    pub answer: Answer,
+    /// What the model said, in labels.
+    pub said: Said,
+    /// Every offered cause and its probability, the likeliest first.
+    pub causes: Vec<(Cause, f64)>,
+    /// Every label of a service and [`NO_SERVICE`] with its probability, the likeliest first.
+    pub services: Vec<(String, f64)>,
+    /// Tokens of the prompt and of the answer.
+    pub tokens: (usize, usize),
+}
+
+/// Why there is no diagnosis.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalystError {
+    /// The incident or the answer is at fault.
+    #[error(transparent)]
+    Sre(#[from] Error),
+    /// The schema could not be compiled.
+    #[error(transparent)]
+    Text(#[from] text::Error),
+    /// The model failed.
+    #[error(transparent)]
+    Llm(#[from] LlmError),
+}
+
+impl Analyst<'_> {
+    /// Diagnoses an incident of which `pack` is shown.
+    ///
+    /// # Errors
+    /// A prompt that does not fit the model, or a failure of the model.
+    pub fn diagnose(
+        &mut self,
+        incident: &Incident,
+        pack: &Pack,
+    ) -> Result<Diagnosis, AnalystError> {
+        let prompt = (self.frame)(&pack.prompt)?;
+        let services = self.services(&prompt, pack)?;
+        let (causes, by_service) = self.causes(&prompt, &services)?;
+        let (cause, confidence) = causes.first().copied().unwrap_or((Cause::Unknown, 0.0));
+        let service = most_likely_with(cause, &by_service, self.causes);
+        let mut said = Said {
+            service: service.unwrap_or_else(|| NO_SERVICE.to_owned()),
+            cause,
+            evidence: Vec::new(),
+            action: cause.remedy(),
+        };
+        let tokens = self.write(&prompt, pack, &mut said)?;
+        if confidence < self.threshold && !matches!(cause, Cause::None | Cause::Unknown) {
+            said.cause = Cause::Unknown;
+            said.action = ActionKind::Escalate;
+        }
+        let answer = Answer::check(&said, confidence, pack, incident)?;
+        Ok(Diagnosis { answer, said, causes, services, tokens })
+    }
+
+    /// How probable each label is as the service at fault.
+    fn services(
+        &mut self,
+        prompt: &Prompt,
+        pack: &Pack,
+    ) -> Result<Vec<(String, f64)>, AnalystError> {
+        let mut labels = pack.labels();
+        labels.push(NO_SERVICE.to_owned());
+        let shares = self.choose(prompt, Said::BEFORE_SERVICE, &labels)?;
+        let mut services: Vec<_> = labels.into_iter().zip(shares).collect();
+        services.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(services)
+    }
+
+    /// How probable each cause is, whichever service is at fault: the sum over the likeliest
+    /// services of p(service) p(cause | service); and those products by service.
+    #[allow(clippy::type_complexity, reason = "a list and the table that it is the sum of")]
+    fn causes(
+        &mut self,
+        prompt: &Prompt,
+        services: &[(String, f64)],
+    ) -> Result<(Vec<(Cause, f64)>, Vec<(String, Vec<f64>)>), AnalystError> {
+        let names: Vec<String> = self.causes.iter().map(|it| it.name().to_owned()).collect();
+        let asked = &services[..services.len().min(SERVICES_ASKED)];
+        let covered: f64 = asked.iter().map(|(_, share)| share).sum();
+        let mut total = vec![0.0; names.len()];
+        let mut by_service = Vec::new();
+        for (label, share) in asked {
+            let written = format!("{}{label}{}", Said::BEFORE_SERVICE, Said::BEFORE_CAUSE);
+            let mut shares = self.choose(prompt, &written, &names)?;
+            for (total, value) in total.iter_mut().zip(&mut shares) {
+                *value *= share / covered;
+                *total += *value;
+            }
+            by_service.push((label.clone(), shares));
+        }
+        let mut causes: Vec<_> = self.causes.iter().copied().zip(total).collect();
+        causes.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok((causes, by_service))
+    }
+
+    fn choose(
+        &mut self,
+        prompt: &Prompt,
+        written: &str,
+        values: &[String],
+    ) -> Result<Vec<f64>, AnalystError> {
+        let ended: Vec<String> = values.iter().map(|value| format!("{value}\"")).collect();
+        let ended: Vec<&str> = ended.iter().map(String::as_str).collect();
+        Ok(self.llm.distribution(prompt, written, &ended)?)
+    }
+
+    /// Lets the model cite and propose, with service and cause as they were decided.
+    fn write(
+        &mut self,
+        prompt: &Prompt,
+        pack: &Pack,
+        said: &mut Said,
+    ) -> Result<(usize, usize), AnalystError> {
+        let mut schema = Said::schema(pack, self.causes);
+        pin(&mut schema, "service", &said.service);
+        pin(&mut schema, "cause", said.cause.name());
+        let grammar = Grammar::json(&schema, self.vocabulary)?;
+        let completion = self.llm.generate(&GenerateRequest {
+            prompt: prompt.clone(),
+            max_tokens: ANSWER_TOKENS,
+            sampling: Sampling::GREEDY,
+            stop: Vec::new(),
+            schema: Some(grammar),
+            deadline: self.deadline,
+        })?;
+        let written = Said::parse(&completion.text)?;
+        said.evidence = written.evidence;
+        said.action = written.action;
+        Ok((completion.prompt_tokens, completion.completion_tokens))
+    }
+}
+
+/// Leaves one value to a property.
+fn pin(schema: &mut Value, property: &str, value: &str) {
+    schema["properties"][property] = json!({ "enum": [value] });
+}
+
+/// The label with which this cause is most probable.
+fn most_likely_with(
+    cause: Cause,
+    by_service: &[(String, Vec<f64>)],
+    causes: &[Cause],
+) -> Option<String> {
+    let place = causes.iter().position(|it| *it == cause)?;
+    let best = by_service.iter().max_by(|a, b| a.1[place].total_cmp(&b.1[place]))?;
+    Some(best.0.clone())
+}
