@@ -50,3 +50,29 @@ hint: --count 1000
     assert!(ran.stderr.contains("the budget is 5"), "{ran:?}");
     assert!(!room.path("none").exists());
 }
+
+#[test]
+fn a_corpus_is_read_by_data_build_and_is_the_same_on_any_number_of_threads() {
+    let room = Room::new();
+    let json = room.srek("lab corpus --documents 40 --seed 4 --out one.jsonl --json").json();
+    assert_eq!(json["documents"], 40);
+    room.must("lab corpus --documents 40 --seed 4 --out two.jsonl --threads 1");
+    let read = |file: &str| std::fs::read(room.path(file)).expect("a file");
+    assert_eq!(read("one.jsonl"), read("two.jsonl"));
+    assert_eq!(lines(&room, "one.jsonl").len(), 40);
+    let built = room
+        .srek("data build --input one.jsonl --train-tokenizer 400 --context 2048 --out data --json")
+        .json();
+    assert_eq!(built["documents"], 40, "{built}");
+}
+
+#[test]
+fn a_corpus_of_nothing_is_refused() {
+    Room::new().srek("lab corpus --documents 0 --out c.jsonl").fails(
+        2,
+        r"
+error: --documents 0: there is nothing to write
+hint: --documents 10000
+",
+    );
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 mod lab;
 
-pub(crate) use lab::{LabCommand, LabIncidentsArgs};
+pub(crate) use lab::{LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
 /// Tunes a 4-bit Llama 3 on your own post-mortems, on your own machine.
 ///

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub(crate) enum LabCommand {
     /// Simulate incidents: prompts with the right answers
     Incidents(LabIncidentsArgs),
+    /// Write documents about simulated incidents, for pretraining: prose, logs, packs, no answers
+    Corpus(LabCorpusArgs),
 }
 
 /// `srek lab incidents`
@@ -33,6 +35,20 @@ pub(crate) struct LabIncidentsArgs {
     pub(crate) files: u64,
     /// The directory of the results
     #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// `srek lab corpus`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LabCorpusArgs {
+    /// Documents to write
+    #[arg(long, value_name = "N")]
+    pub(crate) documents: u64,
+    /// The same seed gives the same documents
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The file of lines to write
+    #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) out: PathBuf,
 }
 

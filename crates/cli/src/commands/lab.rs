@@ -1,3 +1,4 @@
 //! `srek lab …`
 
+pub(super) mod corpus;
 pub(super) mod incidents;

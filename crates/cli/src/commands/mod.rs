@@ -25,6 +25,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Pretrain(args) => train::pretrain(args, machine),
         Command::Train(args) => train::tune(args, machine),
         Command::Lab(LabCommand::Incidents(args)) => lab::incidents::run(args),
+        Command::Lab(LabCommand::Corpus(args)) => lab::corpus::run(args),
         Command::Logits(args) => logits::run(args, machine),
         Command::Bench(args) => bench::run(args, machine),
         Command::Demo(args) => demo::run(args, machine),
