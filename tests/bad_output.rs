@@ -56,18 +56,15 @@ error: cannot create the directory file: it is a file, expected a directory or n
 ",
         );
     }
-    room.srek("demo --quick --out file").fails(
-        2,
-        r"
+    let build = "data build --input incidents --vocab-size 300 --context 64 --out file/set";
+    for command in ["demo --quick --out file", build] {
+        room.srek(command).fails(
+            2,
+            r"
 error: cannot create the directory file: it is a file, expected a directory or nothing
 ",
-    );
-    room.srek("data build --input incidents --vocab-size 300 --context 64 --out file/set").fails(
-        2,
-        r"
-error: cannot read file/set: a part of the path is no directory
-",
-    );
+        );
+    }
 }
 
 #[test]

@@ -76,3 +76,21 @@ hint: --documents 10000
 ",
     );
 }
+
+#[test]
+fn a_directory_with_anything_else_in_it_is_not_replaced() {
+    let room = Room::new();
+    std::fs::create_dir(room.path("work")).expect("a directory");
+    std::fs::write(room.path("work/thesis.txt"), "years").expect("a file");
+    room.srek("lab incidents --count 1 --out work").fails(
+        2,
+        r#"
+error: work: it holds "thesis.txt", which is no part of simulated incidents, and would be replaced
+hint: choose a directory of its own
+"#,
+    );
+    assert!(room.path("work/thesis.txt").exists());
+    // A result of before is.
+    room.must("lab incidents --count 1 --out again");
+    room.must("lab incidents --count 2 --out again");
+}

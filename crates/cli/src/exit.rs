@@ -158,6 +158,7 @@ fn of_files(error: &files::Error) -> u8 {
         files::Error::Io { operation: Read | Map, .. }
         | files::Error::WrongKind { .. }
         | files::Error::TooLarge { .. }
+        | files::Error::Stranger { .. }
         | files::Error::NotUtf8 { .. } => WRONG_INPUT,
         files::Error::Io { .. } => FAILED,
     }

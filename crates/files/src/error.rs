@@ -77,6 +77,19 @@ pub enum Error {
         /// The limit that the caller gave.
         limit_bytes: u64,
     },
+    /// A directory that would be replaced holds something that is not of its kind.
+    #[error(
+        "{}: it holds {found:?}, which is no part of {expected}, and would be replaced\nhint: choose a \
+         directory of its own", path.display()
+    )]
+    Stranger {
+        /// The directory.
+        path: PathBuf,
+        /// The name of what is in it, the first in their order.
+        found: String,
+        /// What a directory may be that is replaced.
+        expected: &'static str,
+    },
     /// The file should be text and is not.
     #[error(
         "cannot read {} as text: byte {offset_bytes} is not UTF-8\

@@ -34,5 +34,6 @@ pub use lock::Lock;
 pub use map::Map;
 pub use read::{read, read_to_string};
 pub use write::{
-    check_dir, check_write, create_dir_all, recover_dir, write_atomic, write_dir_atomic,
+    check_dir, check_replaceable, check_write, create_dir_all, recover_dir, write_atomic,
+    write_dir_atomic,
 };

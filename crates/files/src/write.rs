@@ -141,6 +141,33 @@ pub fn check_dir(path: impl AsRef<Path>) -> Result<()> {
     check_kind(place, &followed, Kind::Directory, Operation::CreateDirectory)
 }
 
+/// Checks that a directory may be replaced by a new `expected`: nothing stands at `path`, or a
+/// directory in which every name is one that `is_part` knows.
+///
+/// # Errors
+/// [`Error::Stranger`] where it holds anything else, or something other than a directory is there.
+pub fn check_replaceable(
+    path: impl AsRef<Path>,
+    expected: &'static str,
+    is_part: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let path = path.as_ref();
+    check_dir(path)?;
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(Error::io(Operation::Read, path))?,
+    };
+    let name = |entry: io::Result<fs::DirEntry>| -> io::Result<String> {
+        Ok(entry?.file_name().to_string_lossy().into_owned())
+    };
+    let names: Vec<String> =
+        entries.map(name).collect::<io::Result<_>>().map_err(Error::io(Operation::Read, path))?;
+    match names.into_iter().filter(|name| !is_part(name)).min() {
+        Some(found) => Err(Error::Stranger { path: path.to_owned(), found, expected }),
+        None => Ok(()),
+    }
+}
+
 /// Creates a directory and those above it that are missing.
 ///
 /// # Errors

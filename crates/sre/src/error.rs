@@ -7,9 +7,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// An incident file that is not JSON, or not of the documented form.
-    #[error(
-        "incident: {0}\nhint: `srek diagnose --print-schema` shows the form, docs/incident.md an example"
-    )]
+    #[error("incident: {0}\nhint: docs/incident.md shows the form")]
     Form(String),
 
     /// A part of an incident that contradicts another one or has no meaning.

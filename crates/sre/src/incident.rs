@@ -16,7 +16,7 @@ pub(crate) mod tests;
 pub const VERSION: u32 = 1;
 
 /// Most bytes of an incident file.
-pub const MOST_BYTES: u64 = 64 << 20;
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// An incident: a window of time and everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -197,6 +197,10 @@ impl Incident {
     /// [`Error::Form`] for what is not a document of this form, [`Error::Incident`] for one that
     /// contradicts itself or is over a limit.
     pub fn read(json: &str) -> Result<Self> {
+        if json.len() > MOST_BYTES {
+            let problem = format!("{} bytes, at most {MOST_BYTES} are read", json.len());
+            return Err(Error::Form(problem));
+        }
         let incident: Self = serde_json::from_str(json).map_err(|error| {
             // serde_json names line and column at the end of its message.
             Error::Form(error.to_string())

@@ -30,6 +30,9 @@ use shard::Shard;
 /// The file that names the shards.
 const MANIFEST: &str = "dataset.json";
 
+/// The form of `dataset.json` that is written and read.
+const MANIFEST_VERSION: u64 = 2;
+
 /// Largest `dataset.json` that is read: enough for 300 000 shards.
 const MANIFEST_LIMIT_BYTES: u64 = 64 << 20;
 
@@ -59,6 +62,16 @@ struct Manifest {
     /// Records that came as token ids and could not be looked through.
     unchecked_records: u64,
     shards: Vec<ShardEntry>,
+    /// Of all the rest; see [`Manifest::checksum`].
+    sha256: String,
+}
+
+impl Manifest {
+    /// The hash of the description as JSON without blanks, its `sha256` empty.
+    fn checksum(&self) -> String {
+        let rest = Self { sha256: String::new(), ..self.clone() };
+        files::sha256(&serde_json::to_vec(&rest).expect("counts and names are JSON"))
+    }
 }
 
 /// What `dataset.json` says of one shard.
@@ -107,8 +120,7 @@ impl Dataset {
         let path = directory.join(MANIFEST);
         let bytes = files::read(&path, MANIFEST_LIMIT_BYTES)?;
         let wrong = |problem: String| Error::Dataset { path: path.clone(), problem };
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| wrong(format!("not a data set's description: {error}")))?;
+        let manifest = read_manifest(&bytes).map_err(wrong)?;
         check_manifest(&manifest).map_err(wrong)?;
         let opened: Vec<Result<Shard>> = manifest
             .shards
@@ -197,11 +209,26 @@ impl Dataset {
     }
 }
 
+/// Reads the description. Its version comes first: another one has other fields.
+fn read_manifest(bytes: &[u8]) -> std::result::Result<Manifest, String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    let wrong = |error| format!("not a data set's description: {error}");
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(wrong)?;
+    if version != MANIFEST_VERSION {
+        return Err(format!(
+            "version {version}, expected {MANIFEST_VERSION}\nhint: build the data set anew"
+        ));
+    }
+    serde_json::from_slice(bytes).map_err(wrong)
+}
+
 /// What can be checked before any shard is opened.
 fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
-    if manifest.version != format::VERSION {
-        let (found, expected) = (manifest.version, format::VERSION);
-        return Err(format!("version {found}, expected {expected}\nhint: build the data set anew"));
+    if manifest.sha256 != manifest.checksum() {
+        return Err("it was changed after it was written\nhint: build the data set anew".to_owned());
     }
     if manifest.shards.is_empty() {
         return Err("it names no shard".to_owned());

@@ -115,19 +115,6 @@ pub fn read(sources: &Sources, limits: Limits) -> Records<'_> {
     Records { sources: sources.files.iter(), lines: None, limits, failed: false }
 }
 
-/// The texts of these sources, in order: what a vocabulary is trained on.
-pub fn texts(sources: &Sources, limits: Limits) -> impl Iterator<Item = Result<String>> {
-    read(sources, limits).filter_map(|record| match record.map(|record| record.content) {
-        Ok(Content::Text(text)) => Some(Ok(text)),
-        Ok(Content::Tokens { .. }) => None,
-        Ok(Content::Messages(messages)) => {
-            let said: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
-            Some(Ok(said.join("\n\n")))
-        }
-        Err(error) => Some(Err(error)),
-    })
-}
-
 /// An iterator over documents; see [`read`].
 #[derive(Debug)]
 pub struct Records<'a> {

@@ -1,40 +1,17 @@
 use super::*;
+use std::sync::LazyLock;
 
 /// Three services, one of which is short of memory.
 pub(crate) fn small() -> Incident {
-    Incident::read(SMALL).unwrap()
+    Incident::read(&SMALL).unwrap()
 }
 
-const SMALL: &str = r#"{
-  "version": 1, "id": "inc-1",
-  "start": "2026-03-01T10:00:00Z", "end": "2026-03-01T10:10:00Z",
-  "alert": {"service": "web", "message": "p99 latency of web above 1 s"},
-  "services": [
-    {"name": "web", "calls": ["cart", "search"]},
-    {"name": "cart", "replicas": 2, "memory_limit_mib": 512, "node": "node-a"},
-    {"name": "search"}
-  ],
-  "metrics": [
-    {"id": "m1", "service": "cart", "name": "container_memory_working_set_bytes",
-     "limit": 536870912, "start": "2026-03-01T09:50:00Z", "step_seconds": 60,
-     "values": [2.0e8, 2.1e8, 2.0e8, 2.0e8, null, 2.1e8, 2.0e8, 2.0e8, 2.1e8, 2.0e8,
-                3.0e8, 4.0e8, 5.0e8, 5.3e8, 5.3e8, 5.3e8, 5.3e8, 5.3e8, 5.3e8, 5.3e8]},
-    {"id": "m2", "service": "search", "name": "http_requests_total:rate1m",
-     "start": "2026-03-01T09:50:00Z", "step_seconds": 60,
-     "values": [10, 11, 10, 9, 10, 11, 10, 10, 9, 10, 10, 11, 10, 10, 9, 10, 11, 10, 10, 10]}
-  ],
-  "logs": [
-    {"id": "l1", "service": "web", "time": "2026-03-01T10:02:00Z", "level": "error",
-     "message": "call to cart failed: connection reset", "count": 40}
-  ],
-  "events": [
-    {"id": "e1", "service": "cart", "time": "2026-03-01T10:03:00Z", "kind": "Warning",
-     "reason": "BackOff", "message": "back-off restarting failed container", "count": 6}
-  ],
-  "changes": [
-    {"id": "c1", "service": "search", "time": "2026-03-01T09:20:00Z", "message": "image 1.4 to 1.5"}
-  ]
-}"#;
+/// The example of the documentation.
+static SMALL: LazyLock<&str> = LazyLock::new(|| {
+    let page = include_str!("../../../../docs/incident.md");
+    let (_, example) = page.split_once("```json\n").expect("an example");
+    example.split_once("```").expect("its end").0
+});
 
 #[test]
 fn a_document_survives_writing_and_reading() {
@@ -67,7 +44,7 @@ fn what_contradicts_itself_is_refused_with_its_place() {
         (r#""level": "error""#, r#""level": "loud""#, "unknown variant `loud`"),
     ] {
         let broken = SMALL.replacen(from, to, 1);
-        assert_ne!(broken, SMALL, "{from}");
+        assert_ne!(broken, *SMALL, "{from}");
         let error = Incident::read(&broken).unwrap_err().to_string();
         assert!(error.contains(expected), "{to}: {error}");
     }
@@ -94,4 +71,10 @@ fn a_way_of_calls_is_a_shortest_one_and_ends_in_circles() {
     assert_eq!(incident.call_path("web", "search"), Some(vec!["web", "search"]));
     assert_eq!(incident.call_path("cart", "cart"), Some(vec!["cart"]));
     assert_eq!(incident.call_path("search", "web"), None);
+}
+
+#[test]
+fn a_file_over_the_limit_is_not_read() {
+    let error = Incident::read(&" ".repeat(MOST_BYTES + 1)).unwrap_err().to_string();
+    assert!(error.contains("at most 67108864 are read"), "{error}");
 }

@@ -4,9 +4,9 @@
 
 use super::clean::{Cleaner, Secrets};
 use super::encode::{Encoder, LongDocument, Vocabulary};
-use super::format::{Header, VERSION};
+use super::format::Header;
 use super::shard::{Encoded, Writer};
-use super::{MANIFEST, Manifest, ShardEntry};
+use super::{MANIFEST, MANIFEST_VERSION, Manifest, ShardEntry};
 use crate::record::{self, Content, Limits, Record, Sources};
 use crate::secrets::Counts;
 use crate::{Error, Result};
@@ -108,7 +108,9 @@ pub fn build(
         return Err(Error::Output { path: out.to_owned(), problem });
     }
     let sources = Sources::find(inputs)?;
-    check_output(out)?;
+    // What stands there will be replaced.
+    let is_shard = |name: &str| name.starts_with("data-") && name.ends_with(".shard");
+    files::check_replaceable(out, "a data set", |name| name == MANIFEST || is_shard(name))?;
     if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         files::create_dir_all(parent)?;
     }
@@ -245,8 +247,8 @@ fn write_manifest(
     secrets: Secrets,
     shards: Vec<ShardEntry>,
 ) -> Result<()> {
-    let manifest = Manifest {
-        version: VERSION,
+    let mut manifest = Manifest {
+        version: MANIFEST_VERSION,
         context: encoder.context,
         vocab_size: encoder.vocabulary.size(),
         tokenizer_sha256: encoder.vocabulary.hash(),
@@ -259,34 +261,10 @@ fn write_manifest(
         }),
         unchecked_records: report.unchecked_records,
         shards,
+        sha256: String::new(),
     };
+    manifest.sha256 = manifest.checksum();
     let mut text = serde_json::to_string_pretty(&manifest).expect("counts and names are JSON");
     text.push('\n');
     Ok(files::write_atomic(directory.join(MANIFEST), |out| out.write_all(text.as_bytes()))?)
-}
-
-/// What stands at `out` will be replaced, so it may only be a data set, or an empty directory.
-fn check_output(out: &Path) -> Result<()> {
-    let entries = match std::fs::read_dir(out) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(files::Error::io(files::Operation::Read, out)(error).into()),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(files::Error::io(files::Operation::Read, out))?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
-    }
-    let is_shard = |name: &str| name.starts_with("data-") && name.ends_with(".shard");
-    let stranger = names.iter().filter(|name| *name != MANIFEST && !is_shard(name)).min();
-    match stranger {
-        Some(name) => Err(Error::Output {
-            path: out.to_owned(),
-            problem: format!(
-                "it holds {name:?}, which is no part of a data set, and would be replaced\nhint: \
-                 choose a directory of its own"
-            ),
-        }),
-        None => Ok(()),
-    }
 }

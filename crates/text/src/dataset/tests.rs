@@ -404,7 +404,7 @@ fn files_that_are_missing_or_exchanged_are_named() {
 fn descriptions_that_lie_are_refused() {
     type Change = fn(&mut Manifest);
     let cases: [(Change, &str); 6] = [
-        (|it| it.version = 2, "dataset.json: version 2, expected 1\nhint: build the data set anew"),
+        (|it| it.version = 3, "dataset.json: version 3, expected 2\nhint: build the data set anew"),
         (|it| it.shards.clear(), "dataset.json: it names no shard"),
         (
             |it| it.shards[1].file = "../../secret".to_owned(),
@@ -423,11 +423,24 @@ fn descriptions_that_lie_are_refused() {
     let built = Built::new();
     let text = fs::read(built.path(MANIFEST)).unwrap();
     for (change, problem) in cases {
-        let mut manifest = serde_json::from_slice(&text).unwrap();
+        let mut manifest: Manifest = serde_json::from_slice(&text).unwrap();
         change(&mut manifest);
+        manifest.sha256 = manifest.checksum();
         fs::write(built.path(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
         assert_eq!(built.error(), format!("out/set/{problem}"));
     }
+}
+
+#[test]
+fn a_changed_count_and_an_older_description_are_told_apart() {
+    let built = Built::new();
+    let text = fs::read_to_string(built.path(MANIFEST)).unwrap();
+    let changed = text.replace("\"unchecked_records\": ", "\"unchecked_records\": 1");
+    assert_ne!(changed, text);
+    fs::write(built.path(MANIFEST), changed).unwrap();
+    assert!(built.error().contains("it was changed after it was written"), "{}", built.error());
+    fs::write(built.path(MANIFEST), "{\"version\": 1, \"shards\": []}").unwrap();
+    assert!(built.error().contains("version 1, expected 2"), "{}", built.error());
 }
 
 /// The bytes of a small shard.
@@ -591,8 +604,12 @@ fn real_documents_come_back_through_their_own_vocabulary() {
         return;
     }
     let sources = Sources::find(&paths).unwrap();
-    let texts: Vec<String> =
-        record::texts(&sources, Limits::STANDARD).collect::<Result<_>>().unwrap();
+    let texts: Vec<String> = record::read(&sources, Limits::STANDARD)
+        .map(|record| match record.unwrap().content {
+            record::Content::Text(text) => text,
+            other => panic!("Markdown gave {other:?}"),
+        })
+        .collect();
     assert!(texts.len() > 100);
     let tokenizer = Tokenizer::train_bpe(texts.iter().map(Ok), 4096).unwrap();
     assert_eq!(tokenizer.vocab_size(), 4096);

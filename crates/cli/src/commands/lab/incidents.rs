@@ -38,12 +38,16 @@ struct Totals {
     causes: BTreeMap<&'static str, u64>,
 }
 
+/// What stands in the directory of a result.
+const PARTS: [&str; 3] = ["incidents", "records.jsonl", "truth.jsonl"];
+
 /// Simulates and writes.
 pub(crate) fn run(args: &LabIncidentsArgs) -> anyhow::Result<Answer> {
     if args.count == 0 {
         return Err(usage("--count 0: there is nothing to simulate\nhint: --count 1000"));
     }
-    files::check_dir(&args.out)?;
+    // What stands there will be replaced.
+    files::check_replaceable(&args.out, "simulated incidents", |name| PARTS.contains(&name))?;
     let tokenizer = args.tokenizer.as_deref().map(Tokenizer::from_file).transpose()?;
     let maker = Maker {
         settings: Settings::new(args.seed, args.part.part()),
