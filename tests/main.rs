@@ -6,6 +6,7 @@ mod bad_output;
 mod command;
 mod conversations;
 mod golden_run;
+mod held_to_schema;
 mod lab;
 mod logits;
 mod measure;
