@@ -247,7 +247,7 @@ fn empty_data_set() {
         2,
         r"
 error: empty: no document found
-hint: documents are .md, .txt and .jsonl files
+hint: directories are searched for .md and .txt; .jsonl files are named themselves, as DIR/*.jsonl
 ",
     );
     room.write("a.jsonl", "\n\n");
@@ -255,7 +255,7 @@ hint: documents are .md, .txt and .jsonl files
         2,
         r"
 error: a.jsonl: no document found
-hint: documents are .md, .txt and .jsonl files
+hint: directories are searched for .md and .txt; .jsonl files are named themselves, as DIR/*.jsonl
 ",
     );
     room.write("blank.md", "   \n");

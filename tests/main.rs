@@ -7,6 +7,7 @@ mod command;
 mod conversations;
 mod golden_run;
 mod held_to_schema;
+mod kubernetes;
 mod lab;
 mod logits;
 mod measure;

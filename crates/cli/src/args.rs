@@ -75,6 +75,8 @@ pub(crate) enum DataCommand {
     Build(DataBuildArgs),
     /// Show what is in a data set and what of it trains
     Inspect(DataInspectArgs),
+    /// Write the Kubernetes API schema as questions and answers, or as text, for `data build`
+    Kubernetes(DataKubernetesArgs),
 }
 
 /// `srek data build`
@@ -144,6 +146,32 @@ pub(crate) struct DataInspectArgs {
     /// The tokenizer it was built with; without one, token ids are shown
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
+}
+
+/// `srek data kubernetes`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DataKubernetesArgs {
+    /// The schema: embedded, or a file as `kubectl get --raw /openapi/v2` gives it
+    #[arg(long, value_name = "embedded|FILE", default_value = "embedded")]
+    pub(crate) schema: String,
+    /// Kinds to keep apart for evaluation, by name or as a share: Deployment,Pod or 10%
+    #[arg(long, value_name = "KINDS|N%")]
+    pub(crate) hold_out_kinds: Option<String>,
+    /// Write what is about the kinds that are held out, instead of all the rest
+    #[arg(long, requires = "hold_out_kinds")]
+    pub(crate) held_out: bool,
+    /// Write this many of the questions or texts [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) records: Option<usize>,
+    /// Write one text for each type instead of questions and answers
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// The same seed gives the same questions, order and share
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The file of lines to write
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) out: PathBuf,
 }
 
 /// `srek plan`

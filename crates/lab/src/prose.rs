@@ -18,6 +18,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use corpus::{Corpus, DECK, Document, DocumentKind, corpus, documents, many_documents};
+pub use corpus::{DECK, Document, DocumentKind, document, documents};
 pub use post_mortem::post_mortem;
 pub use runbook::runbook;

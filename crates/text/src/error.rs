@@ -115,7 +115,9 @@ pub enum Error {
     },
 
     /// Inputs that hold not a single document.
-    #[error("{inputs}: no document found\nhint: documents are .md, .txt and .jsonl files")]
+    #[error(
+        "{inputs}: no document found\nhint: directories are searched for .md and .txt; .jsonl files are named themselves, as DIR/*.jsonl"
+    )]
     NoDocuments {
         /// The inputs that were searched.
         inputs: String,

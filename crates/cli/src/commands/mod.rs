@@ -5,6 +5,7 @@ mod data;
 mod demo;
 mod doctor;
 mod generate;
+mod kubernetes;
 mod lab;
 mod logits;
 mod plan;
@@ -20,6 +21,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Doctor => doctor::run(machine),
         Command::Data(DataCommand::Build(args)) => data::build(args),
         Command::Data(DataCommand::Inspect(args)) => data::inspect(args),
+        Command::Data(DataCommand::Kubernetes(args)) => kubernetes::write(args),
         Command::Generate(args) => generate::run(args, machine, format),
         Command::Plan(args) => plan::run(args, machine),
         Command::Pretrain(args) => train::pretrain(args, machine),

@@ -17,7 +17,7 @@ use std::ops::Range;
 const PURPOSE: u64 = 0x636f_7270_7573;
 
 /// Tokens that the evidence packs have at most; they take turns.
-const BUDGETS: [usize; 4] = [500, 420, 340, 260];
+const BUDGETS: [usize; 4] = [500, 400, 300, 220];
 
 /// What kind of document it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,16 +34,18 @@ pub enum DocumentKind {
     Telemetry,
 }
 
-/// The documents that one incident gives, in their order: the shares of the mixture.
-pub const DECK: [DocumentKind; 8] = [
+/// The kinds that documents have in turn: the shares of the mixture.
+pub const DECK: [DocumentKind; 10] = [
+    DocumentKind::Reading,
+    DocumentKind::Lookup,
+    DocumentKind::Reading,
     DocumentKind::PostMortem,
     DocumentKind::Reading,
     DocumentKind::Lookup,
+    DocumentKind::Reading,
     DocumentKind::Runbook,
     DocumentKind::Reading,
     DocumentKind::Telemetry,
-    DocumentKind::Lookup,
-    DocumentKind::Reading,
 ];
 
 /// A document of the corpus.
@@ -57,65 +59,30 @@ pub struct Document {
     pub text: String,
 }
 
-/// The documents of a seed and a side of the split, in their order, without end.
-#[derive(Clone, Debug)]
-pub struct Corpus {
-    seed: u64,
-    part: Part,
-    next: u64,
-    /// Documents of the last incident that are still to come, last first.
-    ready: Vec<Document>,
+/// The document of this number. Each is about an incident of its own: a model that reads so many
+/// tokens learns more from many incidents than from many words about few. What is held out from
+/// [`Part::Train`] (names, wordings, a dialect, faults) occurs in none of its documents, and no
+/// document names a cause or an action as answers do.
+pub fn document(seed: u64, part: Part, number: u64) -> Document {
+    let simulated = incident(&Settings::new(seed ^ PURPOSE, part), number);
+    let kind = DECK[(number % DECK.len() as u64) as usize];
+    // Budgets change once per deck, so that every kind has all of them.
+    let turn = (number / DECK.len() as u64 + number) % BUDGETS.len() as u64;
+    let pack = pack(&simulated, BUDGETS[turn as usize]);
+    let variation = seed.rotate_left(32) ^ number;
+    let text = match kind {
+        DocumentKind::PostMortem => post_mortem(&simulated, &pack, variation),
+        DocumentKind::Runbook => runbook(&simulated, &pack, variation),
+        DocumentKind::Reading => reading(&simulated, &pack, variation),
+        DocumentKind::Lookup => lookup(&simulated, &pack, variation),
+        DocumentKind::Telemetry => excerpt(&simulated, variation),
+    };
+    Document { kind, group: simulated.incident.id, text }
 }
 
-/// The documents of a seed, from the first on. What is held out from [`Part::Train`] (names,
-/// wordings, a dialect, faults) occurs in none of its documents, and no document names a cause or an
-/// action as answers do.
-pub fn corpus(seed: u64, part: Part) -> Corpus {
-    Corpus { seed, part, next: 0, ready: Vec::new() }
-}
-
-impl Iterator for Corpus {
-    type Item = Document;
-
-    fn next(&mut self) -> Option<Document> {
-        if self.ready.is_empty() {
-            self.ready = documents(self.seed, self.part, self.next);
-            self.ready.reverse();
-            self.next += 1;
-        }
-        self.ready.pop()
-    }
-}
-
-/// The documents of the incident of this number, one for each card of [`DECK`]: documents
-/// `DECK.len() * number` and following of the corpus.
-pub fn documents(seed: u64, part: Part, number: u64) -> Vec<Document> {
-    let settings = Settings::new(seed ^ PURPOSE, part);
-    let simulated = incident(&settings, number);
-    let first = number.wrapping_mul(DECK.len() as u64);
-    let budget = |turn: u64| BUDGETS[(number.wrapping_add(turn) % BUDGETS.len() as u64) as usize];
-    let packs = [pack(&simulated, budget(0)), pack(&simulated, budget(1))];
-    let numbered = DECK.into_iter().zip(first..);
-    numbered
-        .map(|(kind, number)| {
-            let variation = seed.rotate_left(32) ^ number;
-            let pack = &packs[usize::from(number % 2 == 1)];
-            let text = match kind {
-                DocumentKind::PostMortem => post_mortem(&simulated, pack, variation),
-                DocumentKind::Runbook => runbook(&simulated, pack, variation),
-                DocumentKind::Reading => reading(&simulated, pack, variation),
-                DocumentKind::Lookup => lookup(&simulated, pack, variation),
-                DocumentKind::Telemetry => excerpt(&simulated, variation),
-            };
-            Document { kind, group: simulated.incident.id.clone(), text }
-        })
-        .collect()
-}
-
-/// The documents of these incidents, in their order, made on all threads.
-pub fn many_documents(seed: u64, part: Part, numbers: Range<u64>) -> Vec<Document> {
-    let of_one = |number| documents(seed, part, number);
-    numbers.into_par_iter().map(of_one).collect::<Vec<_>>().into_iter().flatten().collect()
+/// The documents of these numbers, in their order, made on all threads.
+pub fn documents(seed: u64, part: Part, numbers: Range<u64>) -> Vec<Document> {
+    numbers.into_par_iter().map(|number| document(seed, part, number)).collect()
 }
 
 /// A pack within a budget; the whole one where the services alone are more.

@@ -38,7 +38,11 @@ pub(super) fn reading(simulated: &Simulated, pack: &Pack, variation: u64) -> Str
     let facts = Facts::new(dice, simulated, pack, naming);
     let lead = LEADS.say(dice, simulated.part, &Slots::new()).unwrap_or_default();
     let list = dice.happens(0.25);
-    let sentences = if dice.happens(0.3) { all(dice, &facts) } else { strongest(dice, &facts) };
+    let sentences = match dice.below(6) {
+        0 => all(dice, &facts),
+        1 | 2 => short(dice, &facts),
+        _ => strongest(dice, &facts),
+    };
     let body = paragraph(&sentences, list);
     let between = if list { "\n" } else { " " };
     format!("{}\n{lead}{between}{body}", shown(pack))
@@ -69,6 +73,23 @@ fn strongest(dice: &mut Dice, facts: &Facts<'_>) -> Vec<String> {
     if fix {
         teller.say(wording.fix);
     }
+    teller.take()
+}
+
+/// Only where it points and why, with no line of the evidence written out before.
+fn short(dice: &mut Dice, facts: &Facts<'_>) -> Vec<String> {
+    let (symptom, fix) = (dice.happens(0.3), dice.happens(0.5));
+    let mut teller = Teller::new(dice, facts);
+    let wording = teller.wording;
+    if symptom {
+        teller.say(wording.symptom);
+    }
+    teller.say(say::TOGETHER);
+    teller.say(wording.why);
+    if fix {
+        teller.say(wording.fix);
+    }
+    teller.cited(2);
     teller.take()
 }
 

@@ -171,7 +171,10 @@ fn records_that_cannot_train_are_named() {
             "input:1: a text needs a tokenizer, and there is none\nhint: give the tokenizer of the \
              model, or records with input_ids and labels",
         ),
-        ("\n \n", "input: no document found\nhint: documents are .md, .txt and .jsonl files"),
+        (
+            "\n \n",
+            "input: no document found\nhint: directories are searched for .md and .txt; .jsonl files are named themselves, as DIR/*.jsonl",
+        ),
         (
             "{\"input_ids\": [1, 2], \"labels\": [1, -100]}\n{\"input_ids\": [1], \"labels\": [1]}",
             "input: none of the 3 tokens in 2 documents is trained\nhint: a document's first token \

@@ -60,7 +60,7 @@ fn inputs_without_documents_are_refused() {
     let here = directory.path().display().to_string();
     let refusal =
         |inputs: &[PathBuf]| Sources::find(inputs).unwrap_err().to_string().replace(&here, "dir");
-    let hint = "\nhint: documents are .md, .txt and .jsonl files";
+    let hint = "\nhint: directories are searched for .md and .txt; .jsonl files are named themselves, as DIR/*.jsonl";
     assert_eq!(refusal(&[directory.path().to_owned()]), format!("dir: no document found{hint}"));
     assert_eq!(refusal(&[]), format!("no input: no document found{hint}"));
     assert_eq!(

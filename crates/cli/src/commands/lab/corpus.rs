@@ -5,10 +5,10 @@ use crate::exit::usage;
 use crate::output::{Answer, pairs};
 use crate::progress::Progress;
 use lab::Part;
-use lab::prose::{DECK, many_documents};
+use lab::prose::documents;
 use serde_json::json;
 
-/// Incidents whose documents are made before they are written.
+/// Documents that are made before they are written.
 const CHUNK: u64 = 256;
 
 /// Writes the documents, one JSON object per line.
@@ -18,36 +18,29 @@ pub(crate) fn run(args: &LabCorpusArgs) -> anyhow::Result<Answer> {
     }
     let mut progress = Progress::new("writing", Some(args.documents));
     let mut bytes = 0;
-    let incidents = args.documents.div_ceil(DECK.len() as u64);
     files::write_atomic(&args.out, |out| {
-        let mut left = args.documents;
-        for first in (0..incidents).step_by(CHUNK as usize) {
-            let numbers = first..incidents.min(first + CHUNK);
-            for document in many_documents(args.seed, Part::Train, numbers) {
-                if left > 0 {
-                    bytes += document.text.len() as u64;
-                    let line = json!({"group": document.group, "text": document.text});
-                    writeln!(out, "{line}")?;
-                    left -= 1;
-                }
+        for first in (0..args.documents).step_by(CHUNK as usize) {
+            let numbers = first..args.documents.min(first + CHUNK);
+            for document in documents(args.seed, Part::Train, numbers.clone()) {
+                bytes += document.text.len() as u64;
+                let line = json!({"group": document.group, "text": document.text});
+                writeln!(out, "{line}")?;
             }
-            progress.at(args.documents - left, || "documents".to_owned());
+            progress.at(numbers.end, || "documents".to_owned());
         }
         Ok(())
     })?;
-    Ok(answer(args, incidents, bytes))
+    Ok(answer(args, bytes))
 }
 
-fn answer(args: &LabCorpusArgs, incidents: u64, bytes: u64) -> Answer {
+fn answer(args: &LabCorpusArgs, bytes: u64) -> Answer {
     let rows = [
         ("documents", args.documents.to_string()),
-        ("incidents", incidents.to_string()),
         ("text", format!("{bytes} bytes")),
         ("written to", args.out.display().to_string()),
     ];
     let json = json!({
         "documents": args.documents,
-        "incidents": incidents,
         "bytes": bytes,
         "out": args.out,
     });
