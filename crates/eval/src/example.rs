@@ -24,6 +24,22 @@ pub enum Case {
     Thin,
 }
 
+impl Case {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Known, Self::Two, Self::HeldOut, Self::Healthy, Self::Thin];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Known => "known fault",
+            Self::Two => "two faults",
+            Self::HeldOut => "held-out fault",
+            Self::Healthy => "healthy",
+            Self::Thin => "too little evidence",
+        }
+    }
+}
+
 /// An incident as a model sees it, and the truth about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {

@@ -3,12 +3,20 @@
 //!
 //! - [`example`]: an incident with the right answer, and what a method said about it.
 //! - [`baseline`]: majority, logistic regression and nearest neighbour.
+//! - [`incidents`]: simulated incidents as examples, and a model asked about them.
+//! - [`commands`]: Kubernetes commands and field paths that a model writes, judged by the schema.
+//! - [`losses`]: how well a model predicts texts, before and after tuning.
+//! - [`postmortems`]: real post-mortems as incidents, labelled by cause.
 //! - [`score`]: accuracy, calibration, abstention.
 //! - [`interval`]: bootstrap intervals, paired where two methods saw the same examples.
 
 #![forbid(unsafe_code)]
 
 pub mod baseline;
+pub mod commands;
 pub mod example;
+pub mod incidents;
 pub mod interval;
+pub mod losses;
+pub mod postmortems;
 pub mod score;

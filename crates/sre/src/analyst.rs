@@ -40,6 +40,24 @@ pub struct Analyst<'a> {
     pub deadline: Option<Duration>,
 }
 
+/// How probable the model finds what can be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opinion {
+    /// The label with which the likeliest cause is most probable, or [`NO_SERVICE`].
+    pub service: String,
+    /// Every offered cause and its probability, the likeliest first.
+    pub causes: Vec<(Cause, f64)>,
+    /// Every label of a service and [`NO_SERVICE`] with its probability, the likeliest first.
+    pub services: Vec<(String, f64)>,
+}
+
+impl Opinion {
+    /// The probability of the likeliest cause.
+    pub fn confidence(&self) -> f64 {
+        self.causes.first().map_or(0.0, |(_, share)| *share)
+    }
+}
+
 /// What the model makes of an incident.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
@@ -79,24 +97,57 @@ impl Analyst<'_> {
         incident: &Incident,
         pack: &Pack,
     ) -> Result<Diagnosis, AnalystError> {
-        let prompt = (self.frame)(&pack.prompt)?;
-        let services = self.services(&prompt, pack)?;
-        let (causes, by_service) = self.causes(&prompt, &services)?;
-        let (cause, confidence) = causes.first().copied().unwrap_or((Cause::Unknown, 0.0));
-        let service = most_likely_with(cause, &by_service, self.causes);
-        let mut said = Said {
-            service: service.unwrap_or_else(|| NO_SERVICE.to_owned()),
-            cause,
-            evidence: Vec::new(),
-            action: cause.remedy(),
-        };
-        let tokens = self.write(&prompt, pack, &mut said)?;
-        if confidence < self.threshold && !matches!(cause, Cause::None | Cause::Unknown) {
+        let opinion = self.weigh(pack)?;
+        let (mut said, tokens) = self.answer(pack, &opinion)?;
+        let confidence = opinion.confidence();
+        if confidence < self.threshold && !matches!(said.cause, Cause::None | Cause::Unknown) {
             said.cause = Cause::Unknown;
             said.action = ActionKind::Escalate;
         }
         let answer = Answer::check(&said, confidence, pack, incident)?;
+        let Opinion { causes, services, .. } = opinion;
         Ok(Diagnosis { answer, said, causes, services, tokens })
+    }
+
+    /// Asks how probable each service and each cause is.
+    ///
+    /// # Errors
+    /// As [`Analyst::diagnose`].
+    pub fn weigh(&mut self, pack: &Pack) -> Result<Opinion, AnalystError> {
+        let prompt = (self.frame)(&pack.prompt)?;
+        let services = self.services(&prompt, pack)?;
+        let (causes, by_service) = self.causes(&prompt, &services)?;
+        let cause = causes.first().map_or(Cause::Unknown, |(cause, _)| *cause);
+        let service = most_likely_with(cause, &by_service, self.causes);
+        let service = service.unwrap_or_else(|| NO_SERVICE.to_owned());
+        Ok(Opinion { service, causes, services })
+    }
+
+    /// Lets the model cite and propose, with service and cause as the opinion has them. Also says
+    /// how many tokens the prompt and the answer have.
+    ///
+    /// # Errors
+    /// As [`Analyst::diagnose`].
+    pub fn answer(
+        &mut self,
+        pack: &Pack,
+        opinion: &Opinion,
+    ) -> Result<(Said, (usize, usize)), AnalystError> {
+        let cause = opinion.causes.first().map_or(Cause::Unknown, |(cause, _)| *cause);
+        let mut schema = Said::schema(pack, self.causes);
+        pin(&mut schema, "service", &opinion.service);
+        pin(&mut schema, "cause", cause.name());
+        let grammar = Grammar::json(&schema, self.vocabulary)?;
+        let completion = self.llm.generate(&GenerateRequest {
+            prompt: (self.frame)(&pack.prompt)?,
+            max_tokens: ANSWER_TOKENS,
+            sampling: Sampling::GREEDY,
+            stop: Vec::new(),
+            schema: Some(grammar),
+            deadline: self.deadline,
+        })?;
+        let tokens = (completion.prompt_tokens, completion.completion_tokens);
+        Ok((Said::parse(&completion.text)?, tokens))
     }
 
     /// How probable each label is as the service at fault.
@@ -149,31 +200,6 @@ impl Analyst<'_> {
         let ended: Vec<String> = values.iter().map(|value| format!("{value}\"")).collect();
         let ended: Vec<&str> = ended.iter().map(String::as_str).collect();
         Ok(self.llm.distribution(prompt, written, &ended)?)
-    }
-
-    /// Lets the model cite and propose, with service and cause as they were decided.
-    fn write(
-        &mut self,
-        prompt: &Prompt,
-        pack: &Pack,
-        said: &mut Said,
-    ) -> Result<(usize, usize), AnalystError> {
-        let mut schema = Said::schema(pack, self.causes);
-        pin(&mut schema, "service", &said.service);
-        pin(&mut schema, "cause", said.cause.name());
-        let grammar = Grammar::json(&schema, self.vocabulary)?;
-        let completion = self.llm.generate(&GenerateRequest {
-            prompt: prompt.clone(),
-            max_tokens: ANSWER_TOKENS,
-            sampling: Sampling::GREEDY,
-            stop: Vec::new(),
-            schema: Some(grammar),
-            deadline: self.deadline,
-        })?;
-        let written = Said::parse(&completion.text)?;
-        said.evidence = written.evidence;
-        said.action = written.action;
-        Ok((completion.prompt_tokens, completion.completion_tokens))
     }
 }
 

@@ -1,0 +1,216 @@
+//! Simulated incidents as examples, and what a language model says about them.
+
+use crate::example::{Case, Example, Prediction};
+use crate::interval::Interval;
+use crate::score::{Abstention, Accuracy, Calibration, Citations, Hits, citations};
+use lab::{Settings, Simulated};
+use serde::{Deserialize, Serialize};
+use sre::analyst::{Analyst, AnalystError};
+use sre::answer::Said;
+use sre::cause::Cause;
+use sre::evidence::{Options, Pack};
+use std::cell::RefCell;
+use std::ops::Range;
+use text::llm::{GenerateRequest, Sampling};
+
+#[cfg(test)]
+mod tests;
+
+/// Most tokens of an answer that no grammar holds.
+const FREE_TOKENS: usize = 120;
+
+/// How much of an incident is shown.
+pub struct Shown<'a> {
+    /// Most tokens of a pack.
+    pub budget: usize,
+    /// Counts tokens.
+    pub tokens: &'a (dyn Fn(&str) -> text::Result<usize> + Sync),
+}
+
+/// The incidents of these numbers, as a method gets to see them, with the right answers.
+///
+/// # Errors
+/// A budget that is too small for the services, or text that cannot be counted.
+pub fn examples(
+    settings: &Settings,
+    numbers: Range<u64>,
+    shown: &Shown<'_>,
+) -> Result<Vec<Example>, AnalystError> {
+    let causes = settings.causes();
+    let made = lab::many(settings, numbers, |simulated| {
+        let pack = pack(&simulated, &causes, shown)?;
+        Ok(example(&simulated, pack, settings))
+    });
+    made.into_iter().collect()
+}
+
+fn pack(simulated: &Simulated, causes: &[Cause], shown: &Shown<'_>) -> Result<Pack, AnalystError> {
+    let failed = RefCell::new(None);
+    let tokens = |text: &str| {
+        (shown.tokens)(text).unwrap_or_else(|error| {
+            *failed.borrow_mut() = Some(error);
+            usize::MAX
+        })
+    };
+    let options = Options { budget: shown.budget, causes, tokens: &tokens };
+    let pack = Pack::new(&simulated.incident, &options);
+    match failed.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(pack?),
+    }
+}
+
+fn example(simulated: &Simulated, pack: Pack, settings: &Settings) -> Example {
+    let said = simulated.record(&pack);
+    let truth = &simulated.truth;
+    let case = match truth {
+        _ if truth.fault == Cause::None => Case::Healthy,
+        _ if truth.second.is_some() => Case::Two,
+        _ if settings.held_out_faults.contains(&truth.fault) => Case::HeldOut,
+        _ if said.cause == Cause::Unknown => Case::Thin,
+        _ => Case::Known,
+    };
+    let second = truth.second.as_ref();
+    let names = truth.service.iter().chain(second.map(|(service, _)| service));
+    Example {
+        id: simulated.incident.id.clone(),
+        case,
+        cause: said.cause,
+        second_cause: second.map(|(_, cause)| *cause),
+        services: names.filter_map(|name| pack.label(name)).collect(),
+        support: truth.evidence.clone(),
+        answer: said.text(),
+        pack,
+    }
+}
+
+/// What the model finds probable, and, if `cite`, which evidence it names under the grammar.
+///
+/// # Errors
+/// A prompt that does not fit the model, or a failure of the model.
+pub fn ask(
+    analyst: &mut Analyst<'_>,
+    example: &Example,
+    cite: bool,
+) -> Result<Prediction, AnalystError> {
+    let opinion = analyst.weigh(&example.pack)?;
+    let cited = match cite {
+        true => Some(analyst.answer(&example.pack, &opinion)?.0.evidence),
+        false => None,
+    };
+    Ok(Prediction { causes: opinion.causes, services: opinion.services, cited })
+}
+
+/// Whether the model's answer is valid when nothing holds it to the schema: JSON of the right form
+/// that names only what was shown and offered.
+///
+/// # Errors
+/// As [`ask`].
+pub fn is_valid_unheld(analyst: &mut Analyst<'_>, example: &Example) -> Result<bool, AnalystError> {
+    let completion = analyst.llm.generate(&GenerateRequest {
+        prompt: (analyst.frame)(&example.pack.prompt)?,
+        max_tokens: FREE_TOKENS,
+        sampling: Sampling::GREEDY,
+        stop: Vec::new(),
+        schema: None,
+        deadline: None,
+    })?;
+    Ok(Said::parse(&completion.text).is_ok_and(|said| names_what_exists(&said, example, analyst)))
+}
+
+fn names_what_exists(said: &Said, example: &Example, analyst: &Analyst<'_>) -> bool {
+    let pack = &example.pack;
+    let service = said.service == sre::answer::NO_SERVICE || pack.service(&said.service).is_some();
+    let shown = |id: &String| pack.items.iter().any(|item| item.id == *id);
+    service && analyst.causes.contains(&said.cause) && said.evidence.iter().all(shown)
+}
+
+/// A method and everything that it scored on a list of examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The method's name.
+    pub method: String,
+    /// On single faults of kinds that training has.
+    pub known: Option<Accuracy>,
+    /// On two faults at once: one of them is enough.
+    pub two: Option<Accuracy>,
+    /// On all examples, those to which the right answer is "none" or "unknown" among them.
+    pub all: Option<Accuracy>,
+    /// Of the likeliest causes of all examples.
+    pub calibration: Calibration,
+    /// Silence where it is right.
+    pub abstention: Option<Abstention>,
+    /// Evidence; `None` for methods that cite nothing.
+    pub citations: Option<Citations>,
+    /// Share of answers that are valid where nothing holds them to the schema; `None` for methods
+    /// that write nothing.
+    pub valid_unheld: Option<Interval>,
+}
+
+impl Score {
+    /// Of what a method said about these examples.
+    pub fn of(method: &str, examples: &[Example], predictions: &[Prediction], seed: u64) -> Self {
+        let accuracy = |cases: &[Case]| Hits::of(examples, predictions, cases).accuracy(seed);
+        Self {
+            method: method.to_owned(),
+            known: accuracy(&[Case::Known]),
+            two: accuracy(&[Case::Two]),
+            all: accuracy(&Case::ALL),
+            calibration: Calibration::of(examples, predictions),
+            abstention: Abstention::of(examples, predictions),
+            citations: citations(examples, predictions),
+            valid_unheld: None,
+        }
+    }
+}
+
+/// How much better one method is than another on the same examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What is subtracted.
+    pub from: String,
+    /// From what.
+    pub to: String,
+    /// In the share of right likeliest causes, on single faults of known kinds.
+    pub cause_top1: Option<Interval>,
+    /// In the share of right likeliest services, on the same.
+    pub service_top1: Option<Interval>,
+}
+
+impl Difference {
+    /// Between two methods' predictions, example by example.
+    pub fn between(
+        (from, before): (&str, &[Prediction]),
+        (to, after): (&str, &[Prediction]),
+        examples: &[Example],
+        seed: u64,
+    ) -> Self {
+        let hits = |predictions| Hits::of(examples, predictions, &[Case::Known]);
+        let (before, after) = (hits(before), hits(after));
+        Self {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            cause_top1: Interval::of_difference(&before.cause_top1, &after.cause_top1, seed),
+            service_top1: Interval::of_difference(&before.service_top1, &after.service_top1, seed),
+        }
+    }
+}
+
+/// How many examples there are of each kind of case.
+pub fn counts(examples: &[Example]) -> Vec<(Case, usize)> {
+    let of = |case| (case, examples.iter().filter(|it| it.case == case).count());
+    Case::ALL.into_iter().map(of).collect()
+}
+
+/// Lists of examples in which a label of a cause stands outside of the list of options: their ids.
+/// A right answer that can be read off is no answer.
+pub fn leaks(examples: &[Example]) -> Vec<String> {
+    let labels: Vec<_> =
+        Cause::ALL.map(Cause::name).into_iter().filter(|name| name.contains('-')).collect();
+    let leaks = |example: &&Example| {
+        let prompt = &example.pack.prompt;
+        let shown = prompt.rfind("causes:").map_or(prompt.as_str(), |end| &prompt[..end]);
+        labels.iter().any(|label| shown.contains(label))
+    };
+    examples.iter().filter(leaks).map(|example| example.id.clone()).collect()
+}

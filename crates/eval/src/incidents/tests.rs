@@ -1,0 +1,60 @@
+use super::*;
+use lab::Part;
+use std::collections::BTreeSet;
+
+fn made(part: Part, count: u64) -> Vec<Example> {
+    let tokens = |text: &str| Ok(text.len().div_ceil(3));
+    examples(&Settings::new(5, part), 0..count, &Shown { budget: 500, tokens: &tokens }).unwrap()
+}
+
+#[test]
+fn examples_are_of_every_case_and_their_answers_fit_them() {
+    let test = made(Part::Test, 200);
+    for (case, count) in counts(&test) {
+        assert!(count > 0, "{case:?}");
+    }
+    for example in &test {
+        let said = Said::parse(&example.answer).unwrap();
+        assert!(example.is_cause(said.cause), "{}", example.id);
+        let silent = matches!(said.cause, Cause::None | Cause::Unknown);
+        assert_eq!(
+            silent,
+            !matches!(example.case, Case::Known | Case::Two) || said.cause == Cause::Unknown
+        );
+        assert!(said.evidence.iter().all(|id| example.support.contains(id)), "{}", example.id);
+    }
+    assert!(made(Part::Train, 200).iter().all(|it| it.case != Case::HeldOut));
+    assert_eq!(leaks(&test), Vec::<String>::new());
+    let mut leaking = test[0].clone();
+    leaking.pack.prompt.insert_str(0, "certificate-expired here\n");
+    assert_eq!(leaks(&[leaking]), [test[0].id.clone()]);
+}
+
+#[test]
+fn scores_and_differences_follow_the_predictions() {
+    let test = made(Part::Test, 120);
+    let right = |example: &Example| {
+        let services = example.services.iter().map(|label| (label.clone(), 1.0)).collect();
+        Prediction::new(vec![(example.cause, 1.0)], services)
+    };
+    let wrong = |_: &Example| Prediction::new(vec![(Cause::ClockSkew, 1.0)], Vec::new());
+    let (right, wrong): (Vec<_>, Vec<_>) = test.iter().map(|it| (right(it), wrong(it))).unzip();
+    let score = Score::of("right", &test, &right, 1);
+    assert_eq!(score.known.as_ref().unwrap().cause_top1.mean, 1.0);
+    assert_eq!(score.calibration.expected_error, 0.0);
+    assert_eq!(Score::of("wrong", &test, &wrong, 1).known.unwrap().cause_top3.mean, 0.0);
+    let difference = Difference::between(("wrong", &wrong), ("right", &right), &test, 1);
+    assert_eq!(difference.cause_top1.unwrap().low, 1.0);
+    let text = serde_json::to_string(&score).unwrap();
+    assert!(text.contains("\"method\":\"right\""), "{text}");
+}
+
+#[test]
+fn a_text_that_cannot_be_counted_is_an_error() {
+    let tokens = |_: &str| Err(text::Error::NoDocuments { inputs: "none".into() });
+    let made =
+        examples(&Settings::new(5, Part::Test), 0..1, &Shown { budget: 500, tokens: &tokens });
+    assert!(made.is_err());
+    let ids: BTreeSet<_> = self::made(Part::Test, 50).into_iter().map(|it| it.id).collect();
+    assert_eq!(ids.len(), 50);
+}
