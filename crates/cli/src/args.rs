@@ -4,8 +4,10 @@ use crate::output::Format;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+mod incident;
 mod lab;
 
+pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
 /// Tunes a 4-bit Llama 3 on your own post-mortems, on your own machine.
@@ -59,6 +61,10 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Continue a prompt
     Generate(GenerateArgs),
+    /// Find the cause of an incident: a checked answer, a post-mortem and a runbook
+    Diagnose(DiagnoseArgs),
+    /// Compare a base with a tuned model: incidents, commands, real post-mortems, losses, times
+    Eval(EvalArgs),
     /// Compute the logits of given token ids
     Logits(LogitsArgs),
     /// Simulate microservices and their incidents

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod asked;
 mod chart;
 mod commands;
 mod exit;
@@ -19,6 +20,7 @@ mod samples;
 mod serving;
 mod templates;
 mod training;
+mod tuning;
 mod vocabulary;
 mod weights;
 

@@ -4,8 +4,39 @@ use crate::args::TemplateArgs;
 use crate::exit::usage;
 use anyhow::Result;
 use std::path::Path;
-use text::chat::{Date, Template};
+use text::chat::{Date, Message, Role, Template};
+use text::llm::{LlmError, Prompt};
 use text::tokenizer::Tokenizer;
+
+/// What a user says and perhaps what was said before, as the model reads it: up to where its answer
+/// begins.
+///
+/// # Errors
+/// What the template refuses, or text that cannot be encoded.
+pub(crate) fn framed(
+    template: &Template,
+    tokenizer: &Tokenizer,
+    before: &[(String, String)],
+    text: &str,
+) -> Result<Prompt, LlmError> {
+    let mut messages = Vec::new();
+    for (asked, answered) in before {
+        messages.push(Message::new(Role::User, asked.as_str()));
+        messages.push(Message::new(Role::Assistant, answered.as_str()));
+    }
+    messages.push(Message::new(Role::User, text));
+    let rendered = template.render(&messages, tokenizer, true)?;
+    Ok(Prompt::Ids(rendered.encode(tokenizer)?.0))
+}
+
+/// The template of a model's directory, else the built-in one that fits its tokenizer.
+///
+/// # Errors
+/// A template that is damaged.
+pub(crate) fn of_model(directory: &Path, tokenizer: &Tokenizer) -> Result<Template> {
+    let own = Template::open(directory, Date::STANDARD)?;
+    Ok(own.unwrap_or_else(|| Template::fitting(tokenizer, Date::STANDARD)))
+}
 
 /// The template that the arguments name; none if they say so. `tokenizer_file` is where the
 /// tokenizer came from, if it may have brought a template of its own.

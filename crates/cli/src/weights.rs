@@ -37,6 +37,15 @@ impl Form {
         }
     }
 
+    /// What is recorded beside an adapter, else the usual.
+    pub(crate) fn recorded(record: Option<&Provenance>) -> Form {
+        Form {
+            base: record.map_or(Base::AsStored, Provenance::base),
+            head: record.map_or(Head::AsStored, Provenance::head),
+            numerics: record.map_or(Numerics::Bf16, Provenance::numerics),
+        }
+    }
+
     /// That of a recipe.
     pub(crate) fn of_recipe(recipe: &Recipe) -> Form {
         let model = &recipe.model;
@@ -87,8 +96,21 @@ impl Source {
     pub(crate) fn open(args: &ModelArgs, machine: &Machine) -> Result<Source> {
         let adapter = args.adapter.as_deref();
         let record = adapter.map(Provenance::read).transpose()?.flatten();
-        let form = Form::of(args, record.as_ref());
-        let source = Source::at(&args.model, adapter, form)?;
+        Source::checked(&args.model, adapter, Form::of(args, record.as_ref()), machine)
+    }
+
+    /// Opens the directories in this form; warns where the adapter was trained in another.
+    ///
+    /// # Errors
+    /// As [`Source::at`], or an adapter that was trained over another model.
+    pub(crate) fn checked(
+        model: &Path,
+        adapter: Option<&Path>,
+        form: Form,
+        machine: &Machine,
+    ) -> Result<Source> {
+        let source = Source::at(model, adapter, form)?;
+        let record = adapter.map(Provenance::read).transpose()?.flatten();
         if let (Some(adapter), Some(record)) = (adapter, &record) {
             let fingerprint = train::fingerprint(&source.weights, "config.json")?;
             record.check_model(adapter, &fingerprint)?;

@@ -82,6 +82,9 @@ pub struct Engine<'a, B: Backend> {
     /// With their slots, in the order in which they got them.
     running: Vec<(u32, Sequence<'a>)>,
     free: BTreeSet<u32>,
+    /// By slot, the tokens whose keys and values it still holds: a prompt that begins like them
+    /// need not be read again.
+    held: Vec<Vec<u32>>,
     /// Events of requests that somebody else waits for.
     backlog: Vec<Event>,
     /// The pass that is being put together.
@@ -106,7 +109,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         layout: EngineLayout,
     ) -> Self {
         let mut ends = model.config().eos.clone();
-        ends.extend(tokenizer.map(Tokenizer::eos));
+        ends.extend(tokenizer.iter().flat_map(|tokenizer| tokenizer.ends()));
         let options = *layout.options();
         Self {
             backend,
@@ -117,6 +120,7 @@ impl<'a, B: Backend> Engine<'a, B> {
             waiting: VecDeque::new(),
             running: Vec::with_capacity(options.slots),
             free: (0..options.slots as u32).collect(),
+            held: (0..options.slots).map(|_| Vec::with_capacity(options.context)).collect(),
             backlog: Vec::new(),
             tokens: Vec::with_capacity(layout.serve.tokens()),
             picks: Vec::with_capacity(options.slots),
@@ -255,9 +259,11 @@ impl<'a, B: Backend> Engine<'a, B> {
     }
 
     fn advance(&mut self) -> Result<Vec<Event>> {
-        while let (Some(&slot), false) = (self.free.first(), self.waiting.is_empty()) {
-            self.free.remove(&slot);
-            self.running.extend(self.waiting.pop_front().map(|sequence| (slot, sequence)));
+        while !self.free.is_empty() {
+            let Some(mut sequence) = self.waiting.pop_front() else { break };
+            let Some((slot, common)) = self.free_slot(sequence.ids()) else { break };
+            sequence.begin_after(common);
+            self.running.push((slot, sequence));
         }
         let mut events = self.close_overdue();
         if self.running.is_empty() {
@@ -279,12 +285,13 @@ impl<'a, B: Backend> Engine<'a, B> {
         self.slowed.into_iter().for_each(std::thread::sleep);
         self.pass_time = begun.elapsed();
         let mut rows = self.logits.chunks_exact(vocab);
-        let (ends, free) = (&self.ends, &mut self.free);
+        let (ends, free, held) = (&self.ends, &mut self.free, &mut self.held);
         self.running.retain_mut(|(slot, sequence)| {
             let row = if sequence.wants_logits() { rows.next() } else { None };
             let ended = sequence.advance(row, ends, &mut events);
             if ended {
                 free.insert(*slot);
+                sequence.cached().clone_into(&mut held[*slot as usize]);
             }
             !ended
         });
@@ -326,18 +333,36 @@ impl<'a, B: Backend> Engine<'a, B> {
         }
     }
 
-    /// A free slot, taken. Runs passes until there is one; their events wait for [`Engine::step`].
-    pub(crate) fn take_slot(&mut self) -> Result<u32> {
+    /// A free slot, taken, and how many of these tokens it holds already. Runs passes until there is
+    /// one; their events wait for [`Engine::step`].
+    pub(crate) fn take_slot(&mut self, ids: &[u32]) -> Result<(u32, usize)> {
         loop {
-            if let Some(slot) = self.free.pop_first() {
-                return Ok(slot);
+            if let Some(found) = self.free_slot(ids) {
+                return Ok(found);
             }
             let events = self.advance()?;
             self.backlog.extend(events);
         }
     }
 
-    pub(crate) fn give_slot(&mut self, slot: u32) {
+    /// The free slot that holds most of these tokens' beginning, taken, and how many those are.
+    fn free_slot(&mut self, ids: &[u32]) -> Option<(u32, usize)> {
+        let common = |slot: &u32| {
+            let held = &self.held[*slot as usize];
+            held.iter().zip(ids).take_while(|(a, b)| a == b).count()
+        };
+        // Of equals the first.
+        let (slot, common) =
+            self.free.iter().map(|slot| (*slot, common(slot))).rev().max_by_key(|it| it.1)?;
+        self.free.remove(&slot);
+        // What comes behind will be overwritten; this much stays true whatever happens.
+        self.held[slot as usize].truncate(common);
+        Some((slot, common))
+    }
+
+    /// Gives a slot back that now holds these tokens.
+    pub(crate) fn give_slot(&mut self, slot: u32, held: &[u32]) {
+        held.clone_into(&mut self.held[slot as usize]);
         self.free.insert(slot);
     }
 

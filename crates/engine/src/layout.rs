@@ -114,7 +114,8 @@ impl EngineLayout {
     pub fn host_bytes(&self, model: &Model) -> usize {
         let vocab = model.config().vocab;
         let logits = self.serve.wanted() * vocab * size_of::<f32>();
-        let ids = self.options.context * size_of::<u32>();
+        // Of the sequence, and what its slot holds.
+        let ids = 2 * self.options.context * size_of::<u32>();
         let pass = self.serve.tokens() * size_of::<Token>();
         logits + pass + self.options.slots * (crate::sampler::host_bytes(vocab) + ids)
     }

@@ -34,10 +34,10 @@ impl<B: Backend> Engine<'_, B> {
         if continuation.is_empty() {
             return Ok(LogLikelihood { sum: 0.0, tokens: 0, greedy: true });
         }
-        let slot = self.take_slot()?;
-        let likelihood = self.score(slot, &ids, context.len(), 0);
-        self.give_slot(slot);
-        likelihood
+        let (slot, held) = self.take_slot(&ids)?;
+        let likelihood = self.score(slot, &ids, context.len(), held)?;
+        self.give_slot(slot, &ids[..ids.len() - 1]);
+        Ok(likelihood)
     }
 
     /// The log-likelihood of each of these continuations, given as all tokens and how many of them
@@ -58,30 +58,40 @@ impl<B: Backend> Engine<'_, B> {
             }
         }
         let shared = shared_prefix(whole);
-        let slot = self.take_slot()?;
+        let Some((first, _)) = whole.first() else { return Ok(Vec::new()) };
+        let (slot, held) = self.take_slot(first)?;
         let mut likelihoods = Vec::with_capacity(whole.len());
         for (index, (ids, scored)) in whole.iter().enumerate() {
-            let cached = if index == 0 { 0 } else { shared };
-            match self.score(slot, ids, *scored, cached) {
-                Ok(likelihood) => likelihoods.push(likelihood),
-                Err(error) => {
-                    self.give_slot(slot);
-                    return Err(error);
-                }
-            }
+            let cached = if index == 0 { held } else { shared };
+            likelihoods.push(self.score(slot, ids, *scored, cached)?);
         }
-        self.give_slot(slot);
+        self.give_slot(slot, &first[..shared]);
         Ok(likelihoods)
     }
 
-    /// Reads `ids` into a slot, which has the first `cached` of them, and scores those from index
-    /// `scored` on.
+    /// Reads `ids` into a slot, which holds the first `held` of them, and scores those from index
+    /// `scored` on. After an error the slot is free again.
     fn score(
         &mut self,
         slot: u32,
         ids: &[u32],
         scored: usize,
-        cached: usize,
+        held: usize,
+    ) -> Result<LogLikelihood> {
+        let likelihood = self.read(slot, ids, scored, held);
+        if likelihood.is_err() {
+            // Nothing is known of what stands in it now.
+            self.give_slot(slot, &[]);
+        }
+        likelihood
+    }
+
+    fn read(
+        &mut self,
+        slot: u32,
+        ids: &[u32],
+        scored: usize,
+        held: usize,
     ) -> Result<LogLikelihood> {
         let vocab = self.model.config().vocab;
         let EngineLayout { cache, serve, options } = &mut self.layout;
@@ -89,7 +99,7 @@ impl<B: Backend> Engine<'_, B> {
         let mut likelihood = LogLikelihood { sum: 0.0, tokens: 0, greedy: true };
         // Nothing comes after the last token, and the one before the first scored one predicts it.
         let (end, predicting) = (ids.len() - 1, scored - 1);
-        let mut start = cached;
+        let mut start = held.min(predicting);
         while start < end {
             let stop = end.min(start + chunk).min(predicting.max(start) + serve.wanted());
             let pass: Vec<Token> = (start..stop)

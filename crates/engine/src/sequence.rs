@@ -77,6 +77,22 @@ impl<'a> Sequence<'a> {
         }
     }
 
+    /// All tokens so far.
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The tokens whose keys and values are in the cache.
+    pub(crate) fn cached(&self) -> &[u32] {
+        &self.ids[..self.cached]
+    }
+
+    /// Begins behind as many tokens as the slot holds already; the last one is always read, since
+    /// its logits are wanted.
+    pub(crate) fn begin_after(&mut self, held: usize) {
+        self.cached = held.min(self.ids.len() - 1);
+    }
+
     /// Takes part in the next pass: with its last token where only that one is missing in the
     /// cache, else with at most `budget` tokens of its prompt, or of what was forced, which are
     /// subtracted. Gives their ids and first position.

@@ -259,6 +259,13 @@ impl Tokenizer {
         self.eos
     }
 
+    /// The tokens at which an answer is over: the end mark, and those that end a turn of a
+    /// conversation in the formats of Llama 3, as far as there are any. No text encodes to them.
+    pub fn ends(&self) -> Vec<u32> {
+        let turns = ["<|eot_id|>", "<|eom_id|>"].into_iter().filter_map(|it| self.special_id(it));
+        std::iter::once(self.eos).chain(turns).collect()
+    }
+
     /// The SHA-256 of the `tokenizer.json`, in hexadecimal. Two tokenizers with one hash encode
     /// every text to the same tokens.
     pub fn hash(&self) -> &str {

@@ -3,7 +3,9 @@
 mod bench;
 mod data;
 mod demo;
+mod diagnose;
 mod doctor;
+pub(crate) mod eval;
 mod generate;
 mod kubernetes;
 mod lab;
@@ -23,6 +25,8 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Data(DataCommand::Inspect(args)) => data::inspect(args),
         Command::Data(DataCommand::Kubernetes(args)) => kubernetes::write(args),
         Command::Generate(args) => generate::run(args, machine, format),
+        Command::Diagnose(args) => diagnose::run(args, machine),
+        Command::Eval(args) => eval::run(args, machine),
         Command::Plan(args) => plan::run(args, machine),
         Command::Pretrain(args) => train::pretrain(args, machine),
         Command::Train(args) => train::tune(args, machine),

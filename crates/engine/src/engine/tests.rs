@@ -104,6 +104,53 @@ fn greedy_generation_has_the_bits_of_the_training_forward() {
     }
 }
 
+/// A prompt that begins like what a slot holds is read from where they part, and nobody can tell.
+#[test]
+fn what_a_slot_holds_is_not_read_again() {
+    let first: Vec<u32> = (0..40).map(|i| 2 + (i * 31) % 120).collect();
+    let (mut longer, mut parted) = (first.clone(), first.clone());
+    longer.extend([9, 8, 7]);
+    parted[25] = 1;
+    let prompts = [first.clone(), longer, parted, first[..10].to_vec(), first];
+    let requests = prompts.map(|prompt| request(&prompt, 12, Sampling::GREEDY));
+    for (isa, numerics, base) in cases() {
+        let mut read = Vec::new();
+        let mut rig = Rig::golden_on(isa, numerics, base, options(2, 512));
+        let mut engine = rig.engine(None);
+        let together: Chains = requests
+            .iter()
+            .flat_map(|one| {
+                engine.submit(one).unwrap();
+                let mut first = true;
+                let mut events = Vec::new();
+                while !engine.is_idle() {
+                    events.extend(engine.step().unwrap());
+                    if std::mem::take(&mut first) {
+                        read.push(engine.tokens.len());
+                    }
+                }
+                let again = run(&mut engine, std::slice::from_ref(one));
+                let told: Vec<u32> = events
+                    .iter()
+                    .filter_map(|event| match event {
+                        Event::Token { id, .. } => Some(*id),
+                        _ => None,
+                    })
+                    .collect();
+                assert_eq!(told, again[0].0);
+                again
+            })
+            .collect();
+        for (request, chain) in requests.iter().zip(&together) {
+            let mut rig = Rig::golden_on(isa, numerics, base, options(1, 512));
+            let alone = run(&mut rig.engine(None), std::slice::from_ref(request));
+            assert!(alone[0] == *chain, "{isa:?} {numerics:?} {base:?}");
+        }
+        // The longest beginning that a slot holds counts, also where it then goes on differently.
+        assert_eq!(read, [40, 3, 15, 1, 30]);
+    }
+}
+
 #[test]
 fn sampling_depends_on_the_request_alone() {
     let requests: Vec<_> =
@@ -307,7 +354,8 @@ fn stop_strings_end_the_text_wherever_tokens_end() {
     assert_eq!(tell(&mut rig, &tokenizer, &never).text, text);
 }
 
-/// The end mark of the tokenizer, which the model configuration does not name.
+/// The marks of the tokenizer that end a text or a turn, which the model configuration does not
+/// name.
 #[test]
 fn the_end_mark_ends_the_text() {
     let tokenizer = tokenizer();
@@ -325,7 +373,7 @@ fn the_end_mark_ends_the_text() {
         let sampling = Sampling { seed, ..prompt.sampling.clone() };
         let outcome = tell(&mut rig, &tokenizer, &GenerateRequest { sampling, ..prompt.clone() });
         let completion = outcome.completion.unwrap();
-        let at = outcome.ids.iter().position(|id| *id == tokenizer.eos());
+        let at = outcome.ids.iter().position(|id| tokenizer.ends().contains(id));
         match completion.finish_reason {
             FinishReason::EndOfText => {
                 assert_eq!(at, Some(outcome.ids.len() - 1));

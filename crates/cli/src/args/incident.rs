@@ -1,0 +1,101 @@
+//! `srek diagnose` and `srek eval`.
+
+use super::ModelArgs;
+use clap::{Args as ClapArgs, ValueEnum};
+use std::path::PathBuf;
+
+/// `srek diagnose`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DiagnoseArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// The incident: a JSON file as docs/incident.md describes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) incident: PathBuf,
+    /// Most tokens of evidence that the model is shown
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) budget: usize,
+    /// A cause that is less probable than this is not named: the answer is "unknown"
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub(crate) threshold: f64,
+    /// Finish the answer after this many milliseconds of writing at the latest
+    #[arg(long, value_name = "MS")]
+    pub(crate) deadline: Option<u64>,
+    /// Write answer.json, post-mortem.md, runbook.md and report.html here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `srek eval`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EvalArgs {
+    /// The base model's directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base: PathBuf,
+    /// An adapter to compare with the base
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// What is measured
+    #[arg(long = "suite", value_enum, value_delimiter = ',', default_values_t = SuiteName::ALL)]
+    pub(crate) suites: Vec<SuiteName>,
+    /// Incidents that are asked about, and questions of each sort about commands
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) count: u64,
+    /// Training incidents that the methods without a model learn from
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub(crate) train: u64,
+    /// The same seed gives the same incidents and questions
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Most tokens of evidence in a prompt
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) budget: usize,
+    /// Train this many adapters with different seeds and score all, with controls; then --adapter
+    /// is not needed
+    #[arg(long, value_name = "N", conflicts_with = "adapter")]
+    pub(crate) seeds: Option<u64>,
+    /// With --seeds: the base before it was quantized, for a control with LoRA in f32
+    #[arg(long, value_name = "DIR", requires = "seeds")]
+    pub(crate) dense: Option<PathBuf>,
+    /// The directory of real post-mortems that datasets/labels/dfds.jsonl labels
+    #[arg(long, value_name = "DIR")]
+    pub(crate) postmortems: Option<PathBuf>,
+    /// Texts to measure the loss on: Markdown or text files, or directories of them
+    #[arg(long, value_name = "PATH")]
+    pub(crate) texts: Vec<PathBuf>,
+    /// Where the results go
+    #[arg(long, value_name = "DIR", default_value = "runs/eval")]
+    pub(crate) out: PathBuf,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SuiteName {
+    /// Causes, services and evidence of simulated incidents
+    Incidents,
+    /// Commands and field paths against the Kubernetes schema
+    Commands,
+    /// Causes of real post-mortems
+    Postmortems,
+    /// Losses on texts
+    Forgetting,
+    /// Time to the first token, tokens per second, time of a diagnosis
+    Latency,
+}
+
+impl SuiteName {
+    /// All of them, in the order in which they run.
+    pub(crate) const ALL: [SuiteName; 5] = [
+        SuiteName::Incidents,
+        SuiteName::Commands,
+        SuiteName::Postmortems,
+        SuiteName::Forgetting,
+        SuiteName::Latency,
+    ];
+}
+
+impl std::fmt::Display for SuiteName {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}

@@ -1,0 +1,126 @@
+//! A model that is asked about incidents: weights, tokenizer and chat template together.
+
+use crate::machine::Machine;
+use crate::serving::Serving;
+use crate::templates;
+use crate::weights::Source;
+use anyhow::Result;
+use engine::EngineOptions;
+use sre::analyst::Analyst;
+use sre::cause::Cause;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use text::chat::Template;
+use text::grammar::Vocabulary;
+use text::llm::{Llm, LlmError, Prompt};
+use text::tokenizer::Tokenizer;
+
+/// Longest sequence that is served: a few incidents with their answers.
+const CONTEXT: usize = 4096;
+
+/// How a model's words become prompts.
+pub(crate) struct Voice {
+    /// Of the model's directory.
+    pub(crate) tokenizer: Tokenizer,
+    template: Template,
+    vocabulary: Arc<Vocabulary>,
+}
+
+impl Voice {
+    /// Reads tokenizer and template of a model's directory.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub(crate) fn of_model(directory: &Path) -> Result<Voice> {
+        let tokenizer = Tokenizer::from_file(&directory.join("tokenizer.json"))?;
+        let template = templates::of_model(directory, &tokenizer)?;
+        let vocabulary = Vocabulary::of(&tokenizer)?;
+        Ok(Voice { tokenizer, template, vocabulary })
+    }
+
+    /// How conversations are written for it.
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// A question as the model reads it, after questions with answers that show how.
+    pub(crate) fn prompt(
+        &self,
+        before: &[(String, String)],
+        text: &str,
+    ) -> Result<Prompt, LlmError> {
+        templates::framed(&self.template, &self.tokenizer, before, text)
+    }
+
+    /// Tokens of a text.
+    pub(crate) fn tokens(&self, text: &str) -> text::Result<usize> {
+        Ok(self.tokenizer.encode(text)?.len())
+    }
+}
+
+/// How an analyst works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner<'a> {
+    /// The causes on offer.
+    pub(crate) causes: &'a [Cause],
+    /// Below this probability the answer is "unknown".
+    pub(crate) threshold: f64,
+    /// The time that writing an answer may take.
+    pub(crate) deadline: Option<Duration>,
+    /// Questions with right answers that come before each question.
+    pub(crate) examples: &'a [(String, String)],
+}
+
+impl<'a> Manner<'a> {
+    /// Nothing shown, nothing withheld.
+    pub(crate) fn plain(causes: &'a [Cause]) -> Manner<'a> {
+        Manner { causes, threshold: 0.0, deadline: None, examples: &[] }
+    }
+}
+
+/// A filled model with its words.
+pub(crate) struct Asked {
+    serving: Serving,
+    /// Its words.
+    pub(crate) voice: Voice,
+}
+
+impl Asked {
+    /// Loads the model of `directory`, which `source` has opened.
+    ///
+    /// # Errors
+    /// Weights or a tokenizer that are damaged or do not fit each other.
+    pub(crate) fn open(machine: &Machine, source: &Source, directory: &Path) -> Result<Asked> {
+        let voice = Voice::of_model(directory)?;
+        source.check_tokenizer(&voice.tokenizer, &directory.join("tokenizer.json"))?;
+        let context = source.config.context.min(CONTEXT);
+        let serving = Serving::new(machine, source, EngineOptions::new(1, context))?;
+        Ok(Asked { serving, voice })
+    }
+
+    /// Lets somebody ask it about incidents.
+    pub(crate) fn analyst<T>(
+        &mut self,
+        manner: &Manner<'_>,
+        ask: impl FnOnce(&mut Analyst<'_>) -> T,
+    ) -> T {
+        let voice = &self.voice;
+        let mut engine = self.serving.engine(Some(&voice.tokenizer));
+        let frame = |text: &str| voice.prompt(manner.examples, text);
+        ask(&mut Analyst {
+            llm: &mut engine,
+            vocabulary: &voice.vocabulary,
+            frame: &frame,
+            causes: manner.causes,
+            threshold: manner.threshold,
+            deadline: manner.deadline,
+        })
+    }
+
+    /// Lets somebody ask it anything.
+    pub(crate) fn llm<T>(&mut self, ask: impl FnOnce(&mut dyn Llm, &Voice) -> T) -> T {
+        let mut engine = self.serving.engine(Some(&self.voice.tokenizer));
+        ask(&mut engine, &self.voice)
+    }
+}

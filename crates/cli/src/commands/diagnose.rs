@@ -1,0 +1,172 @@
+//! `srek diagnose`: an incident file becomes a checked answer, a post-mortem and a runbook.
+
+use crate::args::DiagnoseArgs;
+use crate::asked::{Asked, Manner};
+use crate::exit::usage;
+use crate::machine::Machine;
+use crate::output::{Answer, pairs, table};
+use crate::weights::Source;
+use anyhow::{Context, Result};
+use serde_json::json;
+use sre::analyst::Diagnosis;
+use sre::artifact::{post_mortem, runbook};
+use sre::cause::Cause;
+use sre::evidence::{Options, Pack};
+use sre::incident::{Incident, plain};
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Largest incident file that is opened; what is in it is counted more strictly.
+const LIMIT_BYTES: u64 = 64 << 20;
+/// Causes and services that are listed.
+const LISTED: usize = 5;
+/// Characters of a line of evidence that are shown.
+const SHOWN: usize = 110;
+
+/// What stands in the directory of a result.
+const PARTS: [&str; 3] = ["answer.json", "post-mortem.md", "runbook.md"];
+
+/// A diagnosis with what it was made of.
+pub(crate) struct Diagnosed {
+    /// What was known.
+    pub(crate) incident: Incident,
+    /// What the model was shown.
+    pub(crate) pack: Pack,
+    /// What it made of it.
+    pub(crate) diagnosis: Diagnosis,
+    /// From the prompt to the checked answer.
+    pub(crate) seconds: f64,
+}
+
+/// Diagnoses.
+pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
+    if !(0.0..=1.0).contains(&args.threshold) {
+        let found = args.threshold;
+        return Err(usage(format!("--threshold is {found}, expected a probability from 0 to 1")));
+    }
+    if let Some(out) = &args.out {
+        files::check_replaceable(out, "diagnosis", |name| PARTS.contains(&name))?;
+    }
+    let incident = read(&args.incident)?;
+    let source = Source::open(&args.model, machine)?;
+    let mut asked = Asked::open(machine, &source, &args.model.model)?;
+    let causes = lab::Settings::new(0, lab::Part::Test).causes();
+    let manner = Manner {
+        threshold: args.threshold,
+        deadline: args.deadline.map(Duration::from_millis),
+        ..Manner::plain(&causes)
+    };
+    let diagnosed = diagnose(&mut asked, incident, args.budget, &manner)?;
+    if let Some(out) = &args.out {
+        diagnosed.write(out)?;
+    }
+    Ok(diagnosed.answer(args.out.as_deref()))
+}
+
+/// Reads an incident file.
+pub(crate) fn read(file: &Path) -> Result<Incident> {
+    let text = files::read_to_string(file, LIMIT_BYTES)?;
+    Incident::read(&text).with_context(|| file.display().to_string())
+}
+
+/// Asks a model about an incident of which it is shown at most `budget` tokens.
+pub(crate) fn diagnose(
+    asked: &mut Asked,
+    incident: Incident,
+    budget: usize,
+    manner: &Manner<'_>,
+) -> Result<Diagnosed> {
+    let failed = RefCell::new(None);
+    let tokens = |text: &str| {
+        asked.voice.tokens(text).unwrap_or_else(|error| {
+            *failed.borrow_mut() = Some(error);
+            usize::MAX
+        })
+    };
+    let pack = Pack::new(&incident, &Options { budget, causes: manner.causes, tokens: &tokens });
+    if let Some(error) = failed.take() {
+        return Err(error.into());
+    }
+    let pack = pack?;
+    let started = Instant::now();
+    let diagnosis = asked.analyst(manner, |analyst| analyst.diagnose(&incident, &pack))?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Diagnosed { incident, pack, diagnosis, seconds })
+}
+
+impl Diagnosed {
+    /// The draft of a post-mortem.
+    pub(crate) fn post_mortem(&self) -> String {
+        post_mortem(&self.incident, &self.diagnosis.answer, &self.pack)
+    }
+
+    /// The draft of a runbook for the likeliest cause.
+    pub(crate) fn runbook(&self) -> String {
+        runbook(self.diagnosis.answer.cause, &self.incident, &self.diagnosis.answer)
+    }
+
+    /// Writes everything into a directory of its own.
+    pub(crate) fn write(&self, out: &Path) -> Result<()> {
+        let answer = format!("{:#}\n", self.json());
+        let parts = [answer, self.post_mortem(), self.runbook()];
+        files::write_dir_atomic(out, |inside| -> files::Result<()> {
+            PARTS.iter().zip(&parts).try_for_each(|(name, text)| {
+                files::write_atomic(inside.join(name), |out| out.write_all(text.as_bytes()))
+            })
+        })?;
+        Ok(())
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let Diagnosis { answer, causes, services, tokens, .. } = &self.diagnosis;
+        let named = |(label, share): &(String, f64)| json!({ "service": self.pack.service(label), "probability": share });
+        let causes: Vec<_> = causes
+            .iter()
+            .map(|(cause, share)| json!({ "cause": cause, "probability": share }))
+            .collect();
+        json!({
+            "incident": self.incident.id,
+            "answer": answer,
+            "causes": causes,
+            "services": services.iter().map(named).collect::<Vec<_>>(),
+            "prompt_tokens": tokens.0,
+            "answer_tokens": tokens.1,
+            "seconds": self.seconds,
+        })
+    }
+
+    fn answer(&self, out: Option<&Path>) -> Answer {
+        let Diagnosis { answer, causes, .. } = &self.diagnosis;
+        let nothing = matches!(answer.cause, Cause::None | Cause::Unknown);
+        let service = answer.service.as_deref().unwrap_or("none");
+        let mut rows = vec![
+            ("cause", format!("{} ({:.0} %)", answer.cause.name(), 100.0 * answer.confidence)),
+            ("service", service.to_owned()),
+        ];
+        if !nothing {
+            rows.push(("why", answer.cause.because().to_owned()));
+        }
+        rows.push(("proposed", answer.action.sentence()));
+        let mut text = pairs(&rows);
+        text.push_str("\nevidence\n");
+        for item in self.pack.items.iter().filter(|item| answer.evidence.contains(&item.id)) {
+            // Text of the cluster is shown plain: it must not steer a terminal.
+            let line = plain(&item.text, SHOWN);
+            text.push_str(&format!("  {:<5} {}: {line}\n", item.id, item.service));
+        }
+        if answer.evidence.is_empty() {
+            text.push_str("  none cited\n");
+        }
+        text.push_str("\nhow probable\n");
+        let listed = causes.iter().take(LISTED);
+        let rows: Vec<Vec<String>> = listed
+            .map(|(cause, share)| vec![format!("  {}", cause.name()), format!("{share:.3}")])
+            .collect();
+        text.push_str(&table(&rows));
+        if let Some(out) = out {
+            text.push_str(&format!("\nanswer, post-mortem and runbook in {}\n", out.display()));
+        }
+        Answer { text, json: self.json() }
+    }
+}

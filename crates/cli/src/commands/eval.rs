@@ -1,0 +1,138 @@
+//! `srek eval`: what a model is worth, beside its base and beside methods without a model.
+
+mod incidents;
+mod latency;
+mod postmortems;
+mod seeds;
+mod texts;
+mod words;
+
+pub(crate) use incidents::Laboratory;
+
+use crate::args::{EvalArgs, SuiteName};
+use crate::asked::Asked;
+use crate::exit::usage;
+use crate::machine::Machine;
+use crate::output::{Answer, duration};
+use crate::weights::{Form, Source};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use train::Provenance;
+
+/// A model that is compared with others.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// What it is called.
+    pub(crate) name: String,
+    /// The directory of the base.
+    pub(crate) base: PathBuf,
+    /// What was tuned over it.
+    pub(crate) adapter: Option<PathBuf>,
+    /// How the base is held: as the adapter was trained.
+    pub(crate) form: Form,
+}
+
+impl Subject {
+    /// The base, and with an adapter the tuned model, both in the form that the adapter was trained
+    /// in.
+    ///
+    /// # Errors
+    /// A record beside the adapter that is damaged.
+    pub(crate) fn pair(base: &Path, adapter: Option<&Path>) -> Result<Vec<Subject>> {
+        let record = adapter.map(Provenance::read).transpose()?.flatten();
+        let form = Form::recorded(record.as_ref());
+        let subject = |name: &str, adapter: Option<&Path>| Subject {
+            name: name.to_owned(),
+            base: base.to_owned(),
+            adapter: adapter.map(Path::to_owned),
+            form,
+        };
+        let tuned = adapter.map(|adapter| subject("tuned", Some(adapter)));
+        Ok([subject("base", None)].into_iter().chain(tuned).collect())
+    }
+
+    /// Loads it.
+    ///
+    /// # Errors
+    /// Weights, an adapter or a tokenizer that are damaged or do not belong together.
+    pub(crate) fn open(&self, machine: &Machine) -> Result<Asked> {
+        let source = Source::checked(&self.base, self.adapter.as_deref(), self.form, machine)?;
+        Asked::open(machine, &source, &self.base)
+    }
+}
+
+/// What came out, for people and for programs.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Tables, with a heading each.
+    text: String,
+    /// By the name of the suite.
+    json: serde_json::Map<String, Value>,
+}
+
+impl Findings {
+    fn add(&mut self, suite: SuiteName, (text, json): (String, Value)) {
+        self.text.push_str(&format!("--- {suite}\n{text}\n"));
+        self.json.insert(suite.to_string(), json);
+    }
+}
+
+/// Runs the suites.
+pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
+    if args.count == 0 || args.train == 0 {
+        return Err(usage("--count and --train are numbers of incidents, expected at least 1"));
+    }
+    crate::paths::check_directory(
+        &args.out,
+        [("--base", args.base.as_path())]
+            .into_iter()
+            .chain(args.adapter.as_deref().map(|adapter| ("--adapter", adapter))),
+    )?;
+    if args.seeds.is_some() {
+        return seeds::run(args, machine);
+    }
+    let started = Instant::now();
+    let subjects = Subject::pair(&args.base, args.adapter.as_deref())?;
+    let mut findings = Findings::default();
+    for suite in SuiteName::ALL.into_iter().filter(|suite| args.suites.contains(suite)) {
+        let found = match suite {
+            SuiteName::Incidents => incidents::suite(args, machine, &subjects)?,
+            SuiteName::Commands => words::suite(args, machine, &subjects)?,
+            SuiteName::Postmortems => match &args.postmortems {
+                Some(directory) => postmortems::suite(args, directory, machine, &subjects)?,
+                None => {
+                    let hint = "--postmortems DIR names the documents that \
+                                datasets/labels/dfds.jsonl labels";
+                    (format!("left out: {hint}\n"), Value::Null)
+                }
+            },
+            SuiteName::Forgetting => texts::suite(args, machine, &subjects)?,
+            SuiteName::Latency => latency::suite(args, machine, &subjects)?,
+        };
+        findings.add(suite, found);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    findings.json.insert("seconds".into(), seconds.into());
+    findings.json.insert("peak_rss_bytes".into(), json!(files::memory::vm_hwm_bytes()));
+    finish(findings, &args.out, seconds)
+}
+
+/// Writes the results and says where they are.
+fn finish(findings: Findings, out: &Path, seconds: f64) -> Result<Answer> {
+    let Findings { mut text, json } = findings;
+    let json = Value::Object(json);
+    files::create_dir_all(out)?;
+    let file = out.join("eval.json");
+    let whole = format!("{json:#}\n");
+    files::write_atomic(&file, |out| out.write_all(whole.as_bytes()))?;
+    text.push_str(&format!("{}, all numbers in {}\n", duration(seconds), file.display()));
+    Ok(Answer { text, json })
+}
+
+/// A share with its interval, as `0.81 (0.75 to 0.86)`.
+pub(crate) fn share(interval: Option<&eval::interval::Interval>) -> String {
+    interval
+        .map_or("-".to_owned(), |it| format!("{:.2} ({:.2} to {:.2})", it.mean, it.low, it.high))
+}

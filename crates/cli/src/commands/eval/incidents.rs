@@ -1,0 +1,281 @@
+//! The suite `incidents`: models and methods without one on the same simulated incidents.
+
+use super::{Subject, share};
+use crate::args::EvalArgs;
+use crate::asked::{Asked, Manner, Voice};
+use crate::machine::Machine;
+use crate::output::table;
+use crate::progress::Progress;
+use anyhow::Result;
+use eval::baseline::{Logistic, Majority, Method, Nearest};
+use eval::example::{Case, Example, Prediction};
+use eval::incidents::{Difference, Score, Shown, ask, counts, examples, is_valid_unheld, leaks};
+use eval::interval::Interval;
+use lab::{Part, Settings};
+use serde_json::{Value, json};
+use sre::cause::Cause;
+
+/// Solved incidents that the base is shown before each question, in the comparison "few-shot".
+const SHOTS: usize = 3;
+/// Among this many training incidents the shortest are chosen for it.
+const SHOTS_FROM: usize = 200;
+/// Incidents of whose answers the form is looked at where no grammar holds it.
+const UNHELD: usize = 50;
+
+/// How much is simulated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Training incidents of the methods without a model.
+    pub(crate) train: u64,
+    /// Incidents that are asked about.
+    pub(crate) test: u64,
+    /// Most tokens of a prompt's evidence.
+    pub(crate) budget: usize,
+    /// Names the test incidents.
+    pub(crate) seed: u64,
+    /// Names the training incidents.
+    pub(crate) train_seed: u64,
+}
+
+/// The incidents of a comparison.
+pub(crate) struct Laboratory {
+    /// What is learned from.
+    pub(crate) train: Vec<Example>,
+    /// What is asked about.
+    pub(crate) test: Vec<Example>,
+    /// The causes on offer.
+    pub(crate) causes: Vec<Cause>,
+    seed: u64,
+}
+
+impl Laboratory {
+    /// Simulates both sides, shown in this model's tokens.
+    ///
+    /// # Errors
+    /// A budget that is too small.
+    pub(crate) fn new(voice: &Voice, sizes: &Sizes) -> Result<Laboratory> {
+        let tokens = |text: &str| voice.tokens(text);
+        let shown = Shown { budget: sizes.budget, tokens: &tokens };
+        let train = Settings::new(sizes.train_seed, Part::Train);
+        let test = Settings::new(sizes.seed, Part::Test);
+        Ok(Laboratory {
+            train: examples(&train, 0..sizes.train, &shown)?,
+            test: examples(&test, 0..sizes.test, &shown)?,
+            causes: test.causes(),
+            seed: sizes.seed,
+        })
+    }
+
+    /// Questions with their right answers, short ones of different causes.
+    fn shots(&self) -> Vec<(String, String)> {
+        let mut known: Vec<&Example> =
+            self.train.iter().take(SHOTS_FROM).filter(|it| it.case == Case::Known).collect();
+        known.sort_by_key(|example| example.pack.prompt.len());
+        let mut shots: Vec<&Example> = Vec::new();
+        for example in known {
+            if shots.len() < SHOTS && shots.iter().all(|it| it.cause != example.cause) {
+                shots.push(example);
+            }
+        }
+        shots.iter().map(|it| (it.pack.prompt.clone(), it.answer.clone())).collect()
+    }
+}
+
+/// What everybody said about the incidents of a laboratory.
+pub(crate) struct Incidents {
+    /// The incidents.
+    pub(crate) laboratory: Laboratory,
+    /// By method, in the order in which they were asked.
+    said: Vec<(String, Vec<Prediction>, Option<Interval>)>,
+}
+
+impl Incidents {
+    /// Asks the methods without a model.
+    pub(crate) fn new(laboratory: Laboratory) -> Incidents {
+        let train = &laboratory.train;
+        let methods: [(&str, Box<dyn Method>); 3] = [
+            ("majority", Box::new(Majority::train(train))),
+            ("logistic regression", Box::new(Logistic::train(train))),
+            ("nearest neighbour", Box::new(Nearest::train(train))),
+        ];
+        let said = methods.map(|(name, method)| {
+            let predictions = laboratory.test.iter().map(|it| method.predict(it)).collect();
+            (name.to_owned(), predictions, None)
+        });
+        Incidents { said: said.into(), laboratory }
+    }
+
+    /// Asks a model about all incidents, for evidence too if `cite`.
+    ///
+    /// # Errors
+    /// A failure of the model.
+    pub(crate) fn ask(&mut self, name: &str, asked: &mut Asked, cite: bool) -> Result<()> {
+        let manner = Manner::plain(&self.laboratory.causes);
+        let (predictions, unheld) = self.answers(asked, &manner, cite)?;
+        self.said.push((name.to_owned(), predictions, unheld));
+        Ok(())
+    }
+
+    /// Asks a model that is shown a few solved incidents before each question.
+    ///
+    /// # Errors
+    /// A failure of the model.
+    pub(crate) fn ask_with_examples(&mut self, name: &str, asked: &mut Asked) -> Result<()> {
+        let shots = self.laboratory.shots();
+        let manner = Manner { examples: &shots, ..Manner::plain(&self.laboratory.causes) };
+        let (predictions, _) = self.answers(asked, &manner, false)?;
+        self.said.push((name.to_owned(), predictions, None));
+        Ok(())
+    }
+
+    fn answers(
+        &self,
+        asked: &mut Asked,
+        manner: &Manner<'_>,
+        cite: bool,
+    ) -> Result<(Vec<Prediction>, Option<Interval>)> {
+        let test = &self.laboratory.test;
+        let mut progress = Progress::new("asking", Some(test.len() as u64));
+        asked.analyst(manner, |analyst| {
+            let mut predictions = Vec::with_capacity(test.len());
+            let mut valid = Vec::new();
+            for (index, example) in test.iter().enumerate() {
+                predictions.push(ask(analyst, example, cite)?);
+                if cite && index < UNHELD {
+                    let right = is_valid_unheld(analyst, example)?;
+                    valid.push(f64::from(u8::from(right)));
+                }
+                progress.at(index as u64 + 1, || "incidents".to_owned());
+            }
+            Ok((predictions, Interval::of(&valid, 1)))
+        })
+    }
+
+    /// Every method's scores, in order.
+    pub(crate) fn scores(&self) -> Vec<Score> {
+        let Laboratory { test, seed, .. } = &self.laboratory;
+        let score = |(name, predictions, unheld): &(String, Vec<Prediction>, Option<Interval>)| {
+            Score { valid_unheld: *unheld, ..Score::of(name, test, predictions, *seed) }
+        };
+        self.said.iter().map(score).collect()
+    }
+
+    /// How much better the last method is than every other.
+    fn differences(&self) -> Vec<Difference> {
+        let Some(((last, after, _), others)) = self.said.split_last() else { return Vec::new() };
+        let Laboratory { test, seed, .. } = &self.laboratory;
+        let difference = |(name, before, _): &(String, Vec<Prediction>, Option<Interval>)| {
+            Difference::between((name, before), (last, after), test, *seed)
+        };
+        others.iter().map(difference).collect()
+    }
+
+    /// A table and all numbers.
+    pub(crate) fn findings(&self) -> (String, Value) {
+        let Laboratory { train, test, .. } = &self.laboratory;
+        let (scores, differences) = (self.scores(), self.differences());
+        let found: Vec<_> =
+            counts(test).iter().map(|(case, n)| format!("{n} {}", case.name())).collect();
+        let leaking = leaks(test).len() + leaks(train).len();
+        let mut text = format!(
+            "{} test incidents: {}; {} training incidents\nprompts that name a cause outside of the \
+             options: {leaking}\n\n",
+            test.len(),
+            found.join(", "),
+            train.len()
+        );
+        text.push_str(&score_table(&scores));
+        text.push_str(&difference_lines(&differences));
+        let cases: serde_json::Map<_, _> =
+            counts(test).into_iter().map(|(case, n)| (case.name().to_owned(), n.into())).collect();
+        let json = json!({
+            "cases": cases,
+            "train": train.len(),
+            "leaks": leaking,
+            "scores": scores,
+            "differences": differences,
+        });
+        (text, json)
+    }
+}
+
+/// Methods in rows.
+pub(crate) fn score_table(scores: &[Score]) -> String {
+    let head = ["method", "cause top-1", "top-3", "service top-1", "top-3", "all", "ECE", "AUROC"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for score in scores {
+        let known = score.known.as_ref();
+        let mean = |it: Option<&Interval>| it.map_or("-".into(), |it| format!("{:.2}", it.mean));
+        rows.push(vec![
+            score.method.clone(),
+            share(known.map(|it| &it.cause_top1)),
+            mean(known.map(|it| &it.cause_top3)),
+            share(known.map(|it| &it.service_top1)),
+            mean(known.map(|it| &it.service_top3)),
+            mean(score.all.as_ref().map(|it| &it.cause_top1)),
+            format!("{:.2}", score.calibration.expected_error),
+            score.abstention.map_or("-".into(), |it| format!("{:.2}", it.auroc)),
+        ]);
+    }
+    let mut text = table(&rows);
+    for score in scores {
+        if let Some(cited) = &score.citations {
+            text.push_str(&format!(
+                "{} cites evidence that exists in {:.2} and supports in {:.2} of all cases; {:.2} of \
+                 its answers cite some that supports\n",
+                score.method, cited.exist, cited.support, cited.grounded
+            ));
+        }
+        if let Some(valid) = &score.valid_unheld {
+            let name = &score.method;
+            let valid = valid.mean;
+            text.push_str(&format!(
+                "{name} writes valid answers without the grammar in {valid:.2}, with it always\n"
+            ));
+        }
+        if let Some(silent) = &score.abstention {
+            text.push_str(&format!(
+                "{} names no fault in {:.2} of healthy windows, {:.2} of held-out faults, {:.2} of \
+                 known ones\n",
+                score.method, silent.healthy, silent.held_out, silent.known
+            ));
+        }
+    }
+    text
+}
+
+fn difference_lines(differences: &[Difference]) -> String {
+    let line = |it: &Difference| {
+        let cause = it.cause_top1.as_ref();
+        format!("{} minus {} in cause top-1: {}\n", it.to, it.from, share(cause))
+    };
+    differences.iter().map(line).collect()
+}
+
+/// Runs the suite.
+pub(super) fn suite(
+    args: &EvalArgs,
+    machine: &Machine,
+    subjects: &[Subject],
+) -> Result<(String, Value)> {
+    let sizes = Sizes {
+        train: args.train,
+        test: args.count,
+        budget: args.budget,
+        seed: args.seed,
+        train_seed: args.seed,
+    };
+    let mut incidents: Option<Incidents> = None;
+    for subject in subjects {
+        let mut asked = subject.open(machine)?;
+        let incidents = match &mut incidents {
+            Some(incidents) => incidents,
+            none => none.insert(Incidents::new(Laboratory::new(&asked.voice, &sizes)?)),
+        };
+        if subject.adapter.is_none() {
+            incidents.ask_with_examples("few-shot base", &mut asked)?;
+        }
+        incidents.ask(&subject.name, &mut asked, true)?;
+    }
+    Ok(incidents.map(|it| it.findings()).unwrap_or_default())
+}
