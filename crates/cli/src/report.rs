@@ -1,6 +1,6 @@
 //! `report.html`: everything that a run came to, in one file that needs no other.
 
-use crate::chart::Chart;
+use crate::chart::Figure;
 use anyhow::Result;
 use std::fmt::Write;
 use std::path::Path;
@@ -12,8 +12,8 @@ pub(crate) struct Report {
     pub(crate) title: String,
     /// What was done, in a sentence or two.
     pub(crate) lead: String,
-    /// Loss curves.
-    pub(crate) charts: Vec<Chart>,
+    /// Figures, in this order.
+    pub(crate) figures: Vec<Figure>,
     /// Settings and numbers.
     pub(crate) tables: Vec<Table>,
     /// What models wrote.
@@ -40,20 +40,7 @@ pub(crate) struct Sample {
     pub(crate) text: String,
 }
 
-const STYLE: &str = "\
-:root { color-scheme: light dark; --line: #8884; --train: #4a90d9; --held: #d9724a; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .5rem; border-bottom: 1px solid var(--line); }
-th { font-weight: normal; opacity: .7; white-space: nowrap; } td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: currentColor; opacity: .7; }
-.grid { stroke: var(--line); } polyline { fill: none; stroke-width: 1.5; }
-polyline.train { stroke: var(--train); } polyline.held { stroke: var(--held); stroke-dasharray: 4 3; }
-circle.held { fill: var(--held); } .key span { margin-right: 1.5rem; } .key i { font-style: normal; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .75rem; border: 1px solid var(--line); border-radius: 6px; }
-pre b { font-weight: normal; opacity: .6; }
-";
+const STYLE: &str = include_str!("report.css");
 
 impl Report {
     /// Writes the file.
@@ -73,12 +60,8 @@ impl Report {
              <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{}</p>\n",
             escape(&self.lead)
         );
-        for chart in &self.charts {
-            let _ = write!(html, "<h2>{}</h2>\n{}", escape(&chart.title), chart.svg());
-            html.push_str(
-                "<p class=\"key\"><span><i style=\"color:var(--train)\">━</i> training \
-                 loss</span><span><i style=\"color:var(--held)\">●</i> held-out loss</span></p>\n",
-            );
+        for figure in &self.figures {
+            html.push_str(&element(figure));
         }
         for sample in &self.samples {
             let (prompt, text) = (escape(&sample.prompt), escape(&sample.text));
@@ -96,6 +79,30 @@ impl Report {
         html.push_str("</body>\n</html>\n");
         html
     }
+}
+
+/// A figure with its heading, legend and lines of text.
+fn element(figure: &Figure) -> String {
+    let (title, note) = (escape(&figure.title), escape(&figure.note));
+    let mut html = format!("<figure>\n<h2>{title}</h2>\n<figcaption>{note}</figcaption>\n");
+    if !figure.legend.is_empty() {
+        html.push_str("<p class=\"key\">");
+        for key in &figure.legend {
+            let (class, text) = (key.colour.class(), escape(&key.text));
+            let _ = write!(html, "<span><i class=\"{class}\"></i>{text}</span>");
+        }
+        html.push_str("</p>\n");
+    }
+    html.extend(figure.svg.iter().map(String::as_str));
+    if !figure.below.is_empty() {
+        html.push_str("<dl>\n");
+        for (name, text) in &figure.below {
+            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(text));
+        }
+        html.push_str("</dl>\n");
+    }
+    html.push_str("</figure>\n");
+    html
 }
 
 /// The text as HTML shows it.
@@ -116,9 +123,17 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::{Colour, Key};
 
     #[test]
     fn what_a_model_wrote_is_text_and_not_markup() {
+        let figure = Figure {
+            title: "<script>f".into(),
+            note: "<script>n".into(),
+            svg: ["<svg class=\"wide\"/>".into(), "<svg class=\"narrow\"/>".into()],
+            legend: vec![Key { colour: Colour::Accent, text: "<script>k".into() }],
+            below: vec![("<script>b".into(), "<script>t".into())],
+        };
         let report = Report {
             title: "run & report".into(),
             samples: vec![Sample {
@@ -127,7 +142,7 @@ mod tests {
                 text: "<script>alert(\"x\")</script>".into(),
             }],
             tables: vec![Table { title: "t".into(), rows: vec![("a<b".into(), "1".into())] }],
-            charts: vec![Chart::default()],
+            figures: vec![figure],
             ..Report::default()
         };
         let html = report.html();
@@ -135,6 +150,12 @@ mod tests {
         assert!(html.contains("&lt;script&gt;alert(&quot;x&quot;)"));
         assert!(html.contains("<title>run &amp; report</title>"));
         assert!(html.contains("<tr><th>a&lt;b</th><td>1</td></tr>"));
-        assert!(!html.contains("http"), "nothing is fetched");
+        assert!(
+            html.contains("<svg class=\"wide\"/><svg class=\"narrow\"/>"),
+            "drawings are markup"
+        );
+        for fetches in ["http", "url(", "@import", "src="] {
+            assert!(!html.contains(fetches), "nothing is fetched");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A training run on this machine's cores: planned, run with progress, and summed up.
 
-use crate::chart::Chart;
+use crate::chart::losses::Losses;
 use crate::interrupt::Interrupt;
 use crate::machine::{self, Machine};
 use crate::output::{bytes, duration};
@@ -31,7 +31,7 @@ pub(crate) struct Ran {
     /// Wall time from the plan to the end, evaluation and checkpoints included.
     pub(crate) seconds: f64,
     /// Losses of the whole run, those before it was resumed included.
-    pub(crate) curve: Chart,
+    pub(crate) losses: Losses,
 }
 
 /// Bytes that a run held, beside those that were planned.
@@ -99,7 +99,7 @@ pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<
         step_seconds,
         step_tokens,
         seconds: started.elapsed().as_secs_f64(),
-        curve: curve(manner.directory)?,
+        losses: losses(manner.directory)?,
     })
 }
 
@@ -137,7 +137,7 @@ impl Ran {
             ("speed", format!("{:.0} tokens/s", self.tokens_per_second())),
         ];
         if let (Some((_, first)), Some((_, last))) =
-            (self.curve.train.first(), self.curve.train.last())
+            (self.losses.train.first(), self.losses.train.last())
         {
             rows.push(("training loss", format!("{first:.4} to {last:.4}")));
         }
@@ -159,8 +159,8 @@ impl Ran {
             "trained_tokens": state.trained_tokens,
             "seconds": self.seconds,
             "tokens_per_second": self.tokens_per_second(),
-            "loss_first": self.curve.train.first().map(|it| it.1),
-            "loss_last": self.curve.train.last().map(|it| it.1),
+            "loss_first": self.losses.train.first().map(|it| it.1),
+            "loss_last": self.losses.train.last().map(|it| it.1),
             "held_out_before": state.initial,
             "held_out_after": state.held_out,
             "held_out_best": state.best.map(|best| best.loss),
@@ -241,17 +241,17 @@ impl Observer for Watcher<'_> {
 }
 
 /// The losses in a run's log.
-fn curve(run: &Path) -> Result<Chart> {
+fn losses(run: &Path) -> Result<Losses> {
     let text = files::read_to_string(run.join("log.jsonl"), LOG_LIMIT_BYTES)?;
-    let mut chart = Chart { title: "Loss per trained token".to_owned(), ..Chart::default() };
+    let mut losses = Losses::default();
     for line in text.lines() {
         let value: serde_json::Value = serde_json::from_str(line)?;
         let Some(step) = value["step"].as_u64() else { continue };
         if let Some(loss) = value["loss"].as_f64() {
-            chart.train.push((step, loss));
+            losses.train.push((step, loss));
         } else if let Some(loss) = value["held_out_loss"].as_f64() {
-            chart.held_out.push((step, loss));
+            losses.held_out.push((step, loss));
         }
     }
-    Ok(chart)
+    Ok(losses)
 }

@@ -217,11 +217,6 @@ impl Shown {
             args.data.as_ref().map_or("the project's house style".to_owned(), |directory| {
                 format!("the documents in {}", directory.display())
             });
-        let chart = |title: &str, ran: &Ran| {
-            let mut chart = ran.curve.clone();
-            chart.title = title.to_owned();
-            chart
-        };
         let table = |title: &str, ran: &Ran| Table {
             title: title.to_owned(),
             rows: ran.rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -236,9 +231,9 @@ impl Shown {
                 machine.threads,
                 machine.isa.name()
             ),
-            charts: vec![
-                chart("Pretraining: loss per token", &self.pretrain),
-                chart("Tuning: loss per token", &self.tune),
+            figures: vec![
+                self.pretrain.losses.figure("Pretraining: loss per token"),
+                self.tune.losses.figure("Tuning: loss per token"),
             ],
             tables: vec![
                 table("Pretraining", &self.pretrain),

@@ -129,7 +129,7 @@ fn report_of(job: &Job, ran: &Ran, samples: Vec<Sample>, machine: &Machine) -> R
             job.recipe().data.directory.display(),
             job.held_out().iter().map(Vec::len).sum::<usize>()
         ),
-        charts: vec![ran.curve.clone()],
+        figures: vec![ran.losses.figure("Loss per trained token")],
         tables: vec![
             Table { title: "Numbers".into(), rows: numbers },
             Table { title: "Settings".into(), rows: settings(job.recipe()) },
