@@ -17,7 +17,11 @@ use text::llm::{Llm, LlmError, Prompt};
 use text::tokenizer::Tokenizer;
 
 /// Longest sequence that is served: a few incidents with their answers.
-const CONTEXT: usize = 4096;
+const CONTEXT: usize = 2048;
+/// Bytes of keys and values up to which further slots are laid out, in which values are scored
+/// together; and most slots.
+const CACHE_BYTES: usize = 128 << 20;
+const MOST_SLOTS: usize = 32;
 
 /// How a model's words become prompts.
 pub(crate) struct Voice {
@@ -95,7 +99,10 @@ impl Asked {
         let voice = Voice::of_model(directory)?;
         source.check_tokenizer(&voice.tokenizer, &directory.join("tokenizer.json"))?;
         let context = source.config.context.min(CONTEXT);
-        let serving = Serving::new(machine, source, EngineOptions::new(1, context))?;
+        let config = &source.config;
+        let token = 2 * config.layers * config.kv_heads * config.head_dim * size_of::<f32>();
+        let slots = (CACHE_BYTES / (token * context)).clamp(1, MOST_SLOTS);
+        let serving = Serving::new(machine, source, EngineOptions::new(slots, context))?;
         Ok(Asked { serving, voice })
     }
 

@@ -346,7 +346,7 @@ impl<'a, B: Backend> Engine<'a, B> {
     }
 
     /// The free slot that holds most of these tokens' beginning, taken, and how many those are.
-    fn free_slot(&mut self, ids: &[u32]) -> Option<(u32, usize)> {
+    pub(crate) fn free_slot(&mut self, ids: &[u32]) -> Option<(u32, usize)> {
         let common = |slot: &u32| {
             let held = &self.held[*slot as usize];
             held.iter().zip(ids).take_while(|(a, b)| a == b).count()

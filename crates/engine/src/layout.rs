@@ -7,8 +7,10 @@ use crate::{Error, Result};
 use model::{Cache, Model, Serve, Token};
 use ops::{Backend, Dry};
 
-/// Logits rows that a pass has at least, so that scoring a text of many tokens takes few passes.
-const LEAST_ROWS: usize = 32;
+/// Logits rows that a pass has at least and at most for scoring, so that a text of many tokens takes
+/// few passes; between them as many as take this many bytes.
+const SCORED_ROWS: [usize; 2] = [32, 512];
+const SCORED_BYTES: usize = 16 << 20;
 
 /// Most slots that may be asked for: more would be a mistake, and fail for want of memory.
 const MOST_SLOTS: usize = 1 << 10;
@@ -85,7 +87,9 @@ impl EngineLayout {
         options: EngineOptions,
     ) -> Result<EngineLayout> {
         options.check(model)?;
-        let rows = options.slots.max(LEAST_ROWS.min(options.context));
+        let [least, most] = SCORED_ROWS;
+        let fitting = SCORED_BYTES / (model.config().vocab * size_of::<f32>());
+        let rows = options.slots.max(fitting.clamp(least, most).min(options.context));
         let cache = Cache::layout(backend, model, options.slots, options.context);
         let serve = Serve::layout(backend, model, &cache, options.tokens(), rows);
         Ok(EngineLayout { options, cache, serve })

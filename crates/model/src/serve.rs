@@ -5,7 +5,7 @@ use crate::llama::{Flow, Saved, Temporaries, forward, normed_head};
 use crate::step::{Pass, head_logits};
 use crate::{Model, Result};
 use ops::attention::{Window, cache_type};
-use ops::{Backend, Buf, DType, Space, embed};
+use ops::{Backend, Buf, DType, Space, embed, residual};
 
 /// Keys and values of every sequence: per block (slots · context, Hkv, D) in the cache type.
 #[derive(Clone, Debug)]
@@ -31,6 +31,22 @@ impl Cache {
             .map(|_| [0, 1].map(|_| backend.alloc("kv cache", Space::Device, dtype, len)))
             .collect();
         Cache { layers, slots, context }
+    }
+
+    /// Gives slot `to` the first `tokens` tokens of slot `from`, as if it had read them itself.
+    ///
+    /// # Panics
+    /// When a slot or the tokens lie outside of the cache.
+    pub fn copy<B: Backend>(&self, backend: &mut B, from: u32, to: u32, tokens: usize) {
+        assert!(tokens <= self.context && from.max(to) < self.slots as u32, "{from} to {to}");
+        if tokens == 0 || from == to {
+            return;
+        }
+        for &buf in self.layers.iter().flatten() {
+            let row = buf.len / (self.slots * self.context);
+            let rows = |slot: u32| buf.slice(slot as usize * self.context * row, tokens * row);
+            backend.launch(residual::Copy { from: rows(from), to: rows(to) });
+        }
     }
 
     /// Sequences that it holds.

@@ -42,8 +42,8 @@ fn host_memory_is_counted() {
     let model = Model::layout(&mut dry, &golden.spec, &origin).unwrap();
     let options = EngineOptions { slots: 2, context: 50, prefill_chunk: 512 };
     let layout = EngineLayout::layout(&mut dry, &model, options).unwrap();
-    // Logits 32 x 128 x 4; pass 101 x 12; two samplers of 2 x 8 + 128 x 16, four times 50 ids.
-    assert_eq!(layout.host_bytes(&model), 16384 + 1212 + 2 * (16 + 2048 + 400));
+    // Logits 50 x 128 x 4; pass 101 x 12; two samplers of 2 x 8 + 128 x 16, four times 50 ids.
+    assert_eq!(layout.host_bytes(&model), 25600 + 1212 + 2 * (16 + 2048 + 400));
 }
 
 #[test]

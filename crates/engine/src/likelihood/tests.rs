@@ -141,8 +141,8 @@ fn a_distribution_has_the_bits_of_single_scores() {
     let tokenizer = tokenizer();
     let values = ["queue\"", "pod\"", "queue again\"", "the cause was the queue\""];
     let (prompt, written) = ("the pod restarted and the queue grew. ", "{\"cause\":\"");
-    for chunk in [1, 7, 512] {
-        let options = EngineOptions { slots: 2, context: CONTEXT, prefill_chunk: chunk };
+    for (slots, chunk) in [(1, 1), (2, 1), (1, 7), (3, 7), (2, 512), (6, 512)] {
+        let options = EngineOptions { slots, context: CONTEXT, prefill_chunk: chunk };
         let mut rig = Rig::random(options);
         let llm: &mut dyn Llm = &mut rig.engine(Some(&tokenizer));
         let context = format!("{prompt}{written}");
