@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_output;
+mod base;
 mod command;
 mod conversations;
 mod golden_run;

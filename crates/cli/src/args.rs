@@ -55,6 +55,8 @@ pub(crate) enum Command {
     /// Make and look at data sets
     #[command(subcommand)]
     Data(DataCommand),
+    /// Store a model in 4 bits, to be loaded as it is
+    Quantize(QuantizeArgs),
     /// Train all weights of a small model
     Pretrain(RunArgs),
     /// Tune a model with LoRA over a frozen base
@@ -203,6 +205,41 @@ pub(crate) enum DeviceName {
     H200,
     /// This machine, measured
     Cpu,
+}
+
+/// `srek quantize`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct QuantizeArgs {
+    /// A dense Hugging Face Llama directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// How the seven projections are stored, in the layout of bitsandbytes
+    #[arg(long, value_enum, default_value_t = BaseFormat::Nf4Dq)]
+    pub(crate) format: BaseFormat,
+    /// How the embedding, and a head of its own, are stored; only srek reads q8
+    #[arg(long, value_enum, default_value_t = EmbeddingFormat::Stored)]
+    pub(crate) embedding: EmbeddingFormat,
+    /// The directory to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// Storage of the projections of a base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BaseFormat {
+    /// NF4: 4.5 bits a weight
+    Nf4,
+    /// NF4 with double-quantized scales: 4.127 bits a weight
+    Nf4Dq,
+}
+
+/// Storage of the embedding of a base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EmbeddingFormat {
+    /// As the model has it
+    Stored,
+    /// Signed bytes with a scale per 64 weights: 8.5 bits a weight
+    Q8,
 }
 
 /// `srek train`

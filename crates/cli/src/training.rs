@@ -65,7 +65,7 @@ pub(crate) struct Manner<'a> {
 /// A run that does not fit into memory, or what stops it.
 pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<Ran> {
     let started = Instant::now();
-    let form = Form::of_recipe(job.recipe());
+    let form = Form::of_job(job);
     if let (Some(adapter), Some(record)) = (&job.recipe().model.adapter, job.adapter_provenance()?)
     {
         form.compare(adapter, &record, machine);

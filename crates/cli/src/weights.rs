@@ -10,7 +10,7 @@ use model::{Base, Checkpoint, Config, Head, LoraConfig, Origin, Spec, Trained};
 use ops::Numerics;
 use std::path::Path;
 use text::tokenizer::Tokenizer;
-use train::{Provenance, Recipe};
+use train::{Job, Provenance, Recipe};
 
 /// How a model is held and computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,16 @@ impl Form {
         }
     }
 
-    /// That of a recipe.
+    /// What a recipe asks for.
     pub(crate) fn of_recipe(recipe: &Recipe) -> Form {
         let model = &recipe.model;
         Form { base: model.base.into(), head: model.head.into(), numerics: model.numerics.into() }
+    }
+
+    /// That of a training run: what its recipe asks for, over the files of its base.
+    pub(crate) fn of_job(job: &Job) -> Form {
+        let spec = job.spec();
+        Form { base: spec.base, head: spec.head, numerics: spec.numerics }
     }
 
     /// The projections' storage as `--quant` names it.
@@ -114,18 +120,21 @@ impl Source {
         if let (Some(adapter), Some(record)) = (adapter, &record) {
             let fingerprint = train::fingerprint(&source.weights, "config.json")?;
             record.check_model(adapter, &fingerprint)?;
-            form.compare(adapter, record, machine);
+            source.form.compare(adapter, record, machine);
         }
         Ok(source)
     }
 
-    /// Opens the directories.
+    /// Opens the directories. A base or head that is stored quantized goes by that name.
     ///
     /// # Errors
-    /// A file that is missing, damaged or of something else than a Llama.
+    /// A file that is missing, damaged or of something else than a Llama, or a base that is stored in
+    /// another 4-bit format than asked for.
     pub(crate) fn at(model: &Path, adapter: Option<&Path>, form: Form) -> Result<Source> {
         let weights = Checkpoint::open(model)?;
         let config = weights.config()?;
+        let (base, head) = weights.form(&config, form.base, form.head)?;
+        let form = Form { base, head, ..form };
         let adapter = adapter.map(LoraConfig::read).transpose()?;
         Ok(Source { config, weights, adapter, form })
     }

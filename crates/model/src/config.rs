@@ -4,9 +4,11 @@ use crate::{Error, Result};
 use ops::attention::MAX_HEAD_DIM;
 use ops::rope::Scaling;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 mod keys;
+pub(crate) mod quantization;
 
 /// The largest `config.json` that is read.
 const CONFIG_LIMIT_BYTES: u64 = 1 << 20;
@@ -106,15 +108,25 @@ impl Config {
     /// When the file is missing, not JSON, lacks a field, describes something that is not a Llama this
     /// program can run, or has a key that might.
     pub fn read(directory: &Path) -> Result<Config> {
+        Ok(Config::read_all(directory)?.0)
+    }
+
+    /// As [`Config::read`], with everything that the file says.
+    pub(crate) fn read_all(directory: &Path) -> Result<(Config, Map<String, Value>)> {
         let path = directory.join("config.json");
         let text = files::read_to_string(&path, CONFIG_LIMIT_BYTES)?;
         let raw: Raw =
             serde_json::from_str(&text).map_err(|e| Error::config(&path, e.to_string()))?;
-        let all: serde_json::Map<String, serde_json::Value> =
+        let all: Map<String, Value> =
             serde_json::from_str(&text).map_err(|e| Error::config(&path, e.to_string()))?;
-        let config = raw.validate().map_err(|message| Error::config(&path, message))?;
-        keys::check(&all).map_err(|message| Error::config(&path, message))?;
-        Ok(config)
+        let checked = || {
+            let config = raw.validate()?;
+            quantization::check(&all)?;
+            keys::check(&all)?;
+            Ok(config)
+        };
+        let config = checked().map_err(|message: String| Error::config(&path, message))?;
+        Ok((config, all))
     }
 
     /// G = H / Hkv, query heads per key head.

@@ -5,6 +5,7 @@ use crate::llama::{Flow, Saved, Temporaries, forward, normed_head};
 use crate::step::{Pass, head_logits};
 use crate::{Model, Result};
 use ops::attention::{Window, cache_type};
+use ops::qlinear::Storage;
 use ops::{Backend, Buf, DType, Space, embed, residual};
 
 /// Keys and values of every sequence: per block (slots · context, Hkv, D) in the cache type.
@@ -197,7 +198,12 @@ impl Serve {
             backend.write(self.picks, picks);
             let (picked, normed) = (pick(self.picked), pick(self.normed));
             // A gather of rows is an embedding whose table is the residual stream.
-            backend.launch(embed::Forward { ids: pick(self.picks), table: x, y: picked, c });
+            backend.launch(embed::Forward {
+                ids: pick(self.picks),
+                table: Storage::Dense(x),
+                y: picked,
+                c,
+            });
             normed_head(backend, model, picked, normed, pick(self.rstd));
             head_logits(backend, model, normed, pick(self.logits));
             backend.read(self.logits, &mut logits[..w * v]);

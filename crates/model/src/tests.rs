@@ -1,8 +1,10 @@
 //! The whole model: against PyTorch, transformers and PEFT, and against itself.
 
+mod base;
 mod bits;
 mod golden;
 mod input;
+mod stored;
 
 use crate::llama::Origin;
 use crate::*;

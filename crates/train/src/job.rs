@@ -57,14 +57,13 @@ impl Job {
             None => Trained::Everything,
             Some(lora) => Trained::Adapter(lora.config().map_err(wrong)?),
         };
-        let spec = Spec {
-            config,
-            numerics: recipe.model.numerics.into(),
-            base: recipe.model.base.into(),
-            head: recipe.model.head.into(),
-            trained,
-            positions: context,
+        let asked = (recipe.model.base.into(), recipe.model.head.into());
+        let (base, head) = match &weights {
+            Some(weights) if recipe.lora.is_some() => weights.form(&config, asked.0, asked.1)?,
+            _ => asked,
         };
+        let numerics = recipe.model.numerics.into();
+        let spec = Spec { config, numerics, base, head, trained, positions: context };
         let mut job = Job {
             recipe,
             spec,
@@ -163,7 +162,7 @@ impl Job {
         &self.recipe
     }
 
-    /// What model to build.
+    /// What model to build; a base or head that its files hold quantized goes by that name.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }

@@ -258,8 +258,8 @@ fn host_bytes(job: &Job, trainer: &Trainer) -> usize {
     let bytes = |p: &model::Param| p.master.bytes();
     let all: usize = params.iter().map(bytes).sum();
     let largest = params.iter().map(bytes).max().unwrap_or(0);
-    // A saved adapter or model exists as tensors and as the bytes of its file at once.
-    let saving = 2 * all + largest + files_buffer_bytes();
+    // A saved adapter or model exists as the bytes of its file, and a tensor of it as numbers, too.
+    let saving = all + largest + files_buffer_bytes();
     let staging =
         saving.max(trainer.model().staging_bytes()).max(trainer.optimizer().staging_bytes());
     trainer.host_bytes() + staging + DOCUMENT_BYTES * job.dataset().len() + ALLOWANCE_BYTES

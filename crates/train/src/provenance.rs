@@ -42,7 +42,7 @@ pub struct Provenance {
     inputs: Identity,
 }
 
-/// How the projections were stored. [`Base::AsStored`] is told by the type in the files.
+/// How the projections were stored. [`Base::AsStored`] is told by the types in the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Storage {
     #[serde(rename = "f32")]
@@ -81,6 +81,10 @@ impl Storage {
         for layer in 0..config.layers {
             for projection in Projection::ALL {
                 let name = format!("model.layers.{layer}.{}.weight", projection.path());
+                if !weights.is_dense(&name) {
+                    // Were all projections in 4 bits alike, the base would have that name.
+                    return Ok(Storage::Mixed);
+                }
                 let own = match weights.tensor(&name, &projection.shape(config))?.dtype {
                     DType::F32 => Storage::F32,
                     DType::Bf16 => Storage::Bf16,
@@ -126,7 +130,7 @@ impl Provenance {
             srek: env!("CARGO_PKG_VERSION").to_owned(),
             numerics: recipe.model.numerics,
             base: Storage::of(job)?,
-            head: recipe.model.head,
+            head: job.spec().head.into(),
             tier: tier(target),
             seed: recipe.seed,
             step,

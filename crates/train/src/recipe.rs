@@ -63,7 +63,7 @@ pub struct ModelSection {
     /// A PEFT directory to start the adapter from; its own configuration stands for `[lora]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<PathBuf>,
-    /// How the seven projections are stored.
+    /// How the seven projections are held. A directory that has them in 4 bits is used as it is.
     #[serde(default)]
     pub base: BaseKind,
     /// How the output head is stored.
@@ -492,6 +492,15 @@ impl From<HeadKind> for Head {
         match kind {
             HeadKind::AsStored => Head::AsStored,
             HeadKind::EightBit => Head::EightBit,
+        }
+    }
+}
+
+impl From<Head> for HeadKind {
+    fn from(head: Head) -> HeadKind {
+        match head {
+            Head::AsStored => HeadKind::AsStored,
+            Head::EightBit => HeadKind::EightBit,
         }
     }
 }

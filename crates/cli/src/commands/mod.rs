@@ -11,6 +11,7 @@ mod kubernetes;
 mod lab;
 mod logits;
 mod plan;
+mod quantize;
 mod train;
 
 use crate::args::{Command, DataCommand, LabCommand};
@@ -28,6 +29,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Diagnose(args) => diagnose::run(args, machine),
         Command::Eval(args) => eval::run(args, machine),
         Command::Plan(args) => plan::run(args, machine),
+        Command::Quantize(args) => quantize::run(args),
         Command::Pretrain(args) => train::pretrain(args, machine),
         Command::Train(args) => train::tune(args, machine),
         Command::Lab(LabCommand::Incidents(args)) => lab::incidents::run(args),

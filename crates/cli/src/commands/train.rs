@@ -102,7 +102,7 @@ pub(crate) fn samples(machine: &Machine, job: &Job, result: &Path) -> Result<Vec
     let given = PROMPT_TOKENS.min(ids.len().div_ceil(4));
     let question = Question { ids: ids[..given].to_vec(), max_tokens: SAMPLE_TOKENS };
     let recipe = job.recipe();
-    let form = Form::of_recipe(recipe);
+    let form = Form::of_job(job);
     let Some(base) = recipe.model.directory.as_deref().filter(|_| job.lora().is_some()) else {
         let source = Source::at(result, None, form)?;
         return Ok(vec![sample(machine, &source, &tokenizer, ("Trained model", &question))?]);

@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value};
 
-/// Keys that [`super::Raw`] reads and judges.
-const READ: [&str; 20] = [
+/// Keys that [`super::Raw`] and [`super::quantization`] read and judge.
+const READ: [&str; 22] = [
     "model_type",
     "hidden_size",
     "intermediate_size",
@@ -29,6 +29,8 @@ const READ: [&str; 20] = [
     "attention_bias",
     "mlp_bias",
     "hidden_act",
+    super::quantization::THEIRS,
+    super::quantization::OURS,
 ];
 
 /// Keys that say where the file comes from, how weights are stored or started, how long texts were,

@@ -3,7 +3,7 @@
 
 use super::{Model, Trained};
 use crate::init::{normal, stream, uniform};
-use crate::load::{Tensor, Wide};
+use crate::load::{EMBEDDING, NORM, STRETCH, Stored, Tensor, Wide, in_layer, stretches};
 use crate::lora::{Projection, tensor_name};
 use crate::{Checkpoint, Error, Result};
 use half::bf16;
@@ -13,8 +13,6 @@ use quant::{double_quant, nf4, q8};
 use rayon::prelude::*;
 use std::path::Path;
 
-/// Elements handled at a time: whole blocks and whole nested blocks.
-const STRETCH: usize = 16 * nf4::BLOCK * double_quant::BLOCK;
 /// Standard deviation of random weights (as GPT-2 and Llama start).
 const DEVIATION: f32 = 0.02;
 
@@ -31,8 +29,13 @@ pub struct Origin<'a> {
 
 impl Origin<'_> {
     /// The tensor, if there is a checkpoint; its shape is checked.
-    pub(super) fn check(&self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
+    pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
         self.weights.map(|weights| weights.tensor(name, shape)).transpose()
+    }
+
+    /// The weight of a base, however it is stored.
+    pub(super) fn stored(&self, name: &str, shape: [usize; 2]) -> Result<Stored> {
+        self.weights.expect("only training starts from random values").stored(name, shape)
     }
 }
 
@@ -79,7 +82,7 @@ impl Model {
         backend.write(self.rope_table, &self.rope_values());
         self.fill_trained(backend, origin)?;
         let Some(weights) = origin.weights else { return Ok(()) };
-        self.check_unused(weights)?;
+        weights.check_unused(&self.spec.config)?;
         if self.spec.trained == Trained::Everything {
             return Ok(());
         }
@@ -88,34 +91,6 @@ impl Model {
             self.fill_frozen_adapter(backend, adapter)?;
         }
         Ok(())
-    }
-
-    /// Refuses a base that holds something this program would leave out.
-    fn check_unused(&self, weights: &Checkpoint) -> Result<()> {
-        let layers = self.spec.config.layers;
-        let known = |name: &str| {
-            let Some(rest) = name.strip_prefix("model.layers.") else {
-                return matches!(
-                    name,
-                    "model.embed_tokens.weight" | "model.norm.weight" | "lm_head.weight"
-                );
-            };
-            let Some((layer, part)) = rest.split_once('.') else { return false };
-            // Older exports store the frequencies, which follow from the configuration.
-            let module = part.strip_suffix(".weight").unwrap_or(part);
-            let norms =
-                ["input_layernorm", "post_attention_layernorm", "self_attn.rotary_emb.inv_freq"];
-            layer.parse::<usize>().is_ok_and(|layer| layer < layers)
-                && (norms.contains(&module) || Projection::ALL.iter().any(|p| p.path() == module))
-                && (part.ends_with(".weight") || part.ends_with(".inv_freq"))
-        };
-        match weights.names().find(|name| !known(name)) {
-            None => Ok(()),
-            Some(name) => {
-                let message = "belongs to nothing that config.json describes";
-                Err(Error::tensor(weights.directory(), name, message))
-            }
-        }
     }
 
     fn fill_trained<B: Backend>(&self, backend: &mut B, origin: &Origin<'_>) -> Result<()> {
@@ -168,20 +143,21 @@ impl Model {
     fn fill_base<B: Backend>(&mut self, backend: &mut B, weights: &Checkpoint) -> Result<()> {
         let config = self.spec.config.clone();
         let (c, v) = (config.hidden, config.vocab);
-        scan(&weights.tensor("model.embed_tokens.weight", &[v, c])?)?;
-        scan(&weights.tensor("model.norm.weight", &[c])?)?;
+        let embedding = weights.stored(EMBEDDING, [v, c])?;
+        fill_storage(backend, &mut self.embedding, &embedding)?;
+        weights.tensor(NORM, &[c])?.scan()?;
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let name = |part: &str| format!("model.layers.{index}.{part}.weight");
-            scan(&weights.tensor(&name("input_layernorm"), &[c])?)?;
-            scan(&weights.tensor(&name("post_attention_layernorm"), &[c])?)?;
+            for norm in ["input_layernorm", "post_attention_layernorm"] {
+                weights.tensor(&in_layer(index, norm), &[c])?.scan()?;
+            }
             for (linear, projection) in layer.projections.iter_mut().zip(Projection::ALL) {
-                let shape = projection.shape(&config);
-                let tensor = weights.tensor(&name(projection.path()), &shape)?;
-                fill_storage(backend, &mut linear.weight.storage, &tensor)?;
+                let name = in_layer(index, projection.path());
+                let stored = weights.stored(&name, projection.shape(&config))?;
+                fill_storage(backend, &mut linear.weight.storage, &stored)?;
             }
         }
-        let head = if config.tied { "model.embed_tokens.weight" } else { "lm_head.weight" };
-        fill_storage(backend, &mut self.head.storage, &weights.tensor(head, &[v, c])?)
+        let head = weights.stored(config.head_name(), [v, c])?;
+        fill_storage(backend, &mut self.head.storage, &head)
     }
 
     fn fill_frozen_adapter<B: Backend>(&self, backend: &mut B, weights: &Checkpoint) -> Result<()> {
@@ -222,16 +198,6 @@ fn check_known<'a>(adapter: &Checkpoint, known: impl Iterator<Item = &'a str>) -
     }
 }
 
-/// Calls `each` with the first element and a buffer for every stretch of `len` elements.
-fn stretches(len: usize, mut each: impl FnMut(usize, &mut [f32]) -> Result<()>) -> Result<()> {
-    let mut values = vec![0.0; len.min(STRETCH)];
-    for first in (0..len).step_by(STRETCH) {
-        let count = STRETCH.min(len - first);
-        each(first, &mut values[..count])?;
-    }
-    Ok(())
-}
-
 fn write_param<B: Backend>(backend: &mut B, master: Buf, value: Buf, first: usize, values: &[f32]) {
     backend.write(master.slice(first, values.len()), values);
     write_rounded(backend, value, first, values);
@@ -250,19 +216,19 @@ pub(crate) fn write_rounded<B: Backend>(backend: &mut B, to: Buf, first: usize, 
     }
 }
 
-/// Refuses a mapped tensor that is not finite.
-fn scan(tensor: &Tensor) -> Result<()> {
-    let len = tensor.bytes.bytes().len() / tensor.dtype.size();
-    stretches(len, |first, values| {
-        tensor.widen(first, values);
-        tensor.check_finite(values, first)
-    })
-}
-
-fn fill_storage<B: Backend>(backend: &mut B, storage: &mut Storage, tensor: &Tensor) -> Result<()> {
+/// Quantizes what is dense in the files and not here; checks what is used as the files have it.
+fn fill_storage<B: Backend>(backend: &mut B, storage: &mut Storage, stored: &Stored) -> Result<()> {
+    let tensor = match stored {
+        Stored::Nf4(weight) => return weight.check(),
+        Stored::Q8(weight) => return weight.check(),
+        Stored::Dense(tensor) => tensor,
+    };
     match storage {
-        Storage::Dense(_) => scan(tensor),
-        Storage::Q8 { codes, scales } => fill_q8(backend, *codes, *scales, tensor),
+        Storage::Dense(_) => tensor.scan(),
+        Storage::Q8 { codes, scales } => tensor.encode_q8(|first, bytes, factors| {
+            backend.write(codes.slice(first, bytes.len()), bytes);
+            backend.write(scales.slice(first / q8::BLOCK, factors.len()), factors);
+        }),
         Storage::Nf4 { codes, absmax } => {
             let values = encode_nf4(backend, *codes, tensor)?;
             backend.write(*absmax, &values);
@@ -270,12 +236,11 @@ fn fill_storage<B: Backend>(backend: &mut B, storage: &mut Storage, tensor: &Ten
         }
         Storage::Nf4Double { codes, absmax, map, nested, offset } => {
             let values = encode_nf4(backend, *codes, tensor)?;
-            let (mut q, mut scales) = (vec![0; absmax.len], vec![0.0; nested.len]);
-            *offset = double_quant::encode(&values, &mut q, &mut scales)
-                .map_err(|e| Error::tensor(&tensor.path, &tensor.name, e.to_string()))?;
-            backend.write(*absmax, &q);
+            let encoded = tensor.encode_nested(&values)?;
+            *offset = encoded.offset;
+            backend.write(*absmax, &encoded.q);
             backend.write(*map, double_quant::map());
-            backend.write(*nested, &scales);
+            backend.write(*nested, &encoded.scales);
             Ok(())
         }
     }
@@ -283,38 +248,5 @@ fn fill_storage<B: Backend>(backend: &mut B, storage: &mut Storage, tensor: &Ten
 
 /// Quantizes stretch by stretch; returns all absmax.
 fn encode_nf4<B: Backend>(backend: &mut B, codes: Buf, tensor: &Tensor) -> Result<Vec<f32>> {
-    let len = tensor.bytes.bytes().len() / tensor.dtype.size();
-    let mut absmax = vec![0.0; nf4::blocks(len)];
-    let mut bytes = vec![0; nf4::code_bytes(len.min(STRETCH))];
-    stretches(len, |first, values| {
-        tensor.widen(first, values);
-        let bytes = &mut bytes[..nf4::code_bytes(values.len())];
-        let absmax = &mut absmax[first / nf4::BLOCK..][..nf4::blocks(values.len())];
-        nf4::encode(values, bytes, absmax).map_err(|e| located(tensor, first, e))?;
-        backend.write(codes.slice(first / 2, bytes.len()), bytes);
-        Ok(())
-    })?;
-    Ok(absmax)
-}
-
-fn fill_q8<B: Backend>(backend: &mut B, codes: Buf, scales: Buf, tensor: &Tensor) -> Result<()> {
-    let mut bytes = vec![0; codes.len.min(STRETCH)];
-    let mut factors = vec![0.0; q8::blocks(bytes.len())];
-    stretches(codes.len, |first, values| {
-        tensor.widen(first, values);
-        let bytes = &mut bytes[..values.len()];
-        let factors = &mut factors[..q8::blocks(values.len())];
-        q8::encode(values, bytes, factors).map_err(|e| located(tensor, first, e))?;
-        backend.write(codes.slice(first, bytes.len()), bytes);
-        backend.write(scales.slice(first / q8::BLOCK, factors.len()), factors);
-        Ok(())
-    })
-}
-
-/// The encoder's complaint with the tensor's name and the element's place in the whole tensor.
-fn located(tensor: &Tensor, first: usize, error: quant::Error) -> Error {
-    match error {
-        quant::Error::NotFinite { index, value } => tensor.not_finite(first + index, value),
-        other => Error::tensor(&tensor.path, &tensor.name, other.to_string()),
-    }
+    tensor.encode_nf4(|first, bytes| backend.write(codes.slice(first, bytes.len()), bytes))
 }

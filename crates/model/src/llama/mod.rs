@@ -8,6 +8,7 @@ pub(crate) use block::{Flow, Gradients, Saved, Temporaries, backward, forward, n
 pub use fill::Origin;
 pub(crate) use linear::Linear;
 
+use crate::load::{Double, EMBEDDING, HEAD, NORM, Nf4, Q8, Stored, Tensor, in_layer};
 use crate::lora::{LoraConfig, Projection, tensor_name};
 use crate::{Config, Result};
 use ops::attention::Heads;
@@ -19,7 +20,7 @@ use quant::{double_quant, nf4, q8};
 /// How the seven projections are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
-    /// As the checkpoint has them.
+    /// As the checkpoint has them: dense, or in 4 bits already.
     AsStored,
     /// NF4 with f32 absmax.
     Nf4,
@@ -38,7 +39,8 @@ impl Base {
     }
 }
 
-/// How the output head is stored. With a tied head the 8-bit form stands beside the embedding.
+/// How the output head is stored. Where it is tied and the embedding is dense, the 8-bit form stands
+/// beside the embedding; an embedding that is stored in 8 bits serves as both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// As the checkpoint has it.
@@ -128,8 +130,8 @@ pub(crate) struct Norm {
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(crate) spec: Spec,
-    /// (V,C).
-    pub(crate) embedding: Buf,
+    /// (V,C), dense or in 8 bits.
+    pub(crate) embedding: Storage,
     pub(crate) d_embedding: Option<Buf>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: Norm,
@@ -166,13 +168,13 @@ impl Model {
         let mut plan = Layout { backend, spec, origin, params: Vec::new() };
         let config = &spec.config;
         let (c, v) = (config.hidden, config.vocab);
-        let embedding = plan.table("model.embed_tokens.weight", &[v, c], "embedding")?;
+        let embedding = plan.embedding([v, c])?;
         let d_embedding = plan.last_gradient();
         let mut layers = Vec::with_capacity(config.layers);
         for layer in 0..config.layers {
             layers.push(plan.layer(layer)?);
         }
-        let norm = plan.norm("model.norm.weight")?;
+        let norm = plan.norm(NORM)?;
         let (head, d_head) = plan.head(embedding, d_embedding)?;
         let table_len = spec.positions * config.head_dim;
         let rope_table = plan.backend.alloc("rope table", Space::Device, DType::F32, table_len);
@@ -244,12 +246,46 @@ impl<B: Backend> Layout<'_, B> {
 
     /// A dense tensor: trained, or used where the checkpoint has it.
     fn table(&mut self, name: &str, shape: &[usize], label: &'static str) -> Result<Buf> {
-        let tensor = self.origin.check(name, shape)?;
+        let tensor = self.origin.tensor(name, shape)?;
         if self.everything() {
             return Ok(self.param(name.into(), shape, label, shape.len() > 1));
         }
         let tensor = tensor.expect("only training starts from random values");
-        Ok(self.backend.weights(label, tensor.dtype, &tensor.bytes))
+        Ok(self.weights(label, &tensor))
+    }
+
+    /// A frozen dense tensor, used where the checkpoint has it.
+    fn weights(&mut self, label: &'static str, tensor: &Tensor) -> Buf {
+        self.backend.weights(label, tensor.dtype, &tensor.bytes)
+    }
+
+    fn embedding(&mut self, shape: [usize; 2]) -> Result<Storage> {
+        if self.everything() {
+            return Ok(Storage::Dense(self.table(EMBEDDING, &shape, "embedding")?));
+        }
+        match self.origin.stored(EMBEDDING, shape)? {
+            Stored::Dense(tensor) => Ok(Storage::Dense(self.weights("embedding", &tensor))),
+            Stored::Q8(q8) => Ok(self.stored_q8(["embedding codes", "embedding scales"], &q8)),
+            Stored::Nf4(nf4) => Err(nf4.refuse_table()),
+        }
+    }
+
+    /// A weight in 8 bits as the checkpoint has it.
+    fn stored_q8(&mut self, labels: [&'static str; 2], weight: &Q8) -> Storage {
+        let codes = self.weights(labels[0], &weight.codes);
+        Storage::Q8 { codes, scales: self.weights(labels[1], &weight.scales) }
+    }
+
+    /// A weight in 4 bits as the checkpoint has it.
+    fn stored_nf4(&mut self, weight: &Nf4) -> Storage {
+        let codes = self.weights("nf4 codes", &weight.codes);
+        let absmax = self.weights("absmax", &weight.absmax);
+        let Some(Double { map, nested, offset }) = &weight.double else {
+            return Storage::Nf4 { codes, absmax };
+        };
+        let map = self.weights("absmax map", map);
+        let nested = self.weights("nested absmax", nested);
+        Storage::Nf4Double { codes, absmax, map, nested, offset: *offset }
     }
 
     fn norm(&mut self, name: &str) -> Result<Norm> {
@@ -258,29 +294,24 @@ impl<B: Backend> Layout<'_, B> {
     }
 
     fn layer(&mut self, layer: usize) -> Result<Layer> {
-        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
-        let norm1 = self.norm(&name("input_layernorm"))?;
+        let norm1 = self.norm(&in_layer(layer, "input_layernorm"))?;
         let mut projections = Vec::with_capacity(7);
         for projection in Projection::ALL {
-            projections.push(self.linear(layer, projection, &name(projection.path()))?);
+            projections.push(self.linear(layer, projection)?);
         }
-        let norm2 = self.norm(&name("post_attention_layernorm"))?;
+        let norm2 = self.norm(&in_layer(layer, "post_attention_layernorm"))?;
         let projections = projections.try_into().expect("seven projections");
         Ok(Layer { norm1, norm2, projections })
     }
 
-    fn linear(&mut self, layer: usize, projection: Projection, name: &str) -> Result<Linear> {
+    fn linear(&mut self, layer: usize, projection: Projection) -> Result<Linear> {
         let [out, inner] = projection.shape(&self.spec.config);
-        let weights = out * inner;
-        let (storage, dw) = match (self.everything(), self.spec.base) {
-            (true, _) | (false, Base::AsStored) => {
-                let buf = self.table(name, &[out, inner], "projection")?;
-                (Storage::Dense(buf), self.last_gradient())
-            }
-            (false, base) => {
-                self.origin.check(name, &[out, inner])?;
-                (self.nf4(weights, base), None)
-            }
+        let name = in_layer(layer, projection.path());
+        let (storage, dw) = if self.everything() {
+            let buf = self.table(&name, &[out, inner], "projection")?;
+            (Storage::Dense(buf), self.last_gradient())
+        } else {
+            (self.frozen(&self.origin.stored(&name, [out, inner])?, [out, inner])?, None)
         };
         let weight = Weight { out, inner, storage };
         let adapter = self.adapter(layer, projection, [out, inner]);
@@ -290,6 +321,19 @@ impl<B: Backend> Layout<'_, B> {
             adapter: adapter.map(|(adapter, _)| adapter),
             gradients: adapter.and_then(|(_, g)| g),
         })
+    }
+
+    /// A projection that is not trained: as it is stored, or with room for what it becomes.
+    fn frozen(&mut self, stored: &Stored, [out, inner]: [usize; 2]) -> Result<Storage> {
+        stored.check_base(self.spec.base)?;
+        match (stored, self.spec.base) {
+            (Stored::Nf4(weight), _) => Ok(self.stored_nf4(weight)),
+            (Stored::Q8(weight), _) => Err(weight.refuse_projection()),
+            (Stored::Dense(tensor), Base::AsStored) => {
+                Ok(Storage::Dense(self.weights("projection", tensor)))
+            }
+            (Stored::Dense(_), base) => Ok(self.nf4(out * inner, base)),
+        }
     }
 
     fn nf4(&mut self, weights: usize, base: Base) -> Storage {
@@ -340,20 +384,36 @@ impl<B: Backend> Layout<'_, B> {
         Some((adapter, gradients))
     }
 
-    fn head(&mut self, embedding: Buf, d_embedding: Option<Buf>) -> Result<(Weight, Option<Buf>)> {
+    fn head(
+        &mut self,
+        embedding: Storage,
+        d_embedding: Option<Buf>,
+    ) -> Result<(Weight, Option<Buf>)> {
         let Config { hidden: inner, vocab: out, tied, .. } = self.spec.config;
-        let name = if tied { "model.embed_tokens.weight" } else { "lm_head.weight" };
-        if self.spec.head == Head::EightBit && !self.everything() {
-            self.origin.check(name, &[out, inner])?;
-            let codes = self.backend.alloc("head codes", Space::Device, DType::I8, out * inner);
-            let blocks = q8::blocks(out * inner);
-            let scales = self.backend.alloc("head scales", Space::Device, DType::F32, blocks);
-            return Ok((Weight { out, inner, storage: Storage::Q8 { codes, scales } }, None));
+        let weight = |storage| Weight { out, inner, storage };
+        let eight = matches!(embedding, Storage::Q8 { .. });
+        if self.everything() {
+            if tied {
+                return Ok((weight(embedding), d_embedding));
+            }
+            let buf = self.table(HEAD, &[out, inner], "head")?;
+            return Ok((weight(Storage::Dense(buf)), self.last_gradient()));
         }
-        if tied {
-            return Ok((Weight { out, inner, storage: Storage::Dense(embedding) }, d_embedding));
+        if tied && (eight || self.spec.head == Head::AsStored) {
+            return Ok((weight(embedding), None));
         }
-        let buf = self.table(name, &[out, inner], "head")?;
-        Ok((Weight { out, inner, storage: Storage::Dense(buf) }, self.last_gradient()))
+        let storage = match self.origin.stored(self.spec.config.head_name(), [out, inner])? {
+            Stored::Q8(stored) => self.stored_q8(["head codes", "head scales"], &stored),
+            Stored::Nf4(stored) => return Err(stored.refuse_table()),
+            Stored::Dense(_) if self.spec.head == Head::EightBit => {
+                let mut alloc =
+                    |label, dtype, len| self.backend.alloc(label, Space::Device, dtype, len);
+                let codes = alloc("head codes", DType::I8, out * inner);
+                let scales = alloc("head scales", DType::F32, q8::blocks(out * inner));
+                Storage::Q8 { codes, scales }
+            }
+            Stored::Dense(tensor) => Storage::Dense(self.weights("head", &tensor)),
+        };
+        Ok((weight(storage), None))
     }
 }

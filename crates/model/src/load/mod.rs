@@ -1,15 +1,24 @@
 //! Reading model directories: safetensors in one file or in shards with an index, always mapped.
 
+mod encode;
+mod known;
 mod read;
+mod stored;
 
 use crate::{Config, Error, Result};
+pub(crate) use encode::{STRETCH, stretches};
 use files::Map;
+pub(crate) use known::{EMBEDDING, HEAD, NORM, in_layer};
 use ops::{DType, HostBytes};
 pub(crate) use read::{Wide, widen_into};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+pub(crate) use stored::{
+    ABSMAX, Double, NESTED_ABSMAX, NESTED_QUANT_MAP, Nf4, Q8, QUANT_MAP, QUANT_STATE, SCALES,
+    Stored,
+};
 
 /// The largest weight file that is mapped (no limit of ours; the address space has room).
 const WEIGHT_LIMIT_BYTES: u64 = 1 << 44;
@@ -126,10 +135,13 @@ impl Checkpoint {
     /// # Errors
     /// When it is missing, has another shape, or is not f32, bf16 or f16.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let entry = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| Error::tensor(&self.directory, name, "is missing"))?;
+        self.refuse_quantized(name, self.entry(name)?.dtype)?;
+        self.part(name, shape, &[Dtype::F32, Dtype::BF16, Dtype::F16])
+    }
+
+    /// The tensor of that name, of that shape and one of these types.
+    fn part(&self, name: &str, shape: &[usize], types: &[Dtype]) -> Result<Tensor> {
+        let entry = self.entry(name)?;
         let map = &self.maps[entry.map];
         let path = map.path();
         if entry.shape != shape {
@@ -137,14 +149,17 @@ impl Checkpoint {
             return Err(Error::tensor(path, name, message));
         }
         let dtype = match entry.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::BF16 => DType::Bf16,
-            Dtype::F16 => DType::F16,
-            other => {
-                let message = format!("is {other:?}, expected F32, BF16 or F16");
-                return Err(Error::tensor(path, name, message));
-            }
+            Dtype::F32 => Some(DType::F32),
+            Dtype::BF16 => Some(DType::Bf16),
+            Dtype::F16 => Some(DType::F16),
+            Dtype::U8 => Some(DType::U8),
+            Dtype::I8 => Some(DType::I8),
+            _ => None,
         };
+        let dtype = dtype.filter(|_| types.contains(&entry.dtype)).ok_or_else(|| {
+            let message = format!("is {:?}, expected {}", entry.dtype, one_of(types));
+            Error::tensor(path, name, message)
+        })?;
         Ok(Tensor {
             dtype,
             bytes: HostBytes::new(Arc::new(map.clone()), entry.start, entry.len),
@@ -153,7 +168,26 @@ impl Checkpoint {
         })
     }
 
-    /// Whether the checkpoint's head is a tensor of its own; when it is not, the embedding serves.
+    /// A tensor of at most `limit` bytes in one dimension.
+    fn bytes(&self, name: &str, limit: usize) -> Result<Tensor> {
+        let entry = self.entry(name)?;
+        if entry.len > limit {
+            let message = format!("has {} bytes, expected at most {limit}", entry.len);
+            return Err(Error::tensor(self.maps[entry.map].path(), name, message));
+        }
+        self.part(name, &[entry.len], &[Dtype::U8])
+    }
+
+    /// Bytes of one element.
+    fn element_bytes(&self, name: &str) -> Result<usize> {
+        Ok(self.entry(name)?.dtype.bitsize().div_ceil(8))
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        self.tensors.get(name).ok_or_else(|| Error::tensor(&self.directory, name, "is missing"))
+    }
+
+    /// Whether there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -194,7 +228,22 @@ impl Tensor {
         let message = format!(
             "element {index} is {value}, expected a finite number\nhint: the file is damaged or the model diverged"
         );
+        self.refuse(message)
+    }
+
+    /// An error about this tensor.
+    pub(crate) fn refuse(&self, message: impl Into<String>) -> Error {
         Error::tensor(&self.path, &self.name, message)
+    }
+}
+
+/// Types in words: `F32, BF16 or F16`.
+fn one_of(types: &[Dtype]) -> String {
+    let names: Vec<String> = types.iter().map(|it| format!("{it:?}")).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 

@@ -1,35 +1,40 @@
 //! Writing model and adapter directories that Hugging Face's libraries read.
 
-use crate::{Error, LoraConfig, Model, Param, Result};
+mod base;
+
+pub use base::{BaseForm, base};
+
+use crate::{LoraConfig, Model, Param, Result};
 use half::bf16;
-use ops::{Backend, DType};
-use safetensors::{Dtype, View};
+use ops::{Backend, DType, HostBytes};
+use safetensors::Dtype;
 use serde::Serialize;
-use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::path::Path;
 
 /// A tensor on its way into a file.
-struct Owned {
+struct Piece {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
-impl View for &Owned {
-    fn dtype(&self) -> Dtype {
-        self.dtype
+enum Bytes {
+    Owned(Vec<u8>),
+    /// Where it is mapped.
+    Mapped(HostBytes),
+}
+
+impl Piece {
+    fn new(dtype: Dtype, shape: Vec<usize>, bytes: Vec<u8>) -> Piece {
+        Piece { dtype, shape, bytes: Bytes::Owned(bytes) }
     }
 
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
+    fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Mapped(bytes) => bytes.bytes(),
+        }
     }
 }
 
@@ -66,28 +71,47 @@ pub fn model<B: Backend>(
     json(&model.config().to_json(name), &directory.join("config.json"))
 }
 
-fn masters<B: Backend>(backend: &mut B, params: &[Param], dtype: DType) -> Vec<(String, Owned)> {
+fn masters<B: Backend>(backend: &mut B, params: &[Param], dtype: DType) -> Vec<(String, Piece)> {
     let mut read = |param: &Param| {
         let mut values = vec![0.0_f32; param.master.len];
         backend.read(param.master, &mut values);
-        let (dtype, bytes) = match dtype {
-            DType::Bf16 => (
-                Dtype::BF16,
-                values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
-            ),
-            _ => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        let shape = param.shape.clone();
+        let piece = match dtype {
+            DType::Bf16 => {
+                let rounded: Vec<bf16> = values.iter().map(|v| bf16::from_f32(*v)).collect();
+                Piece::new(Dtype::BF16, shape, bytemuck::cast_slice(&rounded).to_vec())
+            }
+            _ => Piece::new(Dtype::F32, shape, bytemuck::cast_slice(&values).to_vec()),
         };
-        (param.name.clone(), Owned { dtype, shape: param.shape.clone(), bytes })
+        (param.name.clone(), piece)
     };
     params.iter().map(&mut read).collect()
 }
 
-fn weights(tensors: &[(String, Owned)], path: &Path) -> Result<()> {
-    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-    let metadata = [("format".to_string(), "pt".to_string())].into_iter().collect();
-    let bytes = safetensors::serialize(views, Some(metadata))
-        .map_err(|e| Error::weights(path, format!("cannot be serialized: {e}")))?;
-    files::write_atomic(path, |w| w.write_all(&bytes))?;
+/// Writes a safetensors file piece by piece. Tensors of wide elements come first, so that all are
+/// aligned where the file is mapped; those of one type in the order of their names.
+fn weights(pieces: &[(String, Piece)], path: &Path) -> Result<()> {
+    let mut sorted: Vec<&(String, Piece)> = pieces.iter().collect();
+    sorted.sort_by_key(|(name, piece)| (Reverse(piece.dtype.bitsize()), name));
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".into(), serde_json::json!({ "format": "pt" }));
+    let mut offset = 0;
+    for (name, piece) in &sorted {
+        let end = offset + piece.bytes().len();
+        let entry = serde_json::json!({
+            "dtype": piece.dtype, "shape": piece.shape, "data_offsets": [offset, end],
+        });
+        header.insert(name.clone(), entry);
+        offset = end;
+    }
+    let mut header = serde_json::to_vec(&header).expect("a header is plain data");
+    // The format wants the data to start at a multiple of 8; spaces may end a header.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    files::write_atomic(path, |out| {
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        sorted.iter().try_for_each(|(_, piece)| out.write_all(piece.bytes()))
+    })?;
     Ok(())
 }
 
@@ -96,14 +120,14 @@ fn weights(tensors: &[(String, Owned)], path: &Path) -> Result<()> {
 /// # Errors
 /// When the file cannot be written.
 pub fn f32_tensors(tensors: &[(&str, &[usize], &[f32])], path: &Path) -> Result<()> {
-    let owned: Vec<(String, Owned)> = tensors
+    let pieces: Vec<(String, Piece)> = tensors
         .iter()
         .map(|(name, shape, values)| {
-            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            (name.to_string(), Owned { dtype: Dtype::F32, shape: shape.to_vec(), bytes })
+            let bytes = bytemuck::cast_slice(values).to_vec();
+            (name.to_string(), Piece::new(Dtype::F32, shape.to_vec(), bytes))
         })
         .collect();
-    weights(&owned, path)
+    weights(&pieces, path)
 }
 
 fn json(value: &impl Serialize, path: &Path) -> Result<()> {

@@ -1,7 +1,7 @@
 use super::*;
 
 /// Documents of uneven lengths, one of a single token, one longer than a block of 64 keys.
-fn documents(vocab: usize) -> Vec<(Vec<u32>, Vec<i32>)> {
+pub(super) fn documents(vocab: usize) -> Vec<(Vec<u32>, Vec<i32>)> {
     [5, 1, 70, 13]
         .into_iter()
         .enumerate()
@@ -16,7 +16,7 @@ fn documents(vocab: usize) -> Vec<(Vec<u32>, Vec<i32>)> {
         .collect()
 }
 
-fn batch_of(config: &Config, documents: &[(Vec<u32>, Vec<i32>)]) -> Batch {
+pub(super) fn batch_of(config: &Config, documents: &[(Vec<u32>, Vec<i32>)]) -> Batch {
     let mut batch = Batch::default();
     for (ids, labels) in documents {
         batch.push(config, ids, labels).unwrap();
@@ -24,7 +24,7 @@ fn batch_of(config: &Config, documents: &[(Vec<u32>, Vec<i32>)]) -> Batch {
     batch
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
+pub(super) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
@@ -193,6 +193,10 @@ fn dry_and_cpu_leave_the_same_trace() {
     use Policy::{Keep, Offload, Recompute};
     let mut parts = Parts::with_adapter("plain", "adapter", Numerics::Bf16, Base::Nf4Double);
     parts.options.policies = vec![Keep, Offload, Recompute];
+    assert_same_trace(&parts);
+}
+
+pub(super) fn assert_same_trace(parts: &Parts) {
     let weights = Checkpoint::open(parts.weights.as_deref().unwrap()).unwrap();
     let origin = Origin { weights: Some(&weights), adapter: None, seed: 7 };
     let target = Target::cpu(parts.isa, rayon::current_num_threads());

@@ -6,15 +6,15 @@ const BASES: [(Base, &str); 3] =
     [(Base::AsStored, "f32"), (Base::Nf4, "nf4"), (Base::Nf4Double, "nf4_dq")];
 
 /// The reference values of a variant.
-struct Golden {
+pub(super) struct Golden {
     file: Checkpoint,
     scalars: Value,
-    batch: Batch,
+    pub(super) batch: Batch,
     config: Config,
 }
 
 impl Golden {
-    fn open(variant: &str) -> Golden {
+    pub(super) fn open(variant: &str) -> Golden {
         let directory = golden_dir(variant);
         let config = Config::read(&directory.join("model")).unwrap();
         let file = Checkpoint::open_files(&directory, &["golden.safetensors".into()]).unwrap();
@@ -41,7 +41,7 @@ impl Golden {
         self.file.tensor(name, shape).unwrap().to_f32().unwrap()
     }
 
-    fn logits(&self, key: &str) -> Vec<f32> {
+    pub(super) fn logits(&self, key: &str) -> Vec<f32> {
         self.values(&format!("{key}logits"), &[2, self.batch.tokens() / 2, self.config.vocab])
     }
 

@@ -1,19 +1,38 @@
 //! Rows in parallel forward, columns in parallel backward (tokens may repeat).
 
 use super::{Backward, Forward};
+use crate::qlinear::Storage;
 use crate::{Access, DType};
 use half::{bf16, f16};
+use quant::q8;
 use rayon::prelude::*;
 
 pub(super) fn forward(op: &Forward, memory: &Access<'_>) {
     let ids: &[u32] = memory.read(op.ids);
     let y: &mut [f32] = memory.write(op.y);
-    match op.table.dtype {
-        DType::F32 => gather(ids, memory.read::<f32>(op.table), y, op.c, |v| v),
-        DType::Bf16 => gather(ids, memory.read::<bf16>(op.table), y, op.c, bf16::to_f32),
-        DType::F16 => gather(ids, memory.read::<f16>(op.table), y, op.c, f16::to_f32),
+    let table = match op.table {
+        Storage::Dense(table) => table,
+        Storage::Q8 { codes, scales } => {
+            return gather_q8(ids, (memory.read(codes), memory.read(scales)), y, op.c);
+        }
+        other => panic!("embed: a table of {other:?}"),
+    };
+    match table.dtype {
+        DType::F32 => gather(ids, memory.read::<f32>(table), y, op.c, |v| v),
+        DType::Bf16 => gather(ids, memory.read::<bf16>(table), y, op.c, bf16::to_f32),
+        DType::F16 => gather(ids, memory.read::<f16>(table), y, op.c, f16::to_f32),
         other => panic!("embed: a table of {other:?}"),
     }
+}
+
+/// Rows of an 8-bit table; a block of 64 may begin in one row and end in the next.
+fn gather_q8(ids: &[u32], (codes, scales): (&[i8], &[f32]), y: &mut [f32], c: usize) {
+    y.par_chunks_exact_mut(c).zip(ids).for_each(|(y, &id)| {
+        let start = id as usize * c;
+        for (j, (y, &code)) in y.iter_mut().zip(&codes[start..][..c]).enumerate() {
+            *y = f32::from(code) * scales[(start + j) / q8::BLOCK];
+        }
+    });
 }
 
 fn gather<T: Copy + Sync>(

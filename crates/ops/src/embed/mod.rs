@@ -1,6 +1,7 @@
 //! `y[n] = table[ids[n]]`.
 //!
-//! ids (N) u32 · table (V,C) f32, bf16 or f16 · y (N,C) f32.
+//! ids (N) u32 · table (V,C) f32, bf16, f16 or 8 bits · y (N,C) f32.
+//! An 8-bit value is f32(code x scale), as `quant::q8` decodes it, in every numerics.
 //! backward, for a trained table: `dtable[ids[n]] += dy[n]`, in the order of n. Bound: memory.
 
 mod cpu;
@@ -8,15 +9,17 @@ mod cpu;
 #[cfg(test)]
 mod tests;
 
+use crate::qlinear::Storage;
 use crate::{Access, Buf, Cost, Op, Target};
+use quant::q8;
 
 /// The gather.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward {
     /// (N) u32, each below V.
     pub ids: Buf,
-    /// (V,C) f32, bf16 or f16.
-    pub table: Buf,
+    /// (V,C), dense or in 8 bits.
+    pub table: Storage,
     /// (N,C) f32, overwritten.
     pub y: Buf,
     /// C.
@@ -40,8 +43,13 @@ impl Op for Forward {
     const NAME: &'static str = "embed.forward";
 
     fn cost(&self, _target: &Target) -> Cost {
-        let read = self.y.len * self.table.dtype.size() + self.ids.bytes();
-        Cost { read: read as u64, written: self.y.bytes() as u64, ..Cost::default() }
+        let rows = match self.table {
+            Storage::Q8 { scales, .. } => self.y.len + q8::blocks(self.y.len) * scales.dtype.size(),
+            Storage::Dense(values) => self.y.len * values.dtype.size(),
+            other => panic!("embed: a table of {other:?}"),
+        };
+        let read = (rows + self.ids.bytes()) as u64;
+        Cost { read, written: self.y.bytes() as u64, ..Cost::default() }
     }
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::test_bench::{
-    Bench, assert_close, assert_same_bits, assert_slopes, everywhere, gradients, integers, leaf,
-    random, values_of, wide,
+    Bench, Stored, assert_close, assert_same_bits, assert_slopes, everywhere, gradients, integers,
+    leaf, random, values_of, weight, wide,
 };
 use crate::{DType, Numerics};
 
@@ -11,22 +11,36 @@ const SHAPES: [[usize; 3]; 6] =
 
 #[test]
 fn gathers_rows_of_every_type() {
+    let dense = [DType::F32, DType::Bf16, DType::F16].map(Stored::Dense);
     for [v, c, n] in SHAPES {
-        for dtype in [DType::F32, DType::Bf16, DType::F16] {
+        for stored in dense.into_iter().chain([Stored::Q8]) {
             let ids = integers(1, n, v);
             let values = random(2, v * c);
             let [y] = everywhere(Numerics::F32, |bench| {
-                let (table, _) = bench.stored(dtype, &values);
+                let (table, _) = weight(bench, stored, [v, c], &values);
                 let (ids, y) = (bench.put(&ids), bench.garbage(n * c));
-                bench.launch(Forward { ids, table, y, c });
+                bench.launch(Forward { ids, table: table.storage, y, c });
                 [bench.get(y)]
             });
-            let (_, stored) = Bench::new().stored(dtype, &values);
+            let (_, decoded) = weight(&mut Bench::new(), stored, [v, c], &values);
             let want: Vec<f32> =
-                ids.iter().flat_map(|&id| stored[id as usize * c..][..c].to_vec()).collect();
-            assert_same_bits(&format!("{v} {c} {n} {dtype:?}"), &y, &want);
+                ids.iter().flat_map(|&id| decoded[id as usize * c..][..c].to_vec()).collect();
+            assert_same_bits(&format!("{v} {c} {n} {stored:?}"), &y, &want);
         }
     }
+}
+
+#[test]
+fn an_eight_bit_table_is_read_at_its_size() {
+    let mut bench = Bench::new();
+    let target = crate::Backend::target(&bench.cpu);
+    let [dense, eight] = [Stored::Dense(DType::Bf16), Stored::Q8].map(|stored| {
+        let (table, _) = weight(&mut bench, stored, [4, 128], &random(1, 512));
+        let (ids, y) = (bench.put(&[3_u32, 0]), bench.zeros(256));
+        Forward { ids, table: table.storage, y, c: 128 }.cost(&target)
+    });
+    assert_eq!((dense.read, eight.read), (2 * 256 + 8, 256 + 4 * 4 + 8));
+    assert_eq!(dense.written, eight.written);
 }
 
 /// The scatter-add onto `start`.

@@ -99,7 +99,11 @@ impl Bench {
 
     /// A recipe over a golden model, with these lines for `[model]` and the sections in `rest`.
     pub(crate) fn recipe(&self, variant: &str, model: &str, rest: &str) -> Recipe {
-        let directory = goldens().join(variant).join("model");
+        self.recipe_over(&goldens().join(variant).join("model"), model, rest)
+    }
+
+    /// As [`Bench::recipe`], over any model directory.
+    pub(crate) fn recipe_over(&self, directory: &Path, model: &str, rest: &str) -> Recipe {
         let text = format!(
             "seed = 7\n[model]\ndirectory = {directory:?}\n{model}\n[data]\ndirectory = {:?}\n{rest}",
             self.path("data")

@@ -4,7 +4,7 @@ use crate::bench::{Bench, Recorder, documents, goldens};
 use model::Policy;
 use ops::{Backend, Cpu, Dry, Isa, Target};
 use train::recipe::PolicyKind;
-use train::{Budget, Job, Plan, Resume, Trainer, Update};
+use train::{Budget, Job, Plan, Recipe, Resume, Trainer, Update};
 
 const BRIEF: &str = "[batch]\ntokens = 64\nmicro_batches = 2\n[schedule]\nsteps = 4\n\
     learning_rate = 5e-3\n";
@@ -105,8 +105,11 @@ fn whole_step<B: Backend>(backend: &mut B, job: &Job, policies: &[Policy]) {
 fn the_plan_and_the_run_leave_the_same_trace() {
     let bench = Bench::new(&documents(30, 128), 128, 24);
     let rest = format!("held_out = 0.2\n{BRIEF}");
-    let recipe = bench.recipe("plain", "base = \"nf4-dq\"\n[lora]\n", &rest);
-    let job = Job::open(&recipe).unwrap();
+    assert_same_trace(&bench.recipe("plain", "base = \"nf4-dq\"\n[lora]\n", &rest));
+}
+
+pub(crate) fn assert_same_trace(recipe: &Recipe) {
+    let job = Job::open(recipe).unwrap();
     let target = Target::cpu(Isa::detect(), 2);
     let mixed = [Policy::Offload, Policy::Recompute, Policy::Keep];
     for policies in [[Policy::Keep; 3], [Policy::Offload; 3], [Policy::Recompute; 3], mixed] {

@@ -1,5 +1,6 @@
 //! Whole training runs: against PyTorch, against themselves cut in pieces, and against their plans.
 
+mod base;
 mod bench;
 mod equal;
 mod golden;
