@@ -4,6 +4,7 @@ use crate::tokenizer::Tokenizer;
 use schemas::{instance, schema};
 
 mod kubernetes;
+mod masks;
 mod schemas;
 
 /// A small vocabulary with tokens of several characters that cross the borders of JSON.

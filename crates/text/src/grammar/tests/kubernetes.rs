@@ -1,9 +1,10 @@
 //! Schemas of Kubernetes kinds, out of its own API description.
 
-use super::{Constraint, check_valid, check_walks, grammar, vocabulary, walk};
+use super::{Constraint, Grammar, Vocabulary, check_valid, check_walks, grammar, vocabulary, walk};
 use crate::random::Numbers;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const KINDS: [&str; 6] = [
     "io.k8s.api.apps.v1.Deployment",
@@ -56,23 +57,36 @@ fn keyword(key: &str, value: &Value, wanted: &mut Vec<String>) -> Value {
     }
 }
 
-#[test]
-fn kinds_of_kubernetes_give_valid_objects() {
+/// The API description; `None`, and said so, where it is not there.
+pub(super) fn api() -> Option<Value> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/kubernetes");
     let Ok(entries) = std::fs::read_dir(&root) else {
         crate::skip::skip(&format!("no {}", root.display()));
-        return;
+        return None;
     };
     let file = entries.map(|entry| entry.unwrap().path());
     let file = file.filter(|path| path.extension().is_some_and(|end| end == "json")).min().unwrap();
-    let api: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    Some(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap())
+}
+
+/// The schema of deployments and a real one.
+pub(super) fn deployment(api: &Value) -> (Value, Value) {
+    let object = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "labels": { "app": "checkout" }, "name": "checkout" },
+        "spec": { "replicas": 3, "selector": { "matchLabels": { "app": "checkout" } },
+            "template": { "spec": { "containers": [{ "image": "shop/checkout:7", "name": "main",
+                "ports": [{ "containerPort": 8080 }] }] } } } });
+    (standalone(api, KINDS[0]), object)
+}
+
+#[test]
+fn kinds_of_kubernetes_give_valid_objects() {
+    let Some(api) = api() else { return };
     let (_, vocabulary) = vocabulary();
     for kind in KINDS {
-        let schema = standalone(&api, kind);
-        let mut numbers = Numbers::named(&[kind.len() as u64]);
-        check_walks(&schema, &vocabulary, &mut numbers);
+        check_kind(&api, kind, &vocabulary);
     }
-    let schema = standalone(&api, KINDS[0]);
+    let (schema, deployment) = deployment(&api);
     let grammar = grammar(&schema, &vocabulary);
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     let start = Constraint::new(&grammar).unwrap();
@@ -81,13 +95,34 @@ fn kinds_of_kubernetes_give_valid_objects() {
         let (text, _) = walk(&grammar, &mut Numbers::named(&[seed]), 250);
         check_valid(&schema, &validator, &text);
     }
-    // A real one.
-    let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": { "labels": { "app": "checkout" }, "name": "checkout" },
-        "spec": { "replicas": 3, "selector": { "matchLabels": { "app": "checkout" } },
-            "template": { "spec": { "containers": [{ "image": "shop/checkout:7", "name": "main",
-                "ports": [{ "containerPort": 8080 }] }] } } } });
     assert!(validator.is_valid(&deployment));
     let ids = vocabulary.tokens(deployment.to_string().as_bytes());
     super::possible(&grammar, &ids).unwrap();
+}
+
+fn check_kind(api: &Value, kind: &str, vocabulary: &Arc<Vocabulary>) {
+    let schema = standalone(api, kind);
+    check_walks(&schema, vocabulary, &mut Numbers::named(&[kind.len() as u64]));
+}
+
+/// Every definition that is a kind.
+#[test]
+#[ignore = "compiles the schemas of all kinds of Kubernetes"]
+fn all_kinds_of_kubernetes_give_valid_objects() {
+    let Some(api) = api() else { return };
+    let (_, vocabulary) = vocabulary();
+    let definitions = api["definitions"].as_object().unwrap();
+    let kinds =
+        definitions.iter().filter(|(_, it)| it.get("x-kubernetes-group-version-kind").is_some());
+    let mut refused = Vec::new();
+    let mut count = 0;
+    for (kind, _) in kinds {
+        match Grammar::json(&standalone(&api, kind), &vocabulary) {
+            Ok(_) => check_kind(&api, kind, &vocabulary),
+            Err(error) => refused.push(format!("{kind}: {error}")),
+        }
+        count += 1;
+    }
+    println!("{count} kinds, {} refused", refused.len());
+    assert!(count > 100 && refused.is_empty(), "{refused:#?}");
 }
