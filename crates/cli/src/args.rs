@@ -114,6 +114,9 @@ pub(crate) struct DataBuildArgs {
     /// Mask IP addresses too
     #[arg(long, requires = "redact")]
     pub(crate) redact_ips: bool,
+    /// What happens to records that say the same as one before, or nearly so
+    #[arg(long, value_enum, default_value_t = Repeated::Remove)]
+    pub(crate) duplicates: Repeated,
     #[command(flatten)]
     pub(crate) template: TemplateArgs,
     /// The directory of the data set
@@ -140,6 +143,15 @@ pub(crate) enum Long {
     Refuse,
     /// They become several documents
     Split,
+}
+
+/// What happens to duplicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Repeated {
+    /// They are left out, and the first of them named
+    Remove,
+    /// They stay, all on the same side of a split
+    Keep,
 }
 
 /// `srek data inspect`

@@ -16,6 +16,7 @@ mod clean;
 mod encode;
 mod format;
 mod shard;
+mod similar;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod tests;
 pub use build::{BuildOptions, Report, build, clean_texts};
 pub use clean::Secrets;
 pub use encode::{LongDocument, Vocabulary};
+pub use similar::{Alike, Duplicate, Duplicates};
 pub use split::Split;
 
 use shard::Shard;
@@ -31,7 +33,7 @@ use shard::Shard;
 const MANIFEST: &str = "dataset.json";
 
 /// The form of `dataset.json` that is written and read.
-const MANIFEST_VERSION: u64 = 2;
+const MANIFEST_VERSION: u64 = 3;
 
 /// Largest `dataset.json` that is read: enough for 300 000 shards.
 const MANIFEST_LIMIT_BYTES: u64 = 64 << 20;
@@ -61,6 +63,10 @@ struct Manifest {
     redacted: Option<BTreeMap<String, u64>>,
     /// Records that came as token ids and could not be looked through.
     unchecked_records: u64,
+    /// Records that said the same as one before and were left out; none where they were kept.
+    removed_duplicates: Option<u64>,
+    /// Groups that are one, because records in them are alike.
+    joined_groups: Vec<[u64; 2]>,
     shards: Vec<ShardEntry>,
     /// Of all the rest; see [`Manifest::checksum`].
     sha256: String,

@@ -4,6 +4,7 @@
 //! - [`record`]: documents out of Markdown, plain text and JSONL.
 //! - [`secrets`]: secrets and personal data, found or masked.
 //! - [`chat`]: conversations through chat templates, with what of them is trained.
+//! - [`duplicates`]: texts that are equal or nearly so.
 //! - [`dataset`]: tokenized documents in memory-mapped shards, and their split.
 //! - [`pack`]: micro-batches of whole documents for one epoch.
 //! - [`grammar`]: a JSON schema as the set of tokens that may come next.
@@ -16,6 +17,7 @@
 
 pub mod chat;
 pub mod dataset;
+pub mod duplicates;
 mod error;
 pub mod grammar;
 pub mod inspect;

@@ -1,12 +1,14 @@
 //! `srek data build` and `srek data inspect`.
 
-use crate::args::{DataBuildArgs, DataInspectArgs, Long};
+use crate::args::{DataBuildArgs, DataInspectArgs, Long, Repeated};
 use crate::exit::usage;
 use crate::output::{Answer, may_colour, pairs};
 use crate::progress::Progress;
 use std::path::{Path, PathBuf};
 use text::chat::Template;
-use text::dataset::{self, BuildOptions, Dataset, LongDocument, Report, Secrets, Vocabulary};
+use text::dataset::{
+    self, Alike, BuildOptions, Dataset, Duplicates, LongDocument, Report, Secrets, Vocabulary,
+};
 use text::inspect::{self, Sample, SampleToken, Summary};
 use text::record::{self, Sources};
 use text::secrets::Masking;
@@ -19,14 +21,7 @@ const BAR_COLUMNS: u64 = 40;
 
 /// Builds a data set, and the tokenizer first if one is to be learned.
 pub(crate) fn build(args: &DataBuildArgs) -> anyhow::Result<Answer> {
-    let mut options = BuildOptions::new(args.context);
-    options.long_documents = match args.long {
-        Long::Refuse => LongDocument::Refuse,
-        Long::Split => LongDocument::Split,
-    };
-    if args.redact {
-        options.secrets = Secrets::Redact(Masking { ip_addresses: args.redact_ips });
-    }
+    let options = options(args);
     let tokenizer = tokenizer(args, &options)?;
     let template = match &tokenizer {
         // A learned tokenizer has no template of its own; one beside its file is another's.
@@ -57,7 +52,23 @@ pub(crate) fn build(args: &DataBuildArgs) -> anyhow::Result<Answer> {
     drop(progress);
     let file = tokenizer.as_ref().map(|(_, file)| file.as_path());
     let template = template.as_ref().filter(|_| report.conversations > 0);
-    Ok(built(&report, &args.out, file, template.map(Template::origin)))
+    Ok(built(&report, args, file, template.map(Template::origin)))
+}
+
+fn options(args: &DataBuildArgs) -> BuildOptions {
+    let mut options = BuildOptions::new(args.context);
+    options.long_documents = match args.long {
+        Long::Refuse => LongDocument::Refuse,
+        Long::Split => LongDocument::Split,
+    };
+    options.duplicates = match args.duplicates {
+        Repeated::Remove => Duplicates::Remove,
+        Repeated::Keep => Duplicates::Keep,
+    };
+    if args.redact {
+        options.secrets = Secrets::Redact(Masking { ip_addresses: args.redact_ips });
+    }
+    options
 }
 
 /// The tokenizer that the arguments name, with its file; learned and written if they say so.
@@ -96,13 +107,18 @@ pub(crate) fn learn_tokenizer(
     Ok(Tokenizer::train_bpe(texts.into_iter().map(text::Result::Ok), vocabulary)?)
 }
 
-fn built(report: &Report, out: &Path, tokenizer: Option<&Path>, template: Option<&Path>) -> Answer {
+fn built(
+    report: &Report,
+    args: &DataBuildArgs,
+    tokenizer: Option<&Path>,
+    template: Option<&Path>,
+) -> Answer {
     let mut rows = vec![
         ("documents", report.documents.to_string()),
         ("tokens", report.tokens.to_string()),
         ("trained", report.trained_tokens.to_string()),
         ("shards", report.shards.to_string()),
-        ("data set", out.display().to_string()),
+        ("data set", args.out.display().to_string()),
     ];
     if let Some(file) = tokenizer {
         rows.push(("tokenizer", file.display().to_string()));
@@ -112,6 +128,27 @@ fn built(report: &Report, out: &Path, tokenizer: Option<&Path>, template: Option
     }
     if let Some(template) = template {
         rows.push(("chat template", template.display().to_string()));
+    }
+    rows.extend(remarks(report, args));
+    let text = pairs(&rows) + &first_duplicates(&report.alike);
+    Answer { text, json: built_json(report, args, tokenizer, template) }
+}
+
+/// What is said only where there is something to say.
+fn remarks(report: &Report, args: &DataBuildArgs) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    let alike = &report.alike;
+    if alike.duplicates > 0 {
+        let what = match args.duplicates {
+            Repeated::Remove => "left out",
+            Repeated::Keep => "kept, each in the group of its first",
+        };
+        rows.push(("duplicates", format!("{} records, {what}", alike.duplicates)));
+    }
+    if alike.answered_otherwise > 0 {
+        let records = alike.answered_otherwise;
+        let text = format!("{records} records ask what one before asks, with another answer");
+        rows.push(("alike", text));
     }
     if report.split_records > 0 {
         rows.push(("split", format!("{} records longer than the context", report.split_records)));
@@ -133,23 +170,61 @@ fn built(report: &Report, out: &Path, tokenizer: Option<&Path>, template: Option
             format!("{} files that are neither Markdown nor text", report.ignored_files),
         ));
     }
-    let json = serde_json::json!({
+    rows
+}
+
+/// A line for each of the first duplicates.
+fn first_duplicates(alike: &Alike) -> String {
+    if alike.first.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nduplicates, and what each repeats\n".to_owned();
+    for it in &alike.first {
+        let likeness = match it.similarity {
+            1.0 => "the same words".to_owned(),
+            share => format!("{:.0} % alike", share * 100.0),
+        };
+        text.push_str(&format!("  {}  {}  ({likeness})\n", it.place, it.first));
+    }
+    let more = alike.duplicates - alike.first.len() as u64;
+    if more > 0 {
+        text.push_str(&format!("  and {more} more\n"));
+    }
+    text
+}
+
+fn built_json(
+    report: &Report,
+    args: &DataBuildArgs,
+    tokenizer: Option<&Path>,
+    template: Option<&Path>,
+) -> serde_json::Value {
+    let duplicate = |it: &dataset::Duplicate| {
+        serde_json::json!({
+            "place": it.place.to_string(),
+            "first": it.first.to_string(),
+            "similarity": it.similarity,
+        })
+    };
+    serde_json::json!({
         "records": report.records,
         "documents": report.documents,
         "tokens": report.tokens,
         "trained_tokens": report.trained_tokens,
         "untrained_documents": report.untrained_documents,
         "split_records": report.split_records,
+        "duplicates": report.alike.duplicates,
+        "first_duplicates": report.alike.first.iter().map(duplicate).collect::<Vec<_>>(),
+        "answered_otherwise": report.alike.answered_otherwise,
         "redacted": report.redacted,
         "unchecked_records": report.unchecked_records,
         "ignored_files": report.ignored_files,
         "shards": report.shards,
-        "out": out,
+        "out": args.out,
         "tokenizer": tokenizer,
         "conversations": report.conversations,
         "template": template,
-    });
-    Answer { text: pairs(&rows), json }
+    })
 }
 
 /// Shows a data set in numbers, or one of its documents token by token.

@@ -78,7 +78,7 @@ pub(super) struct Encoder<'a> {
 impl Encoder<'_> {
     /// The documents of a record: one, or several parts of a long one.
     pub(super) fn encode(&self, record: Record) -> Result<Vec<Encoded>> {
-        let Record { source, place, group, content, .. } = record;
+        let Record { source, place, content, .. } = record;
         let is_conversation = matches!(content, Content::Messages(_));
         let (ids, labels) = match content {
             Content::Text(text) => self.encode_text(&text, &place)?,
@@ -95,19 +95,13 @@ impl Encoder<'_> {
         if tokens > context as usize && self.long_documents == LongDocument::Refuse {
             return Err(Error::DocumentTooLong { place, tokens, context });
         }
-        let group = match group {
-            Some(name) => number(name.as_bytes()),
-            None => number(bytemuck::cast_slice(&ids)),
-        };
         if tokens <= context as usize {
-            return Ok(vec![part(&ids, &labels, source, group)]);
+            return Ok(vec![part(&ids, &labels, source)]);
         }
         let parts = ids.chunks(context as usize).zip(labels.chunks(context as usize));
         Ok(parts
             .enumerate()
-            .map(|(number, (ids, labels))| {
-                part(ids, labels, format!("{source}#{}", number + 1), group)
-            })
+            .map(|(number, (ids, labels))| part(ids, labels, format!("{source}#{}", number + 1)))
             .collect())
     }
 
@@ -182,15 +176,14 @@ fn too_long(tokens: usize, context: u32) -> String {
 
 /// A document out of a part of a record. Nothing precedes its first token, so that is not trained;
 /// written down, no reader can train across the seam by mistake.
-fn part(ids: &[u32], labels: &[i32], source: String, group: u64) -> Encoded {
+fn part(ids: &[u32], labels: &[i32], source: String) -> Encoded {
     let mut labels = labels.to_vec();
     labels[0] = MASKED;
-    Encoded { ids: ids.to_vec(), labels, source, group }
+    Encoded { ids: ids.to_vec(), labels, source }
 }
 
-/// What a document shares with its copies or its group: the first 8 bytes of the SHA-256 of its ids
-/// or of the group's name.
-fn number(bytes: &[u8]) -> u64 {
+/// What the documents of a group share: the first 8 bytes of the SHA-256 of its name.
+pub(super) fn number(bytes: &[u8]) -> u64 {
     let hash = files::sha256(bytes);
     u64::from_str_radix(&hash[..16], 16).expect("a hash is made of hexadecimal digits")
 }

@@ -12,7 +12,7 @@
 //!  56      8  bytes of all sources, S      112     8  bytes of the file
 //! 120     64  SHA-256 of the tokenizer in hexadecimal; zeros where there was none
 //! 184    8 D  ends: tokens of all documents up to and including each
-//!        8 D  groups: parts and copies of one document share theirs (first 8 bytes of a SHA-256)
+//!        8 D  groups: documents that stay together share theirs (first 8 bytes of a SHA-256)
 //!        8 D  ends of the sources: bytes up to and including each
 //!        4 N  ids, u32
 //!        4 N  labels, i32; -100 is not trained

@@ -16,7 +16,6 @@ pub(super) struct Encoded {
     /// As many as ids; the first is masked.
     pub(super) labels: Vec<i32>,
     pub(super) source: String,
-    pub(super) group: u64,
 }
 
 impl Encoded {
@@ -48,14 +47,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn push(&mut self, document: &Encoded) {
+    pub(super) fn push(&mut self, document: &Encoded, group: u64) {
         assert_eq!(document.ids.len(), document.labels.len(), "every token has a label");
         self.ids.extend_from_slice(&document.ids);
         self.labels.extend_from_slice(&document.labels);
         self.sources.extend_from_slice(document.source.as_bytes());
         self.ends.push(self.ids.len() as u64);
         self.source_ends.push(self.sources.len() as u64);
-        self.groups.push(document.group);
+        self.groups.push(group);
         self.trained += document.trained();
     }
 
@@ -287,12 +286,12 @@ impl Writer {
         }
     }
 
-    pub(super) fn push(&mut self, document: &Encoded) -> Result<()> {
+    pub(super) fn push(&mut self, document: &Encoded, group: u64) -> Result<()> {
         let size_bytes = document.size_bytes();
         if !self.draft.is_empty() && self.draft_bytes + size_bytes > self.shard_bytes {
             self.write_draft()?;
         }
-        self.draft.push(document);
+        self.draft.push(document, group);
         self.draft_bytes += size_bytes;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Some documents are held out of training, to see what was learned and what was only memorised.
 
 use super::Dataset;
+use super::similar::Unions;
 use crate::random::Numbers;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -16,9 +17,10 @@ pub struct Split {
 }
 
 impl Dataset {
-    /// Holds out this fraction of the documents, at least one. A choice depends on nothing but a
-    /// document's content and the seed. Copies of one document and the parts of a long one count
-    /// as one and stay on one side, so nothing that is held out was seen in training.
+    /// Holds out this fraction of the groups, at least one. A choice depends on nothing but a group's
+    /// content or name and the seed. Documents that are alike, the parts of a long one and the records
+    /// of one incident are one group and stay on one side, so nothing that is held out was seen in
+    /// training.
     ///
     /// # Errors
     /// A fraction that is not above 0 and below 1, or too few different documents to have some with
@@ -30,8 +32,7 @@ impl Dataset {
             );
             return Err(Error::Split { problem });
         }
-        let groups: Vec<u64> =
-            self.shards.iter().flat_map(|shard| shard.groups()).copied().collect();
+        let groups = self.groups();
         let held_out = choose(&groups, held_out_fraction, seed)?;
         let (held_out, train): (Vec<usize>, Vec<usize>) =
             (0..self.len()).partition(|&document| held_out.contains(&groups[document]));
@@ -44,6 +45,15 @@ impl Dataset {
             }
         }
         Ok(split)
+    }
+
+    /// For every document the number that its group has, with those in one that are joined.
+    pub(super) fn groups(&self) -> Vec<u64> {
+        let mut unions = Unions::default();
+        self.manifest.joined_groups.iter().for_each(|&pair| {
+            unions.join(pair);
+        });
+        self.shards.iter().flat_map(|shard| shard.groups()).map(|&it| unions.first(it)).collect()
     }
 }
 

@@ -11,6 +11,8 @@ use std::fs;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
+mod duplicates;
+
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     let texts = (0..40).map(|number| Ok(prose(number)));
     Tokenizer::train_bpe(texts, 400).unwrap()
@@ -252,7 +254,8 @@ fn a_split_leaks_nothing() {
     files.extend((0..50).map(|number| (format!("copy-{number:04}.md"), prose(number))));
     let input = inputs(&files);
     let vocabulary = Vocabulary::Tokenizer(&TOKENIZER);
-    let (out, _) = try_build(input.path(), vocabulary, &BuildOptions::new(256)).unwrap();
+    let options = BuildOptions { duplicates: Duplicates::Keep, ..BuildOptions::new(256) };
+    let (out, _) = try_build(input.path(), vocabulary, &options).unwrap();
     let dataset = open(&out);
     let split = dataset.split(0.2, 7).unwrap();
     assert_eq!((split.train.len(), split.held_out.len()), (80, 20));
@@ -304,7 +307,8 @@ fn masked_secrets_are_in_no_shard() {
     let input = inputs(&[("x.jsonl".to_owned(), planted_lines(&planted))]);
     let file = input.path().join("x.jsonl");
     let secrets = Secrets::Redact(Masking::default());
-    let options = BuildOptions { secrets, ..BuildOptions::new(4096) };
+    let duplicates = Duplicates::Keep;
+    let options = BuildOptions { secrets, duplicates, ..BuildOptions::new(4096) };
     let sources = Sources::find(std::slice::from_ref(&file)).unwrap();
     let texts = clean_texts(&sources, &options, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::train_bpe(texts.into_iter().map(Ok), 600).unwrap();
@@ -407,7 +411,10 @@ fn files_that_are_missing_or_exchanged_are_named() {
 fn descriptions_that_lie_are_refused() {
     type Change = fn(&mut Manifest);
     let cases: [(Change, &str); 6] = [
-        (|it| it.version = 3, "dataset.json: version 3, expected 2\nhint: build the data set anew"),
+        (
+            |it| it.version = 99,
+            "dataset.json: version 99, expected 3\nhint: build the data set anew",
+        ),
         (|it| it.shards.clear(), "dataset.json: it names no shard"),
         (
             |it| it.shards[1].file = "../../secret".to_owned(),
@@ -443,14 +450,14 @@ fn a_changed_count_and_an_older_description_are_told_apart() {
     fs::write(built.path(MANIFEST), changed).unwrap();
     assert!(built.error().contains("it was changed after it was written"), "{}", built.error());
     fs::write(built.path(MANIFEST), "{\"version\": 1, \"shards\": []}").unwrap();
-    assert!(built.error().contains("version 1, expected 2"), "{}", built.error());
+    assert!(built.error().contains("version 1, expected 3"), "{}", built.error());
 }
 
 /// The bytes of a small shard.
 fn shard_bytes(documents: &[Encoded]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let mut draft = Draft::default();
-    documents.iter().for_each(|document| draft.push(document));
+    documents.iter().for_each(|document| draft.push(document, 7));
     let kind = format::Header {
         context: 8,
         vocab_size: 50,
@@ -475,7 +482,6 @@ static SHARD: LazyLock<Vec<u8>> = LazyLock::new(|| {
             .map(|(at, &id)| if at == 0 { -100 } else { id as i32 })
             .collect(),
         source: source.to_owned(),
-        group: 7,
     };
     shard_bytes(&[document(&[1, 2, 3], "ä"), document(&[4], ""), document(&[9, 49], "x.md:3")])
 });
@@ -560,7 +566,7 @@ proptest! {
             .map(|(tokens, source)| {
                 let (ids, mut labels): (Vec<u32>, Vec<i32>) = tokens.into_iter().unzip();
                 labels[0] = -100;
-                Encoded { ids, labels, source, group: 0 }
+                Encoded { ids, labels, source }
             })
             .collect();
         let file = tempfile::NamedTempFile::new().unwrap();
