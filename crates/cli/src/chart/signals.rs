@@ -238,7 +238,7 @@ struct Frame {
 
 impl Frame {
     fn new(width: f64, wide: bool, time: Axis) -> Self {
-        let left = if wide { 190.0 } else { 4.0 };
+        let left = if wide { 190.0 } else { 14.0 };
         let row = PLOT + if wide { 20.0 } else { 34.0 };
         Self { left, right: width - 78.0, row, time, wide }
     }
