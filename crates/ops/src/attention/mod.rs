@@ -4,12 +4,19 @@
 //! Query n sees the `visible[n]` rows of k and v that start at row `first[n]`: in training the rows of
 //! its own document up to itself, in serving those of its sequence's slot in the cache.
 //!   s_j = scale · q · k_j     lse = ln Σ_j e^(s_j)     o = Σ_j e^(s_j - lse) v_j
-//! Online softmax in blocks of 64 keys, counted from `first[n]`, so that a query's bits depend on
-//! nothing but its own q and the rows it sees. lse (N,H) f32 is saved.
+//! lse (N,H) f32 is saved.
 //! backward, with p_j = e^(s_j - lse), δ = do · o:
 //!   dv_j += p_j do      ds_j = p_j (do · v_j - δ) scale      dq = Σ_j ds_j k_j      dk_j += ds_j q
 //! dq (N,H,D), dk, dv (N,Hkv,D) f32 are overwritten; training only (S = N, rows in document order).
 //! `bf16` numerics round q, p, do and ds to bf16 where they enter a product. Bound: compute.
+//!
+//! **The order of summation.** Products over D (q · k, do · v) are one fused sum from element 0 on. The
+//! online softmax goes by blocks of 64 keys, counted from `first[n]`: its sum of exponentials runs in 16
+//! lanes, `total = total · shrink + ((p_l + p_(16+l)) + (p_(32+l) + p_(48+l)))` with the multiply fused,
+//! and the lanes are added pairwise at the end; o is multiplied by the shrink of each block, then takes
+//! its p_j v_j, fused, key by key. dq takes its keys, dk and dv the queries that see them, fused and in
+//! order, per query head; the heads of a group are then added in order. So a query's bits depend on
+//! nothing but its own q and the rows it sees, and all tiers agree. The tests state it in loops.
 
 mod cpu;
 
@@ -127,19 +134,23 @@ impl Op for Store {
 impl Op for Forward {
     const NAME: &'static str = "attention.forward";
 
-    fn cost(&self, _target: &Target) -> Cost {
+    fn cost(&self, target: &Target) -> Cost {
+        let workspace = match target.device {
+            Device::Cpu { threads, .. } => cpu::forward_words(self.heads, threads) * 4,
+            _ => 0,
+        };
         let n = self.window.first.len;
         let row = self.heads.key_value * self.heads.dim * self.k.dtype.size();
         Cost {
+            workspace,
             read: (self.q.bytes() + 2 * n.max(self.window.most) * row) as u64,
             written: (self.o.bytes() + self.lse.bytes()) as u64,
             flops: 4 * self.scores() * self.heads.dim as u64,
-            ..Cost::default()
         }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
-        cpu::forward(self, memory);
+    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+        cpu::forward(self, memory, workspace);
     }
 }
 
@@ -148,9 +159,9 @@ impl Op for Backward {
 
     fn cost(&self, target: &Target) -> Cost {
         let forward = self.forward.cost(target);
-        let Device::Cpu { .. } = target.device else { return forward };
+        let Device::Cpu { threads, .. } = target.device else { return forward };
         Cost {
-            workspace: cpu::backward_words(self) * 4,
+            workspace: cpu::backward_words(self, threads) * 4,
             read: forward.read + (self.d_o.bytes() + self.forward.o.bytes()) as u64,
             written: (self.dq.bytes() + self.dk.bytes() + self.dv.bytes()) as u64,
             flops: forward.flops * 5 / 2,
