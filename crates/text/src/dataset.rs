@@ -5,6 +5,7 @@
 //! [`Dataset::open`] trusts none of it: versions, lengths, checksums and every number inside are
 //! checked before the first document is given out, and a document is then two slices of the map.
 
+use crate::record::Time;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ use shard::Shard;
 const MANIFEST: &str = "dataset.json";
 
 /// The form of `dataset.json` that is written and read.
-const MANIFEST_VERSION: u64 = 3;
+const MANIFEST_VERSION: u64 = 4;
 
 /// Largest `dataset.json` that is read: enough for 300 000 shards.
 const MANIFEST_LIMIT_BYTES: u64 = 64 << 20;
@@ -177,6 +178,11 @@ impl Dataset {
     /// The number of tokens of every document.
     pub fn lengths(&self) -> Vec<u32> {
         self.docs().map(|doc| doc.ids.len() as u32).collect()
+    }
+
+    /// When what each document tells of happened, where it says so.
+    pub fn times(&self) -> impl Iterator<Item = Option<Time>> {
+        self.shards.iter().flat_map(Shard::times)
     }
 
     /// Tokens of all documents.

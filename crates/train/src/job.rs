@@ -1,6 +1,6 @@
 //! A recipe with everything that it names opened and checked against each other.
 
-use crate::recipe::{LoraSection, OrderKind};
+use crate::recipe::{LoraSection, OrderKind, SplitKind};
 use crate::trainer::trained_tokens;
 use crate::{Error, Provenance, Recipe, Result};
 use model::llama::Origin;
@@ -88,7 +88,10 @@ impl Job {
     fn choose_documents(&mut self) -> Result<()> {
         let share = self.recipe.data.held_out;
         let (mut train, mut held_out) = if share > 0.0 {
-            let split = self.dataset.split(share, self.recipe.seed)?;
+            let split = match self.recipe.data.split {
+                SplitKind::Group => self.dataset.split(share, self.recipe.seed)?,
+                SplitKind::Time => self.dataset.split_by_time(share)?,
+            };
             (split.train, split.held_out)
         } else {
             ((0..self.dataset.len()).collect(), Vec::new())

@@ -196,15 +196,29 @@ impl Default for LoraSection {
 pub struct DataSection {
     /// A data set that `srek data build` made.
     pub directory: PathBuf,
-    /// Share of the documents that is held out and measured on, 0 (none) to below 1.
+    /// Share of the groups that is held out and measured on, 0 (none) to below 1.
     #[serde(default)]
     pub held_out: f64,
+    /// Which of them.
+    #[serde(default)]
+    pub split: SplitKind,
     /// Longest document, in tokens; the data set's own bound where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
     /// In which order documents come.
     #[serde(default)]
     pub order: OrderKind,
+}
+
+/// Which groups of documents are held out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitKind {
+    /// Any, drawn by the seed.
+    #[default]
+    Group,
+    /// The newest.
+    Time,
 }
 
 /// In which order documents come.

@@ -5,11 +5,11 @@
 use super::clean::{Cleaner, Secrets};
 use super::encode::{Encoder, LongDocument, Vocabulary};
 use super::format::Header;
-use super::shard::{Encoded, Writer};
+use super::shard::{Encoded, Membership, Writer};
 use super::similar::{Alike, Deduplicator, Duplicates};
 use super::{MANIFEST, MANIFEST_LIMIT_BYTES, MANIFEST_VERSION, Manifest, ShardEntry};
 use crate::duplicates::Fingerprint;
-use crate::record::{self, Content, Limits, Record, Sources};
+use crate::record::{self, Content, Limits, Record, Sources, Time};
 use crate::secrets::Counts;
 use crate::{Error, Place, Result};
 use rayon::prelude::*;
@@ -231,6 +231,7 @@ fn next_window(records: &mut record::Records<'_>) -> (Vec<Record>, Option<Error>
 struct Prepared {
     place: Place,
     group: Option<String>,
+    time: Option<Time>,
     is_conversation: bool,
     fingerprint: Fingerprint,
     documents: Result<Vec<Encoded>>,
@@ -242,6 +243,7 @@ fn encode(window: Vec<Record>, encoder: &Encoder<'_>) -> Vec<Prepared> {
     let prepare = |record: Record| Prepared {
         place: record.place.clone(),
         group: record.group.clone(),
+        time: record.time,
         is_conversation: matches!(record.content, Content::Messages(_)),
         fingerprint: Fingerprint::of(&record.content),
         documents: encoder.encode(record),
@@ -257,7 +259,7 @@ fn write_window(
     report: &mut Report,
 ) -> Result<()> {
     for record in window {
-        let Prepared { place, group, is_conversation, fingerprint, documents } = record;
+        let Prepared { place, group, time, is_conversation, fingerprint, documents } = record;
         let documents = documents?;
         report.records += 1;
         let Some(group) = deduplicator.sift(&place, group.as_deref(), fingerprint) else {
@@ -265,7 +267,8 @@ fn write_window(
         };
         report.conversations += u64::from(is_conversation);
         report.add(&documents);
-        documents.iter().try_for_each(|document| writer.push(document, group))?;
+        let membership = Membership { group, time };
+        documents.iter().try_for_each(|document| writer.push(document, membership))?;
     }
     Ok(())
 }

@@ -5,14 +5,16 @@
 //!   0      8  magic "srekdata"
 //!   8      8  version                       64     8  where the ends begin
 //!  16      8  context, in tokens            72     8  where the groups begin
-//!  24      8  size of the vocabulary        80     8  where the ends of the sources begin
-//!  32      8  documents, D                  88     8  where the ids begin
-//!  40      8  tokens, N                     96     8  where the labels begin
-//!  48      8  trained tokens               104     8  where the sources begin
-//!  56      8  bytes of all sources, S      112     8  bytes of the file
-//! 120     64  SHA-256 of the tokenizer in hexadecimal; zeros where there was none
-//! 184    8 D  ends: tokens of all documents up to and including each
+//!  24      8  size of the vocabulary        80     8  where the times begin
+//!  32      8  documents, D                  88     8  where the ends of the sources begin
+//!  40      8  tokens, N                     96     8  where the ids begin
+//!  48      8  trained tokens               104     8  where the labels begin
+//!  56      8  bytes of all sources, S      112     8  where the sources begin
+//!                                          120     8  bytes of the file
+//! 128     64  SHA-256 of the tokenizer in hexadecimal; zeros where there was none
+//! 192    8 D  ends: tokens of all documents up to and including each
 //!        8 D  groups: documents that stay together share theirs (first 8 bytes of a SHA-256)
+//!        8 D  times: seconds since the beginning of 1970, UTC, i64; the smallest where there is none
 //!        8 D  ends of the sources: bytes up to and including each
 //!        4 N  ids, u32
 //!        4 N  labels, i32; -100 is not trained
@@ -24,10 +26,13 @@
 const MAGIC: [u8; 8] = *b"srekdata";
 
 /// The version that is written and the only one that is read.
-pub(super) const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 
 /// Bytes before the first section.
-pub(super) const HEADER_BYTES: usize = 184;
+pub(super) const HEADER_BYTES: usize = 192;
+
+/// Bytes before the hash of the tokenizer.
+const NUMBERS_BYTES: usize = HEADER_BYTES - HASH_BYTES;
 
 /// Digits of a SHA-256 in hexadecimal.
 pub(super) const HASH_BYTES: usize = 64;
@@ -52,6 +57,7 @@ pub(super) struct Header {
 pub(super) struct Layout {
     pub(super) ends: usize,
     pub(super) groups: usize,
+    pub(super) times: usize,
     pub(super) source_ends: usize,
     pub(super) ids: usize,
     pub(super) labels: usize,
@@ -68,13 +74,24 @@ impl Header {
         };
         let ends = HEADER_BYTES;
         let groups = after(ends, self.documents, 8)?;
-        let source_ends = after(groups, self.documents, 8)?;
+        let times = after(groups, self.documents, 8)?;
+        let source_ends = after(times, self.documents, 8)?;
         let ids = after(source_ends, self.documents, 8)?;
         let labels = after(ids, self.tokens, 4)?;
         let sources = after(labels, self.tokens, 4)?;
         let checksum = after(sources, self.sources_bytes, 1)?;
         let file_bytes = checksum.checked_add(HASH_BYTES)?;
-        Some(Layout { ends, groups, source_ends, ids, labels, sources, checksum, file_bytes })
+        Some(Layout {
+            ends,
+            groups,
+            times,
+            source_ends,
+            ids,
+            labels,
+            sources,
+            checksum,
+            file_bytes,
+        })
     }
 
     /// The bytes of the header.
@@ -82,17 +99,17 @@ impl Header {
         let layout = self.layout().expect("what was built in memory fits 64 bits");
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        for (place, number) in bytes[8..120].chunks_exact_mut(8).zip(self.numbers(&layout)) {
+        for (place, number) in bytes[8..NUMBERS_BYTES].chunks_exact_mut(8).zip(self.numbers(&layout)) {
             place.copy_from_slice(&number.to_le_bytes());
         }
         if let Some(hash) = &self.tokenizer_hash {
-            bytes[120..].copy_from_slice(hash.as_bytes());
+            bytes[NUMBERS_BYTES..].copy_from_slice(hash.as_bytes());
         }
         bytes
     }
 
     /// The numbers behind the magic, in their order.
-    fn numbers(&self, layout: &Layout) -> [u64; 14] {
+    fn numbers(&self, layout: &Layout) -> [u64; 15] {
         [
             VERSION,
             u64::from(self.context),
@@ -103,6 +120,7 @@ impl Header {
             self.sources_bytes,
             layout.ends as u64,
             layout.groups as u64,
+            layout.times as u64,
             layout.source_ends as u64,
             layout.ids as u64,
             layout.labels as u64,
@@ -120,7 +138,7 @@ impl Header {
         if head[..8] != MAGIC {
             return Err("it does not begin as a shard does (byte 0)".to_owned());
         }
-        let (numbers, _) = head[8..120].as_chunks::<8>();
+        let (numbers, _) = head[8..NUMBERS_BYTES].as_chunks::<8>();
         let number = |position: usize| u64::from_le_bytes(numbers[position]);
         if number(0) != VERSION {
             let found = number(0);
@@ -139,10 +157,10 @@ impl Header {
             tokens: number(4),
             trained: number(5),
             sources_bytes: number(6),
-            tokenizer_hash: hash(&head[120..])?,
+            tokenizer_hash: hash(&head[NUMBERS_BYTES..])?,
         };
         let layout = header.layout().ok_or("its counts are beyond 64 bits (byte 32)")?;
-        if (0..14).any(|position| number(position) != header.numbers(&layout)[position]) {
+        if (0..15).any(|position| number(position) != header.numbers(&layout)[position]) {
             return Err("its sections are not where its counts put them (byte 64)".to_owned());
         }
         if layout.file_bytes != length {
@@ -161,7 +179,7 @@ fn hash(bytes: &[u8]) -> Result<Option<String>, String> {
     }
     match std::str::from_utf8(bytes) {
         Ok(text) if is_hash(text) => Ok(Some(text.to_owned())),
-        _ => Err("its tokenizer's hash is no hash (byte 120)".to_owned()),
+        _ => Err(format!("its tokenizer's hash is no hash (byte {NUMBERS_BYTES})")),
     }
 }
 

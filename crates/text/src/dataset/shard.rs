@@ -2,7 +2,7 @@
 
 use super::format::{HASH_BYTES, Header, Layout};
 use super::{Doc, ShardEntry, shard_name, wrong_shard};
-use crate::record::MASKED;
+use crate::record::{MASKED, Time};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -26,9 +26,21 @@ impl Encoded {
 
     /// Bytes that it adds to a shard.
     pub(super) fn size_bytes(&self) -> usize {
-        8 * self.ids.len() + self.source.len() + 24
+        8 * self.ids.len() + self.source.len() + 32
     }
 }
+
+/// What a document belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Membership {
+    /// What is shared by the documents that stay on one side of a split.
+    pub(super) group: u64,
+    /// When it happened.
+    pub(super) time: Option<Time>,
+}
+
+/// Written where there is no time.
+const NO_TIME: i64 = i64::MIN;
 
 fn trained(labels: &[i32]) -> u64 {
     labels.iter().filter(|&&label| label != MASKED).count() as u64
@@ -39,6 +51,7 @@ fn trained(labels: &[i32]) -> u64 {
 pub(super) struct Draft {
     ends: Vec<u64>,
     groups: Vec<u64>,
+    times: Vec<i64>,
     source_ends: Vec<u64>,
     ids: Vec<u32>,
     labels: Vec<i32>,
@@ -47,14 +60,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn push(&mut self, document: &Encoded, group: u64) {
+    pub(super) fn push(&mut self, document: &Encoded, membership: Membership) {
         assert_eq!(document.ids.len(), document.labels.len(), "every token has a label");
         self.ids.extend_from_slice(&document.ids);
         self.labels.extend_from_slice(&document.labels);
         self.sources.extend_from_slice(document.source.as_bytes());
         self.ends.push(self.ids.len() as u64);
         self.source_ends.push(self.sources.len() as u64);
-        self.groups.push(group);
+        self.groups.push(membership.group);
+        self.times.push(membership.time.map_or(NO_TIME, Time::seconds));
         self.trained += document.trained();
     }
 
@@ -77,10 +91,11 @@ impl Draft {
             ..kind.clone()
         };
         let head = header.encode();
-        let sections: [&[u8]; 7] = [
+        let sections: [&[u8]; 8] = [
             &head,
             bytemuck::cast_slice(&self.ends),
             bytemuck::cast_slice(&self.groups),
+            bytemuck::cast_slice(&self.times),
             bytemuck::cast_slice(&self.source_ends),
             bytemuck::cast_slice(&self.ids),
             bytemuck::cast_slice(&self.labels),
@@ -167,6 +182,15 @@ impl Shard {
         self.section(self.layout.groups, self.len())
     }
 
+    /// For every document its time.
+    pub(super) fn times(&self) -> impl Iterator<Item = Option<Time>> {
+        self.seconds().iter().map(|&seconds| Time::from_seconds(seconds))
+    }
+
+    fn seconds(&self) -> &[i64] {
+        self.section(self.layout.times, self.len())
+    }
+
     fn ends(&self) -> &[u64] {
         self.section(self.layout.ends, self.len())
     }
@@ -197,6 +221,11 @@ impl Shard {
     fn check(&self) -> std::result::Result<(), String> {
         check_ends(self.ends(), self.header.tokens, "tokens", Empty::Refused)?;
         check_ends(self.source_ends(), self.header.sources_bytes, "sources", Empty::Allowed)?;
+        let is_time = |it: i64| it == NO_TIME || Time::from_seconds(it).is_some();
+        if let Some(document) = self.seconds().iter().position(|&it| !is_time(it)) {
+            let seconds = self.seconds()[document];
+            return Err(format!("the time of document {document} is {seconds} s, which is none"));
+        }
         let vocab_size = self.header.vocab_size;
         let fits = |id: u32| id < vocab_size && i32::try_from(id).is_ok();
         if let Some(token) = self.ids().iter().position(|&id| !fits(id)) {
@@ -286,12 +315,12 @@ impl Writer {
         }
     }
 
-    pub(super) fn push(&mut self, document: &Encoded, group: u64) -> Result<()> {
+    pub(super) fn push(&mut self, document: &Encoded, membership: Membership) -> Result<()> {
         let size_bytes = document.size_bytes();
         if !self.draft.is_empty() && self.draft_bytes + size_bytes > self.shard_bytes {
             self.write_draft()?;
         }
-        self.draft.push(document, group);
+        self.draft.push(document, membership);
         self.draft_bytes += size_bytes;
         Ok(())
     }

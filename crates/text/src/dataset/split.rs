@@ -3,8 +3,10 @@
 use super::Dataset;
 use super::similar::Unions;
 use crate::random::Numbers;
+use crate::record::Time;
 use crate::{Error, Result};
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which documents are trained and which are held out. Together they are all, each once, in the
 /// order of the data set.
@@ -26,17 +28,70 @@ impl Dataset {
     /// A fraction that is not above 0 and below 1, or too few different documents to have some with
     /// a trained token on both sides.
     pub fn split(&self, held_out_fraction: f64, seed: u64) -> Result<Split> {
-        if !(held_out_fraction > 0.0 && held_out_fraction < 1.0) {
+        // Ordering by a number that each group has for itself: adding a document to the data set
+        // moves at most the documents at the border to the other side.
+        let drawn = |group: u64| Numbers::named(&[seed, group]).next();
+        self.hold_out(held_out_fraction, |groups| groups.sort_by_cached_key(|&it| (drawn(it), it)))
+    }
+
+    /// Holds out this fraction of the groups, at least one: the newest, as if the model had been tuned
+    /// before they happened. A group is as new as its newest document.
+    ///
+    /// # Errors
+    /// As [`Dataset::split`], or documents that say no time.
+    pub fn split_by_time(&self, held_out_fraction: f64) -> Result<Split> {
+        let mut newest: BTreeMap<u64, Time> = BTreeMap::new();
+        let (mut timeless, mut first) = (0_usize, None);
+        for (document, (group, time)) in self.groups().into_iter().zip(self.times()).enumerate() {
+            let Some(time) = time else {
+                timeless += 1;
+                first.get_or_insert(document);
+                continue;
+            };
+            newest.entry(group).and_modify(|it| *it = time.max(*it)).or_insert(time);
+        }
+        if let Some(first) = first {
             let problem = format!(
-                "the held-out fraction is {held_out_fraction}, expected above 0 and below 1"
+                "{timeless} of {} documents say no time, the first is {}\nhint: give their records a \
+                 \"time\", or split by group",
+                self.len(),
+                self.doc(first).source
             );
             return Err(Error::Split { problem });
         }
+        self.hold_out(held_out_fraction, |groups| {
+            groups.sort_by_key(|group| (Reverse(newest[group]), *group));
+        })
+    }
+
+    /// Holds out the first groups in an order.
+    fn hold_out(&self, fraction: f64, order: impl FnOnce(&mut Vec<u64>)) -> Result<Split> {
+        if !(fraction > 0.0 && fraction < 1.0) {
+            let problem =
+                format!("the held-out fraction is {fraction}, expected above 0 and below 1");
+            return Err(Error::Split { problem });
+        }
         let groups = self.groups();
-        let held_out = choose(&groups, held_out_fraction, seed)?;
+        let mut different: Vec<u64> = groups.clone();
+        different.sort_unstable();
+        different.dedup();
+        let count = different.len();
+        if count < 2 {
+            let problem = "there is only one document, or copies of one".to_owned();
+            return Err(Error::Split { problem });
+        }
+        order(&mut different);
+        let first = ((count as f64 * fraction).round() as usize).clamp(1, count - 1);
+        let chosen: BTreeSet<u64> = different.into_iter().take(first).collect();
         let (held_out, train): (Vec<usize>, Vec<usize>) =
-            (0..self.len()).partition(|&document| held_out.contains(&groups[document]));
+            (0..self.len()).partition(|&document| chosen.contains(&groups[document]));
         let split = Split { train, held_out };
+        self.check_split(&split)?;
+        Ok(split)
+    }
+
+    /// Refuses a side on which there is nothing to train or to measure.
+    fn check_split(&self, split: &Split) -> Result<()> {
         for (side, documents) in [("training", &split.train), ("held-out", &split.held_out)] {
             let trained = |&document: &usize| self.doc(document).labels.iter().any(|&it| it >= 0);
             if !documents.iter().any(trained) {
@@ -44,7 +99,7 @@ impl Dataset {
                 return Err(Error::Split { problem });
             }
         }
-        Ok(split)
+        Ok(())
     }
 
     /// For every document the number that its group has, with those in one that are joined.
@@ -55,21 +110,4 @@ impl Dataset {
         });
         self.shards.iter().flat_map(|shard| shard.groups()).map(|&it| unions.first(it)).collect()
     }
-}
-
-/// The groups that are held out.
-fn choose(groups: &[u64], fraction: f64, seed: u64) -> Result<BTreeSet<u64>> {
-    let mut different: Vec<u64> = groups.to_vec();
-    different.sort_unstable();
-    different.dedup();
-    let count = different.len();
-    if count < 2 {
-        let problem = "there is only one document, or copies of one".to_owned();
-        return Err(Error::Split { problem });
-    }
-    // Ordering by a number that each group has for itself: adding a document to the data set
-    // moves at most the documents at the border to the other side.
-    different.sort_by_cached_key(|&group| (Numbers::named(&[seed, group]).next(), group));
-    let held_out = ((count as f64 * fraction).round() as usize).clamp(1, count - 1);
-    Ok(different.into_iter().take(held_out).collect())
 }

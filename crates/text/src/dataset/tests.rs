@@ -1,4 +1,4 @@
-use super::shard::{Draft, Encoded};
+use super::shard::{Draft, Encoded, Membership};
 use super::*;
 use crate::chat::{Date, Template};
 use crate::record::{self, Limits, MASKED, Sources};
@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use tempfile::TempDir;
 
 mod duplicates;
+mod times;
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     let texts = (0..40).map(|number| Ok(prose(number)));
@@ -413,7 +414,7 @@ fn descriptions_that_lie_are_refused() {
     let cases: [(Change, &str); 6] = [
         (
             |it| it.version = 99,
-            "dataset.json: version 99, expected 3\nhint: build the data set anew",
+            "dataset.json: version 99, expected 4\nhint: build the data set anew",
         ),
         (|it| it.shards.clear(), "dataset.json: it names no shard"),
         (
@@ -450,14 +451,16 @@ fn a_changed_count_and_an_older_description_are_told_apart() {
     fs::write(built.path(MANIFEST), changed).unwrap();
     assert!(built.error().contains("it was changed after it was written"), "{}", built.error());
     fs::write(built.path(MANIFEST), "{\"version\": 1, \"shards\": []}").unwrap();
-    assert!(built.error().contains("version 1, expected 3"), "{}", built.error());
+    assert!(built.error().contains("version 1, expected 4"), "{}", built.error());
 }
+
+const MEMBERSHIP: Membership = Membership { group: 7, time: None };
 
 /// The bytes of a small shard.
 fn shard_bytes(documents: &[Encoded]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let mut draft = Draft::default();
-    documents.iter().for_each(|document| draft.push(document, 7));
+    documents.iter().for_each(|document| draft.push(document, MEMBERSHIP));
     let kind = format::Header {
         context: 8,
         vocab_size: 50,
@@ -584,12 +587,13 @@ proptest! {
 #[test]
 fn signed_lies_are_named() {
     let layout = format::Header::decode(&SHARD).unwrap().1;
-    let cases: [(usize, &[u8], &str); 9] = [
+    let cases: [(usize, &[u8], &str); 10] = [
         (0, b"X", "it does not begin as a shard does (byte 0)"),
-        (8, &[2], "version 2, expected 1 (byte 8)\nhint: build the data set anew"),
+        (8, &[9], "version 9, expected 2 (byte 8)\nhint: build the data set anew"),
         (37, &[1], "its sections are not where its counts put them (byte 64)"),
         (48, &[9], "3 tokens are trained, 9 are announced"),
-        (120, b"g", "its tokenizer's hash is no hash (byte 120)"),
+        (128, b"g", "its tokenizer's hash is no hash (byte 128)"),
+        (layout.times + 15, &[0x7f], "the time of document 1 is 9151314442816847872 s, which is none"),
         (layout.ends, &[4], "the tokens of document 1 end at 4 after 4"),
         (layout.ids + 8, &[50], "token 2 has the id 50, the vocabulary is 50"),
         (layout.labels, &[1, 0, 0, 0], "the first token of document 0 is trained"),

@@ -1,6 +1,6 @@
 //! What a recipe's numbers must be, beyond their types.
 
-use super::{BaseKind, HeadKind, PolicyKind, Recipe};
+use super::{BaseKind, HeadKind, PolicyKind, Recipe, SplitKind};
 
 /// Most tokens of a micro-batch, most rows of logits, most documents.
 const MOST: usize = 1 << 24;
@@ -21,6 +21,11 @@ impl Recipe {
         self.check_optimizer()?;
         let share = self.data.held_out;
         within("data.held_out", share, (0.0..1.0).contains(&share), "0 to below 1")?;
+        if self.data.split == SplitKind::Time && share == 0.0 {
+            return Err(
+                "data.split is \"time\", but data.held_out is 0\nhint: hold out 0.1".into()
+            );
+        }
         if self.evaluation.patience.is_some() && self.evaluation.every.is_none() {
             return Err("evaluation.patience is set without evaluation.every".into());
         }

@@ -28,7 +28,7 @@ fn every_field_is_written_back() {
         head = \"q8\"\nnumerics = \"f32\"\n[lora]\nrank = 4\nalpha = 8.0\nrslora = true\n\
         targets = [\"q_proj\", \"down_proj\"]\nrank_pattern = { q_proj = 8 }\n\
         alpha_pattern = { down_proj = 3.0 }\n[data]\ndirectory = \"data\"\nheld_out = 0.25\n\
-        context = 32\norder = \"file\"\n[batch]\ntokens = 64\ndocuments = 3\nmicro_batches = 5\n\
+        split = \"time\"\ncontext = 32\norder = \"file\"\n[batch]\ntokens = 64\ndocuments = 3\nmicro_batches = 5\n\
         [schedule]\nepochs = 2\nlearning_rate = 1e-3\nwarmup_steps = 4\ndecay = \"linear\"\n\
         minimum_ratio = 0.1\n[optimizer]\nbeta1 = 0.8\nbeta2 = 0.95\neps = 1e-6\n\
         weight_decay = 0.01\nmax_grad_norm = 0\n[evaluation]\nevery = 5\npatience = 3\n\
@@ -102,6 +102,11 @@ fn values_that_cannot_be_are_refused() {
             "\"data\"",
             "\"data\"\nheld_out = 1.0",
             "recipe.toml: data.held_out is 1, expected 0 to below 1",
+        ),
+        (
+            "\"data\"",
+            "\"data\"\nsplit = \"time\"",
+            "recipe.toml: data.split is \"time\", but data.held_out is 0",
         ),
         (
             "\"data\"",
