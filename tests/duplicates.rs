@@ -10,7 +10,8 @@ fn duplicates_are_named_with_both_places() {
     let room = Room::new();
     std::fs::create_dir(room.path("in")).expect("a directory");
     let near = TEXT.replace("noon", "one");
-    for (name, text) in [("a.md", TEXT), ("b.md", &near), ("c.md", "Another incident altogether.")] {
+    for (name, text) in [("a.md", TEXT), ("b.md", &near), ("c.md", "Another incident altogether.")]
+    {
         room.write(&format!("in/{name}"), text);
     }
     room.write("q.jsonl", format!("{{\"text\": \"{}\"}}\n", TEXT.to_uppercase()));

@@ -15,6 +15,7 @@ mod logits;
 mod measure;
 mod provenance;
 mod recipe;
+mod refusals;
 mod secrets;
 mod skip;
 mod skipping;

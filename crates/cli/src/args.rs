@@ -108,6 +108,13 @@ pub(crate) struct DataBuildArgs {
     /// What happens to documents with more tokens than the context
     #[arg(long, value_enum, default_value_t = Long::Refuse)]
     pub(crate) long: Long,
+    /// Cut Markdown that is longer than the context at its headings; every piece begins with the
+    /// headings above it, and --long says what happens to a section that is still too long
+    #[arg(long)]
+    pub(crate) sections: bool,
+    /// What happens to records that are too long, have secrets or are malformed
+    #[arg(long, value_enum, default_value_t = Refusal::Stop)]
+    pub(crate) refused: Refusal,
     /// Mask secrets, e-mail addresses and names of persons; without it, secrets are an error
     #[arg(long)]
     pub(crate) redact: bool,
@@ -143,6 +150,15 @@ pub(crate) enum Long {
     Refuse,
     /// They become several documents
     Split,
+}
+
+/// What happens to records that cannot become documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Refusal {
+    /// They are an error
+    Stop,
+    /// They are left out and listed, also in the data set
+    Skip,
 }
 
 /// What happens to duplicates.

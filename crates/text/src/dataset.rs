@@ -16,6 +16,8 @@ mod build;
 mod clean;
 mod encode;
 mod format;
+mod pieces;
+mod refusals;
 mod shard;
 mod similar;
 mod split;
@@ -25,6 +27,7 @@ mod tests;
 pub use build::{BuildOptions, Report, build, clean_texts};
 pub use clean::Secrets;
 pub use encode::{LongDocument, Vocabulary};
+pub use refusals::{LeftOut, Refusal, Refused};
 pub use similar::{Alike, Duplicate, Duplicates};
 pub use split::Split;
 
@@ -34,7 +37,7 @@ use shard::Shard;
 const MANIFEST: &str = "dataset.json";
 
 /// The form of `dataset.json` that is written and read.
-const MANIFEST_VERSION: u64 = 4;
+const MANIFEST_VERSION: u64 = 5;
 
 /// Largest `dataset.json` that is read: enough for 300 000 shards.
 const MANIFEST_LIMIT_BYTES: u64 = 64 << 20;
@@ -68,6 +71,8 @@ struct Manifest {
     removed_duplicates: Option<u64>,
     /// Groups that are one, because records in them are alike.
     joined_groups: Vec<[u64; 2]>,
+    /// Records that were left out for what is wrong with them; none where they were an error.
+    refused: Option<LeftOut>,
     shards: Vec<ShardEntry>,
     /// Of all the rest; see [`Manifest::checksum`].
     sha256: String,
@@ -213,6 +218,12 @@ impl Dataset {
     /// The hash of the chat template that conversations went through; `None` without one.
     pub fn template_hash(&self) -> Option<&str> {
         self.manifest.template_sha256.as_deref()
+    }
+
+    /// Records that were left out when it was built, because they were too long, had secrets or were
+    /// malformed; `None` where such records were an error.
+    pub fn refused(&self) -> Option<&LeftOut> {
+        self.manifest.refused.as_ref()
     }
 
     /// A SHA-256 that names this data set with all its content.

@@ -27,6 +27,7 @@ pub mod pack;
 pub mod random;
 pub mod record;
 pub mod secrets;
+mod sections;
 #[cfg(test)]
 #[path = "../../../tests/skip.rs"]
 mod skip;

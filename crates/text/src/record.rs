@@ -110,7 +110,8 @@ pub struct Record {
     pub content: Content,
 }
 
-/// The documents of these sources, in order. Ends after the first error.
+/// The documents of these sources, in order. Behind an error about one document come the others; behind
+/// any other error comes nothing.
 pub fn read(sources: &Sources, limits: Limits) -> Records<'_> {
     Records { sources: sources.files.iter(), lines: None, limits, failed: false }
 }
@@ -132,21 +133,30 @@ impl Iterator for Records<'_> {
         if self.failed {
             return None;
         }
-        let record = self.advance().transpose()?;
-        self.failed = record.is_err();
-        Some(record)
+        self.advance().unwrap_or_else(|error| {
+            self.failed = true;
+            Some(Err(error))
+        })
     }
 }
 
 impl Records<'_> {
-    fn advance(&mut self) -> Result<Option<Record>> {
+    /// Whether the last error, if there was any, was about one document.
+    pub(crate) fn can_go_on(&self) -> bool {
+        !self.failed
+    }
+
+    /// The next document or what is wrong with it, or an error behind which nothing can be read.
+    fn advance(&mut self) -> Result<Option<Result<Record>>> {
         loop {
             if let Some((source, lines)) = &mut self.lines {
                 match lines.next_line()? {
                     Some((number, line)) => {
                         let place = Place::line(&source.path, number);
                         let limit_bytes = self.limits.document_bytes;
-                        return lines::parse(&source.name, place, line, limit_bytes).map(Some);
+                        let record = line
+                            .and_then(|line| lines::parse(&source.name, place, line, limit_bytes));
+                        return Ok(Some(record));
                     }
                     None => self.lines = None,
                 }
@@ -156,7 +166,11 @@ impl Records<'_> {
             };
             match source.format {
                 Format::Document => {
-                    return document(source, self.limits.document_bytes).map(Some);
+                    let document = document(source, self.limits.document_bytes);
+                    return match document {
+                        Err(error) if !is_about_content(&error) => Err(error),
+                        document => Ok(Some(document)),
+                    };
                 }
                 Format::Lines => {
                     self.lines = Some((source, Lines::open(&source.path, self.limits)?));
@@ -173,6 +187,12 @@ fn document(source: &Source, limit_bytes: u64) -> Result<Record> {
     let time = Time::of_document(&source.name, &text);
     let (source, content) = (source.name.clone(), Content::Text(text));
     Ok(Record { source, place, group: None, time, content })
+}
+
+/// Whether a file could be read and holds what cannot be a document.
+fn is_about_content(error: &Error) -> bool {
+    use files::Error::{NotUtf8, TooLarge};
+    matches!(error, Error::Record { .. } | Error::File(NotUtf8 { .. } | TooLarge { .. }))
 }
 
 fn refuse_empty(text: &str, place: &Place) -> Result<()> {

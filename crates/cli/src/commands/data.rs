@@ -1,13 +1,14 @@
 //! `srek data build` and `srek data inspect`.
 
-use crate::args::{DataBuildArgs, DataInspectArgs, Long, Repeated};
+use crate::args::{DataBuildArgs, DataInspectArgs, Long, Refusal, Repeated};
 use crate::exit::usage;
 use crate::output::{Answer, may_colour, pairs};
 use crate::progress::Progress;
 use std::path::{Path, PathBuf};
 use text::chat::Template;
 use text::dataset::{
-    self, Alike, BuildOptions, Dataset, Duplicates, LongDocument, Report, Secrets, Vocabulary,
+    self, Alike, BuildOptions, Dataset, Duplicates, LeftOut, LongDocument, Refused, Report,
+    Secrets, Vocabulary,
 };
 use text::inspect::{self, Sample, SampleToken, Summary};
 use text::record::{self, Sources};
@@ -16,6 +17,8 @@ use text::tokenizer::Tokenizer;
 
 /// Longest documents that `inspect` names.
 const LONGEST: usize = 5;
+/// Refused records that are named.
+const REFUSED: usize = 10;
 /// Columns of the longest bar of the histogram.
 const BAR_COLUMNS: u64 = 40;
 
@@ -65,6 +68,11 @@ fn options(args: &DataBuildArgs) -> BuildOptions {
         Repeated::Remove => Duplicates::Remove,
         Repeated::Keep => Duplicates::Keep,
     };
+    options.refused = match args.refused {
+        Refusal::Stop => Refused::Stop,
+        Refusal::Skip => Refused::Skip,
+    };
+    options.sections = args.sections;
     if args.redact {
         options.secrets = Secrets::Redact(Masking { ip_addresses: args.redact_ips });
     }
@@ -130,7 +138,7 @@ fn built(
         rows.push(("chat template", template.display().to_string()));
     }
     rows.extend(remarks(report, args));
-    let text = pairs(&rows) + &first_duplicates(&report.alike);
+    let text = pairs(&rows) + &first_duplicates(&report.alike) + &first_refused(&report.left_out);
     Answer { text, json: built_json(report, args, tokenizer, template) }
 }
 
@@ -149,6 +157,9 @@ fn remarks(report: &Report, args: &DataBuildArgs) -> Vec<(&'static str, String)>
         let records = alike.answered_otherwise;
         let text = format!("{records} records ask what one before asks, with another answer");
         rows.push(("alike", text));
+    }
+    if report.left_out.records > 0 {
+        rows.push(("refused", format!("{} records, left out", report.left_out.records)));
     }
     if report.split_records > 0 {
         rows.push(("split", format!("{} records longer than the context", report.split_records)));
@@ -193,6 +204,22 @@ fn first_duplicates(alike: &Alike) -> String {
     text
 }
 
+/// A line for each of the first records that were refused.
+fn first_refused(left_out: &LeftOut) -> String {
+    if left_out.first.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nrefused, and why\n".to_owned();
+    for it in left_out.first.iter().take(REFUSED) {
+        text.push_str(&format!("  {}: {}\n", printable(&it.source), printable(&it.reason)));
+    }
+    let more = left_out.records.saturating_sub(REFUSED as u64);
+    if more > 0 {
+        text.push_str(&format!("  and {more} more\n"));
+    }
+    text
+}
+
 fn built_json(
     report: &Report,
     args: &DataBuildArgs,
@@ -216,6 +243,7 @@ fn built_json(
         "duplicates": report.alike.duplicates,
         "first_duplicates": report.alike.first.iter().map(duplicate).collect::<Vec<_>>(),
         "answered_otherwise": report.alike.answered_otherwise,
+        "refused": report.left_out,
         "redacted": report.redacted,
         "unchecked_records": report.unchecked_records,
         "ignored_files": report.ignored_files,
@@ -293,7 +321,7 @@ fn printable(text: &str) -> String {
 }
 
 fn summary(dataset: &Dataset, summary: &Summary) -> Answer {
-    let rows = [
+    let mut rows = vec![
         ("documents", summary.documents.to_string()),
         ("tokens", summary.tokens.to_string()),
         ("trained", summary.trained_tokens.to_string()),
@@ -303,7 +331,11 @@ fn summary(dataset: &Dataset, summary: &Summary) -> Answer {
         ("vocabulary", dataset.vocab_size().to_string()),
         ("tokenizer", dataset.tokenizer_hash().unwrap_or("none").to_owned()),
     ];
+    if let Some(refused) = dataset.refused() {
+        rows.push(("refused", format!("{} records, left out", refused.records)));
+    }
     let mut text = pairs(&rows);
+    text.push_str(&dataset.refused().map(first_refused).unwrap_or_default());
     text.push_str("\nlength in tokens, and how many documents have it\n");
     let most = summary.histogram.iter().map(|bucket| bucket.documents).max().unwrap_or(1);
     for bucket in &summary.histogram {
@@ -350,6 +382,7 @@ fn summary_json(dataset: &Dataset, summary: &Summary) -> serde_json::Value {
         "vocab_size": dataset.vocab_size(),
         "tokenizer_sha256": dataset.tokenizer_hash(),
         "sha256": dataset.hash(),
+        "refused": dataset.refused(),
         "histogram": histogram,
         "longest": longest,
     })

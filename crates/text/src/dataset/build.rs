@@ -5,6 +5,7 @@
 use super::clean::{Cleaner, Secrets};
 use super::encode::{Encoder, LongDocument, Vocabulary};
 use super::format::Header;
+use super::refusals::{LeftOut, Refusals, Refused};
 use super::shard::{Encoded, Membership, Writer};
 use super::similar::{Alike, Deduplicator, Duplicates};
 use super::{MANIFEST, MANIFEST_LIMIT_BYTES, MANIFEST_VERSION, Manifest, ShardEntry};
@@ -32,6 +33,11 @@ pub struct BuildOptions {
     pub secrets: Secrets,
     /// What happens to records that say the same as one before.
     pub duplicates: Duplicates,
+    /// What happens to records that are too long, have secrets or are malformed.
+    pub refused: Refused,
+    /// Whether Markdown that is longer than the context is cut at its headings; each piece then begins
+    /// with the headings that it stands under, which are not trained.
+    pub sections: bool,
     /// A shard has about this many bytes at most; only a single document may have more.
     pub shard_bytes: usize,
     /// How much is read at once.
@@ -39,7 +45,7 @@ pub struct BuildOptions {
 }
 
 impl BuildOptions {
-    /// Refuses long documents and secrets, removes duplicates, and has shards of 64 MiB. Building
+    /// Stops at long documents and secrets, removes duplicates, and has shards of 64 MiB. Building
     /// takes memory for the shard that is being put together, and to tell duplicates about 1.3 KiB
     /// and 4 bytes a word for every record, of which at most 16 384 words count.
     pub fn new(context: u32) -> Self {
@@ -48,6 +54,8 @@ impl BuildOptions {
             long_documents: LongDocument::Refuse,
             secrets: Secrets::Refuse,
             duplicates: Duplicates::Remove,
+            refused: Refused::Stop,
+            sections: false,
             shard_bytes: 64 << 20,
             limits: Limits::STANDARD,
         }
@@ -69,7 +77,7 @@ pub struct Report {
     pub trained_tokens: u64,
     /// Documents without a trained token: they cost time and teach nothing.
     pub untrained_documents: u64,
-    /// Records that were split because they are longer than the context.
+    /// Records that were split or cut at headings because they are longer than the context.
     pub split_records: u64,
     /// How many secrets and personal data were masked, by kind.
     pub redacted: Counts,
@@ -77,6 +85,8 @@ pub struct Report {
     pub unchecked_records: u64,
     /// Records that are like one before.
     pub alike: Alike,
+    /// Records that were left out because they are too long, have secrets or are malformed.
+    pub left_out: LeftOut,
     /// Files in the input directories that are neither Markdown nor plain text.
     pub ignored_files: u64,
     /// Shards that were written.
@@ -121,13 +131,14 @@ pub fn build(
     if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         files::create_dir_all(parent)?;
     }
-    let encoder =
-        Encoder { vocabulary, context: options.context, long_documents: options.long_documents };
+    let BuildOptions { context, long_documents, sections, .. } = *options;
+    let encoder = Encoder { vocabulary, context, long_documents, sections };
     let mut report = Report { ignored_files: sources.ignored_files, ..Report::default() };
     files::write_dir_atomic(out, |directory| {
         let mut writer = Writer::new(directory, kind(&encoder), options.shard_bytes);
         let mut records = record::read(&sources, options.limits);
-        let mut cleaner = Cleaner::new(options.secrets);
+        let mut cleaner = Cleaner::new(options.secrets, options.refused);
+        let mut refusals = Refusals::new(options.refused, &sources);
         let mut deduplicator = Deduplicator::new(options.duplicates);
         loop {
             let (mut window, failure) = next_window(&mut records);
@@ -135,12 +146,15 @@ pub fn build(
             cleaner.clean(&mut window);
             // Behind the first secret nothing is written any more, but all of them are found.
             if !cleaner.has_refused() {
-                write_window(
-                    encode(window, &encoder),
-                    &mut deduplicator,
-                    &mut writer,
-                    &mut report,
-                )?;
+                for record in encode(window, &encoder) {
+                    report.records += 1;
+                    match record {
+                        Ok(record) => {
+                            write(record, &mut deduplicator, &mut writer, &mut report)?;
+                        }
+                        Err(error) => refusals.take(error)?,
+                    }
+                }
                 // What stands before the failure may itself be wrong; the first error is reported.
                 failure.map_or(Ok(()), Err)?;
             }
@@ -153,6 +167,8 @@ pub fn build(
         report.unchecked_records = cleaner.unchecked_records;
         report.alike = deduplicator.alike;
         cleaner.check()?;
+        refusals.check(report.documents)?;
+        report.left_out = refusals.left_out;
         refuse_useless(&report, inputs)?;
         let shards = writer.finish()?;
         report.shards = shards.len() as u64;
@@ -170,14 +186,15 @@ pub fn build(
 /// learned from. `progress` is told how many there are so far.
 ///
 /// # Errors
-/// Sources that cannot be read, or secrets that are refused.
+/// Sources that cannot be read, or what [`build()`] would stop at in them.
 pub fn clean_texts(
     sources: &Sources,
     options: &BuildOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<String>> {
     let mut records = record::read(sources, options.limits);
-    let mut cleaner = Cleaner::new(options.secrets);
+    let mut cleaner = Cleaner::new(options.secrets, options.refused);
+    let mut refusals = Refusals::new(options.refused, sources);
     let mut texts = Vec::new();
     loop {
         let (mut window, failure) = next_window(&mut records);
@@ -185,11 +202,17 @@ pub fn clean_texts(
             break;
         }
         cleaner.clean(&mut window);
+        for record in window {
+            match record {
+                Ok(mut record) => {
+                    texts.extend(record.content.texts_mut().into_iter().map(std::mem::take));
+                }
+                Err(_) if cleaner.has_refused() => {}
+                Err(error) => refusals.take(error)?,
+            }
+        }
         if !cleaner.has_refused() {
             failure.map_or(Ok(()), Err)?;
-        }
-        for record in &mut window {
-            texts.extend(record.content.texts_mut().into_iter().map(std::mem::take));
         }
         progress(texts.len());
     }
@@ -210,16 +233,17 @@ fn kind(encoder: &Encoder<'_>) -> Header {
     }
 }
 
-/// The next records, and the error that ended them early.
-fn next_window(records: &mut record::Records<'_>) -> (Vec<Record>, Option<Error>) {
+/// The next records, each or what is wrong with it, and the error that ended them early.
+fn next_window(records: &mut record::Records<'_>) -> (Vec<Result<Record>>, Option<Error>) {
     let mut window = Vec::new();
     let mut window_bytes = 0;
     while window.len() < WINDOW_RECORDS && window_bytes < WINDOW_BYTES {
         match records.next() {
             Some(Ok(record)) => {
                 window_bytes += record.content.size_bytes();
-                window.push(record);
+                window.push(Ok(record));
             }
+            Some(Err(error)) if records.can_go_on() => window.push(Err(error)),
             Some(Err(error)) => return (window, Some(error)),
             None => break,
         }
@@ -234,43 +258,41 @@ struct Prepared {
     time: Option<Time>,
     is_conversation: bool,
     fingerprint: Fingerprint,
-    documents: Result<Vec<Encoded>>,
+    documents: Vec<Encoded>,
 }
 
 /// Tokenizes a window. One record at a time and no larger pieces: their sizes differ by orders of
 /// magnitude.
-fn encode(window: Vec<Record>, encoder: &Encoder<'_>) -> Vec<Prepared> {
-    let prepare = |record: Record| Prepared {
-        place: record.place.clone(),
-        group: record.group.clone(),
-        time: record.time,
-        is_conversation: matches!(record.content, Content::Messages(_)),
-        fingerprint: Fingerprint::of(&record.content),
-        documents: encoder.encode(record),
+fn encode(window: Vec<Result<Record>>, encoder: &Encoder<'_>) -> Vec<Result<Prepared>> {
+    let prepare = |record: Result<Record>| {
+        let record = record?;
+        Ok(Prepared {
+            place: record.place.clone(),
+            group: record.group.clone(),
+            time: record.time,
+            is_conversation: matches!(record.content, Content::Messages(_)),
+            fingerprint: Fingerprint::of(&record.content),
+            documents: encoder.encode(record)?,
+        })
     };
     window.into_par_iter().with_max_len(1).map(prepare).collect()
 }
 
-/// Writes the records that are to stay.
-fn write_window(
-    window: Vec<Prepared>,
+/// Writes a record if it is to stay.
+fn write(
+    record: Prepared,
     deduplicator: &mut Deduplicator,
     writer: &mut Writer,
     report: &mut Report,
 ) -> Result<()> {
-    for record in window {
-        let Prepared { place, group, time, is_conversation, fingerprint, documents } = record;
-        let documents = documents?;
-        report.records += 1;
-        let Some(group) = deduplicator.sift(&place, group.as_deref(), fingerprint) else {
-            continue;
-        };
-        report.conversations += u64::from(is_conversation);
-        report.add(&documents);
-        let membership = Membership { group, time };
-        documents.iter().try_for_each(|document| writer.push(document, membership))?;
-    }
-    Ok(())
+    let Prepared { place, group, time, is_conversation, fingerprint, documents } = record;
+    let Some(group) = deduplicator.sift(&place, group.as_deref(), fingerprint) else {
+        return Ok(());
+    };
+    report.conversations += u64::from(is_conversation);
+    report.add(&documents);
+    let membership = Membership { group, time };
+    documents.iter().try_for_each(|document| writer.push(document, membership))
 }
 
 fn refuse_useless(report: &Report, inputs: &[PathBuf]) -> Result<()> {
@@ -307,6 +329,7 @@ fn manifest(
         unchecked_records: report.unchecked_records,
         removed_duplicates: removes.then_some(report.alike.duplicates),
         joined_groups: Vec::new(),
+        refused: (options.refused == Refused::Skip).then(|| report.left_out.clone()),
         shards,
         sha256: String::new(),
     }

@@ -1,8 +1,9 @@
 //! What must not be trained on: secrets are refused or masked, before anything is tokenized.
 
+use super::refusals::Refused;
 use crate::record::{Content, Record};
 use crate::secrets::{self, Counts, Masking};
-use crate::{Error, Result};
+use crate::{Error, Place, Result};
 use rayon::prelude::*;
 
 /// Secrets that an error lists; the others are counted.
@@ -21,6 +22,8 @@ pub enum Secrets {
 #[derive(Debug)]
 pub(super) struct Cleaner {
     secrets: Secrets,
+    /// With [`Refused::Skip`], a record with secrets is refused by itself.
+    mode: Refused,
     /// A line for each of the first findings.
     refused: Vec<String>,
     refused_count: usize,
@@ -38,17 +41,26 @@ struct Cleaned {
 }
 
 impl Cleaner {
-    pub(super) fn new(secrets: Secrets) -> Self {
+    pub(super) fn new(secrets: Secrets, mode: Refused) -> Self {
         let (refused, redacted) = (Vec::new(), Counts::new());
-        Self { secrets, refused, refused_count: 0, redacted, unchecked_records: 0 }
+        Self { secrets, mode, refused, refused_count: 0, redacted, unchecked_records: 0 }
     }
 
     /// Masks what is to be masked, in parallel over the records.
-    pub(super) fn clean(&mut self, records: &mut [Record]) {
+    pub(super) fn clean(&mut self, records: &mut [Result<Record>]) {
         let secrets = self.secrets;
-        let clean = |record: &mut Record| clean(record, secrets);
+        let clean = |record: &mut Result<Record>| {
+            record.as_mut().map_or_else(|_| Cleaned::default(), |record| clean(record, secrets))
+        };
         let cleaned: Vec<Cleaned> = records.par_iter_mut().with_max_len(1).map(clean).collect();
-        for Cleaned { refused, redacted } in cleaned {
+        for (record, Cleaned { refused, redacted }) in records.iter_mut().zip(cleaned) {
+            if self.mode == Refused::Skip
+                && let Ok(Record { place, .. }) = record
+                && let Some(error) = of_one(place, &refused)
+            {
+                *record = Err(error);
+                continue;
+            }
             self.refused_count += refused.len();
             self.refused.extend(refused);
             self.refused.truncate(LISTED);
@@ -57,7 +69,7 @@ impl Cleaner {
             }
         }
         let is_tokenized = |record: &&Record| matches!(record.content, Content::Tokens { .. });
-        self.unchecked_records += records.iter().filter(is_tokenized).count() as u64;
+        self.unchecked_records += records.iter().flatten().filter(is_tokenized).count() as u64;
     }
 
     /// Whether there was a secret to refuse.
@@ -76,6 +88,18 @@ impl Cleaner {
         }
         Err(Error::Secrets { count: self.refused_count, list })
     }
+}
+
+/// The error about the secrets of one record.
+fn of_one(place: &Place, refused: &[String]) -> Option<Error> {
+    let first = refused.first()?;
+    let first = first.strip_prefix(&place.to_string()).unwrap_or(first);
+    let first = first.trim_start_matches([':', ',', ' ']);
+    let problem = match refused.len() {
+        1 => format!("a secret: {first}"),
+        count => format!("{count} secrets, the first: {first}"),
+    };
+    Some(Error::Record { place: place.clone(), problem })
 }
 
 fn clean(record: &mut Record, secrets: Secrets) -> Cleaned {

@@ -66,6 +66,9 @@ pub enum LongDocument {
     Split,
 }
 
+/// Token ids and as many labels.
+pub(super) type Tokens = (Vec<u32>, Vec<i32>);
+
 /// How records become documents.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Encoder<'a> {
@@ -73,6 +76,8 @@ pub(super) struct Encoder<'a> {
     /// Most tokens of a document, at least 1.
     pub(super) context: u32,
     pub(super) long_documents: LongDocument,
+    /// Whether long Markdown is cut at headings.
+    pub(super) sections: bool,
 }
 
 impl Encoder<'_> {
@@ -81,7 +86,14 @@ impl Encoder<'_> {
         let Record { source, place, content, .. } = record;
         let is_conversation = matches!(content, Content::Messages(_));
         let (ids, labels) = match content {
-            Content::Text(text) => self.encode_text(&text, &place)?,
+            Content::Text(text) => {
+                let (ids, labels) = self.encode_text(&text, &place)?;
+                if self.sections && ids.len() > self.context as usize && is_markdown(&place) {
+                    let pieces = self.encode_sections(&text, &place)?;
+                    return Ok(numbered(&source, pieces));
+                }
+                (ids, labels)
+            }
             Content::Messages(messages) => self.encode_messages(&messages, &place)?,
             Content::Tokens { ids, labels } => {
                 let labels = self.check_tokens(&ids, &labels, &place)?;
@@ -96,17 +108,14 @@ impl Encoder<'_> {
             return Err(Error::DocumentTooLong { place, tokens, context });
         }
         if tokens <= context as usize {
-            return Ok(vec![part(&ids, &labels, source)]);
+            return Ok(vec![part((ids, labels), source)]);
         }
         let parts = ids.chunks(context as usize).zip(labels.chunks(context as usize));
-        Ok(parts
-            .enumerate()
-            .map(|(number, (ids, labels))| part(ids, labels, format!("{source}#{}", number + 1)))
-            .collect())
+        Ok(numbered(&source, parts.map(|(ids, labels)| (ids.to_vec(), labels.to_vec())).collect()))
     }
 
     /// Begin mark, text and end mark, all trained.
-    fn encode_text(&self, text: &str, place: &Place) -> Result<(Vec<u32>, Vec<i32>)> {
+    fn encode_text(&self, text: &str, place: &Place) -> Result<Tokens> {
         let wrong = |problem: String| Error::Record { place: place.clone(), problem };
         let tokenizer = self.tokenizer(place)?;
         let encoded = tokenizer.encode(text).map_err(|error| wrong(error.to_string()))?;
@@ -119,7 +128,7 @@ impl Encoder<'_> {
     }
 
     /// What the template makes of a conversation.
-    fn encode_messages(&self, messages: &[Message], place: &Place) -> Result<(Vec<u32>, Vec<i32>)> {
+    fn encode_messages(&self, messages: &[Message], place: &Place) -> Result<Tokens> {
         let tokenizer = self.tokenizer(place)?;
         let rendered = match self.vocabulary {
             Vocabulary::Chat { template, .. } => template.render(messages, tokenizer, false),
@@ -137,7 +146,7 @@ impl Encoder<'_> {
         Ok((ids, labels))
     }
 
-    fn tokenizer(&self, place: &Place) -> Result<&Tokenizer> {
+    pub(super) fn tokenizer(&self, place: &Place) -> Result<&Tokenizer> {
         self.vocabulary.tokenizer().ok_or_else(|| Error::Record {
             place: place.clone(),
             problem:
@@ -176,10 +185,20 @@ fn too_long(tokens: usize, context: u32) -> String {
 
 /// A document out of a part of a record. Nothing precedes its first token, so that is not trained;
 /// written down, no reader can train across the seam by mistake.
-fn part(ids: &[u32], labels: &[i32], source: String) -> Encoded {
-    let mut labels = labels.to_vec();
+fn part((ids, mut labels): Tokens, source: String) -> Encoded {
     labels[0] = MASKED;
-    Encoded { ids: ids.to_vec(), labels, source }
+    Encoded { ids, labels, source }
+}
+
+/// The parts of a record, named in their order.
+fn numbered(source: &str, parts: Vec<Tokens>) -> Vec<Encoded> {
+    let named = |(number, tokens)| part(tokens, format!("{source}#{}", number + 1));
+    parts.into_iter().enumerate().map(named).collect()
+}
+
+fn is_markdown(place: &Place) -> bool {
+    let ending = place.path.extension().unwrap_or_default();
+    place.line.is_none() && ending.eq_ignore_ascii_case("md")
 }
 
 /// What the documents of a group share: the first 8 bytes of the SHA-256 of its name.

@@ -99,7 +99,9 @@ impl Header {
         let layout = self.layout().expect("what was built in memory fits 64 bits");
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        for (place, number) in bytes[8..NUMBERS_BYTES].chunks_exact_mut(8).zip(self.numbers(&layout)) {
+        for (place, number) in
+            bytes[8..NUMBERS_BYTES].chunks_exact_mut(8).zip(self.numbers(&layout))
+        {
             place.copy_from_slice(&number.to_le_bytes());
         }
         if let Some(hash) = &self.tokenizer_hash {

@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 use tempfile::TempDir;
 
 mod duplicates;
+mod refusals;
+mod sections;
 mod times;
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
@@ -414,7 +416,7 @@ fn descriptions_that_lie_are_refused() {
     let cases: [(Change, &str); 6] = [
         (
             |it| it.version = 99,
-            "dataset.json: version 99, expected 4\nhint: build the data set anew",
+            "dataset.json: version 99, expected 5\nhint: build the data set anew",
         ),
         (|it| it.shards.clear(), "dataset.json: it names no shard"),
         (
@@ -451,7 +453,7 @@ fn a_changed_count_and_an_older_description_are_told_apart() {
     fs::write(built.path(MANIFEST), changed).unwrap();
     assert!(built.error().contains("it was changed after it was written"), "{}", built.error());
     fs::write(built.path(MANIFEST), "{\"version\": 1, \"shards\": []}").unwrap();
-    assert!(built.error().contains("version 1, expected 4"), "{}", built.error());
+    assert!(built.error().contains("version 1, expected 5"), "{}", built.error());
 }
 
 const MEMBERSHIP: Membership = Membership { group: 7, time: None };
@@ -593,7 +595,11 @@ fn signed_lies_are_named() {
         (37, &[1], "its sections are not where its counts put them (byte 64)"),
         (48, &[9], "3 tokens are trained, 9 are announced"),
         (128, b"g", "its tokenizer's hash is no hash (byte 128)"),
-        (layout.times + 15, &[0x7f], "the time of document 1 is 9151314442816847872 s, which is none"),
+        (
+            layout.times + 15,
+            &[0x7f],
+            "the time of document 1 is 9151314442816847872 s, which is none",
+        ),
         (layout.ends, &[4], "the tokens of document 1 end at 4 after 4"),
         (layout.ids + 8, &[50], "token 2 has the id 50, the vocabulary is 50"),
         (layout.labels, &[1, 0, 0, 0], "the first token of document 0 is trained"),

@@ -20,6 +20,8 @@ pub(super) struct Lines {
     line: Vec<u8>,
     number: u64,
     read_bytes: u64,
+    /// Whether the rest of a line that is too long comes next.
+    is_inside: bool,
 }
 
 impl Lines {
@@ -37,13 +39,19 @@ impl Lines {
             line: Vec::new(),
             number: 0,
             read_bytes: metadata.len(),
+            is_inside: false,
         };
         lines.check_size()?;
         Ok(Self { read_bytes: 0, ..lines })
     }
 
-    /// The next line that is not blank, and its number counted from 1.
-    pub(super) fn next_line(&mut self) -> Result<Option<(u64, &[u8])>> {
+    /// The next line that is not blank, or that it is too long, and its number counted from 1.
+    pub(super) fn next_line(&mut self) -> Result<Option<(u64, Result<&[u8]>)>> {
+        if std::mem::take(&mut self.is_inside) {
+            let rest = self.reader.skip_until(b'\n').map_err(unreadable(&self.path))?;
+            self.read_bytes += rest as u64;
+            self.check_size()?;
+        }
         loop {
             self.line.clear();
             let limit = self.limits.line_bytes;
@@ -57,17 +65,18 @@ impl Lines {
             self.read_bytes += read as u64;
             // A file may grow while it is read.
             self.check_size()?;
-            if self.line.last() == Some(&b'\n') {
+            let is_whole = self.line.last() == Some(&b'\n');
+            if is_whole {
                 self.line.pop();
             }
             if self.line.len() as u64 > limit {
-                return Err(Error::Record {
-                    place: Place::line(&self.path, self.number),
-                    problem: format!("the line has more than {limit} bytes, the limit of a line"),
-                });
+                self.is_inside = !is_whole;
+                let place = Place::line(&self.path, self.number);
+                let problem = format!("the line has more than {limit} bytes, the limit of a line");
+                return Ok(Some((self.number, Err(Error::Record { place, problem }))));
             }
             if !self.line.trim_ascii().is_empty() {
-                return Ok(Some((self.number, &self.line)));
+                return Ok(Some((self.number, Ok(&self.line))));
             }
         }
     }

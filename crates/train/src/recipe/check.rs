@@ -22,9 +22,7 @@ impl Recipe {
         let share = self.data.held_out;
         within("data.held_out", share, (0.0..1.0).contains(&share), "0 to below 1")?;
         if self.data.split == SplitKind::Time && share == 0.0 {
-            return Err(
-                "data.split is \"time\", but data.held_out is 0\nhint: hold out 0.1".into()
-            );
+            return Err("data.split is \"time\", but data.held_out is 0\nhint: hold out 0.1".into());
         }
         if self.evaluation.patience.is_some() && self.evaluation.every.is_none() {
             return Err("evaluation.patience is set without evaluation.every".into());
