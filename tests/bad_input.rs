@@ -313,7 +313,7 @@ fn damaged_data_set() {
     room.srek("data inspect set").fails(
         2,
         r"
-error: set/data-00000.shard: it has 300 bytes, expected 500 (cut off or extended)
+error: set/data-00000.shard: it has 300 bytes, expected 516 (cut off or extended)
 ",
     );
 }

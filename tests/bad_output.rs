@@ -76,36 +76,17 @@ fn pretraining_offers_no_adapter() {
 }
 
 #[test]
-fn a_demo_that_could_hold_nothing_out() {
+fn a_demo_does_not_replace_what_is_somebody_elses() {
     let room = Room::new();
-    room.write("one/a.md", "# Checkout was down\n\nThe pager went off.\n");
-    room.write("runs/demo/train/resolved.toml", "of an earlier demo");
-    let refused = |expected: &str| {
-        room.srek("demo --quick --data one").fails(2, expected);
-        assert!(room.path("runs/demo/train/resolved.toml").exists(), "an earlier demo was removed");
-        assert!(!room.path("runs/demo/data").exists());
-    };
-    let alone = r"
-error: one: there is only one document, or copies of one, expected two or more
-hint: the demo holds some documents out to compare base and tuned model on
-";
-    refused(alone);
-    room.write("one/copy.md", "# Checkout was down\n\nThe pager went off.\n");
-    refused(alone);
-    room.write("one/blank.md", " ");
-    refused(
-        r"
-error: one/blank.md: the document is empty
-hint: remove it
-",
-    );
-    room.srek("demo --quick --data one --out one/demo").fails(
+    room.write("mine/thesis.txt", "years");
+    room.srek("demo --quick --out mine").fails(
         2,
-        r"
-error: one/demo: the output directory lies inside --data (one)
-hint: choose another --out, apart from what is read
-",
+        r#"
+error: mine: it holds "thesis.txt", which is no part of a demo, and would be replaced
+hint: choose a directory of its own
+"#,
     );
+    assert!(room.path("mine/thesis.txt").exists());
 }
 
 #[test]

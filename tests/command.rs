@@ -68,6 +68,8 @@ impl Room {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.directory.path()).env_remove("SREK_TIER").env("NO_COLOR", "1");
+        // The embedded model is unpacked here and not in the cache of whoever runs the tests.
+        command.env("XDG_CACHE_HOME", self.path(".cache"));
         command
     }
 

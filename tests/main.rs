@@ -19,4 +19,5 @@ mod refusals;
 mod secrets;
 mod skip;
 mod skipping;
+mod story;
 mod whole;

@@ -12,7 +12,11 @@ fn refused_records_are_named_wherever_one_looks() {
     let build = "data build --input a.jsonl --train-tokenizer 300 --context 512 --out set";
     let stopped = room.srek(build);
     assert_eq!(stopped.code, Some(2));
-    assert!(stopped.stderr.starts_with("error: a.jsonl:2: not a record: "), "{}", stopped.stderr);
+    // Secrets are told first, all of them; behind them, the first line that is no record.
+    assert!(stopped.stderr.starts_with("error: 1 secrets in the documents"), "{stopped:?}");
+    let stopped = room.srek(&format!("{build} --redact"));
+    assert_eq!(stopped.code, Some(2));
+    assert!(stopped.stderr.starts_with("error: a.jsonl:2: not a record: "), "{stopped:?}");
     let built = room.must(&format!("{build} --refused skip")).stdout;
     assert!(built.contains("refused    2 records, left out"), "{built}");
     let listed = "\nrefused, and why\n  a.jsonl:2: not a record: expected `:` (byte 8 of the line)\n  \

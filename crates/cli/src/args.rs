@@ -46,7 +46,7 @@ impl MachineArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// See it work: train a small model here, tune it in 4 bits, compare
+    /// See it work: simulate incidents, tune the embedded model on them, compare, diagnose one
     Demo(DemoArgs),
     /// Say what this machine has and how fast it is
     Doctor,
@@ -300,9 +300,9 @@ pub(crate) struct RunArgs {
 /// A model and how to hold it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArgs {
-    /// A Hugging Face Llama directory
+    /// A Hugging Face Llama directory [default: the embedded sre-tiny]
     #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    pub(crate) model: Option<PathBuf>,
     /// A PEFT adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
@@ -315,6 +315,13 @@ pub(crate) struct ModelArgs {
     /// How products treat their operands [default: as the adapter was trained, else bf16]
     #[arg(long, value_enum)]
     pub(crate) numerics: Option<NumericsName>,
+}
+
+impl ModelArgs {
+    /// The model's directory: the embedded one's, if none was named.
+    pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
+        self.model.clone().map_or_else(crate::embedded::directory, Ok)
+    }
 }
 
 /// Storage of the projections.
@@ -388,6 +395,9 @@ pub(crate) struct GenerateArgs {
     /// A file with the text to continue
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub(crate) prompt_file: Option<PathBuf>,
+    /// Ask the prompt as a user does in a conversation, in the model's chat template
+    #[arg(long)]
+    pub(crate) chat: bool,
     /// The tokenizer [default: tokenizer.json of the model]
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
@@ -457,10 +467,7 @@ pub(crate) struct BenchArgs {
 /// `srek demo`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DemoArgs {
-    /// Tune on your own Markdown instead of the sample's
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Less than half a minute, and less to see
+    /// Two minutes at most, and less to see: fewer incidents, hardly any tuning
     #[arg(long)]
     pub(crate) quick: bool,
     /// Where the results go

@@ -88,6 +88,8 @@ pub(crate) struct Asked {
     serving: Serving,
     /// Its words.
     pub(crate) voice: Voice,
+    /// Its weights, without an adapter's.
+    pub(crate) parameters: usize,
 }
 
 impl Asked {
@@ -103,7 +105,7 @@ impl Asked {
         let token = 2 * config.layers * config.kv_heads * config.head_dim * size_of::<f32>();
         let slots = (CACHE_BYTES / (token * context)).clamp(1, MOST_SLOTS);
         let serving = Serving::new(machine, source, EngineOptions::new(slots, context))?;
-        Ok(Asked { serving, voice })
+        Ok(Asked { serving, voice, parameters: config.parameters() })
     }
 
     /// Lets somebody ask it about incidents.

@@ -4,12 +4,9 @@
 //! fits: a drawing that is scaled to half its width has letters that nobody can read.
 
 pub(crate) mod axis;
-#[cfg_attr(not(test), expect(dead_code, reason = "the evaluation's report will show it"))]
 pub(crate) mod bars;
 pub(crate) mod losses;
-#[cfg_attr(not(test), expect(dead_code, reason = "the evaluation's report will show it"))]
 pub(crate) mod reliability;
-#[cfg_attr(not(test), expect(dead_code, reason = "a diagnosis' report will show it"))]
 pub(crate) mod signals;
 pub(crate) mod svg;
 

@@ -13,7 +13,7 @@ use sre::answer::Said;
 use std::path::{Path, PathBuf};
 use text::dataset::{self, BuildOptions, Vocabulary};
 use text::random::Numbers;
-use train::recipe::{BaseKind, NumericsKind};
+use train::recipe::NumericsKind;
 use train::{Job, Recipe, Resume};
 
 /// The recipe, which also stands in `configs/` to be run by hand.
@@ -48,7 +48,7 @@ pub(crate) struct Tuning<'a> {
     pub(crate) steps: Option<u64>,
     /// Gives the causes of the incidents to other incidents: a control that must learn nothing.
     pub(crate) shuffled: bool,
-    /// Trains over the base as it is stored, in f32: a control of what 4 bits cost.
+    /// Computes in f32; over a base that is not in 4 bits, a control of what these cost.
     pub(crate) exact: bool,
 }
 
@@ -109,7 +109,6 @@ impl Tuning<'_> {
             recipe.schedule.warmup_steps = recipe.schedule.warmup_steps.min(steps / 10);
         }
         if self.exact {
-            recipe.model.base = BaseKind::AsStored;
             recipe.model.numerics = NumericsKind::F32;
         }
         Ok(recipe)

@@ -102,7 +102,7 @@ impl Source {
     pub(crate) fn open(args: &ModelArgs, machine: &Machine) -> Result<Source> {
         let adapter = args.adapter.as_deref();
         let record = adapter.map(Provenance::read).transpose()?.flatten();
-        Source::checked(&args.model, adapter, Form::of(args, record.as_ref()), machine)
+        Source::checked(&args.directory()?, adapter, Form::of(args, record.as_ref()), machine)
     }
 
     /// Opens the directories in this form; warns where the adapter was trained in another.

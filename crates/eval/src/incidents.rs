@@ -11,6 +11,7 @@ use sre::cause::Cause;
 use sre::evidence::{Options, Pack};
 use std::cell::RefCell;
 use std::ops::Range;
+use text::duplicates::{Pair, between};
 use text::llm::{GenerateRequest, Sampling};
 
 #[cfg(test)]
@@ -207,10 +208,20 @@ pub fn counts(examples: &[Example]) -> Vec<(Case, usize)> {
 pub fn leaks(examples: &[Example]) -> Vec<String> {
     let labels: Vec<_> =
         Cause::ALL.map(Cause::name).into_iter().filter(|name| name.contains('-')).collect();
-    let leaks = |example: &&Example| {
-        let prompt = &example.pack.prompt;
-        let shown = prompt.rfind("causes:").map_or(prompt.as_str(), |end| &prompt[..end]);
-        labels.iter().any(|label| shown.contains(label))
-    };
+    let leaks = |example: &&Example| labels.iter().any(|label| evidence(example).contains(label));
     examples.iter().filter(leaks).map(|example| example.id.clone()).collect()
+}
+
+/// Test examples whose evidence is nearly that of a training example: a right answer to them may be
+/// remembered and not found.
+pub fn duplicates(train: &[Example], test: &[Example]) -> Vec<Pair> {
+    let texts = |examples: &[Example]| examples.iter().map(|it| evidence(it).to_owned()).collect();
+    let (train, test): (Vec<String>, Vec<String>) = (texts(train), texts(test));
+    between(&train, &test)
+}
+
+/// A prompt without the list of options, which all share.
+fn evidence(example: &Example) -> &str {
+    let prompt = &example.pack.prompt;
+    prompt.rfind("causes:").map_or(prompt.as_str(), |end| &prompt[..end])
 }

@@ -20,3 +20,7 @@ pub mod interval;
 pub mod losses;
 pub mod postmortems;
 pub mod score;
+
+#[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;

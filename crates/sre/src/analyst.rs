@@ -137,6 +137,10 @@ impl Analyst<'_> {
         let mut schema = Said::schema(pack, self.causes);
         pin(&mut schema, "service", &opinion.service);
         pin(&mut schema, "cause", cause.name());
+        if matches!(cause, Cause::None | Cause::Unknown) {
+            // Nothing is to be done about what is not there or not known.
+            pin(&mut schema, "action", cause.remedy().name());
+        }
         let grammar = Grammar::json(&schema, self.vocabulary)?;
         let completion = self.llm.generate(&GenerateRequest {
             prompt: (self.frame)(&pack.prompt)?,

@@ -18,6 +18,9 @@ pub(crate) struct DiagnoseArgs {
     /// A cause that is less probable than this is not named: the answer is "unknown"
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     pub(crate) threshold: f64,
+    /// Causes on offer besides "none" and "unknown" [default: those that the laboratory trains]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(crate) causes: Vec<String>,
     /// Finish the answer after this many milliseconds of writing at the latest
     #[arg(long, value_name = "MS")]
     pub(crate) deadline: Option<u64>,
@@ -29,9 +32,9 @@ pub(crate) struct DiagnoseArgs {
 /// `srek eval`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EvalArgs {
-    /// The base model's directory
+    /// The base model's directory [default: the embedded sre-tiny]
     #[arg(long, value_name = "DIR")]
-    pub(crate) base: PathBuf,
+    pub(crate) base: Option<PathBuf>,
     /// An adapter to compare with the base
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,

@@ -1,52 +1,44 @@
-//! `srek demo`: the whole way in a few minutes. A tokenizer and a small Llama learn incident prose,
-//! the Llama in 4 bits is tuned to another house's style, and both are compared.
-//!
-//! The two recipes are those in `configs/demo/`, so that every part can be done again by hand.
+//! `srek demo`: the whole story in a few minutes. Incidents are simulated, the embedded model is
+//! tuned on them with QLoRA, base and tuned model are compared on incidents of another side of the
+//! laboratory, and one of these is diagnosed.
 
 use crate::args::DemoArgs;
-use crate::commands::{data, train as training_command};
-use crate::exit::{Interrupted, usage};
+use crate::asked::{Asked, Manner};
+use crate::chart::signals::{Cited, signals};
+use crate::commands::diagnose::{Diagnosed, diagnose};
+use crate::commands::eval::{Incidents, Laboratory, Sizes, Subject, figures};
+use crate::embedded;
+use crate::exit::usage;
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::{Answer, duration, note};
-use crate::paths;
-use crate::report::{Report, Sample, Table};
-use crate::training::{self, Manner, Ran};
+use crate::report::{Report, Table};
+use crate::training::Ran;
+use crate::tuning::Tuning;
 use anyhow::Result;
-use documents::{Document, HOUSE_STYLE, INCIDENTS};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use eval::example::Case;
+use eval::incidents::Score;
+use lab::{Part, Settings};
+use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Instant;
-use text::dataset::{self, BuildOptions, LongDocument, Vocabulary};
-use text::record::{self, Content, Limits, Sources};
-use text::tokenizer::Tokenizer;
-use train::{Job, Recipe, Resume};
 
-mod documents;
+/// The incidents of the demo; the recipe's number of steps reads the training ones about once.
+const SIZES: Sizes = Sizes { train: 800, test: 120, budget: 400, seed: 1, train_seed: 1 };
+/// Those of `--quick`, with its steps.
+const QUICK: Sizes = Sizes { train: 64, test: 24, budget: 300, seed: 1, train_seed: 1 };
+const QUICK_STEPS: u64 = 6;
 
-const PRETRAIN: &str = include_str!("../../../../configs/demo/pretrain.toml");
-const TUNE: &str = include_str!("../../../../configs/demo/train.toml");
-/// Tokens of the demo's vocabulary, and of its context.
-const VOCABULARY: usize = 1024;
-const CONTEXT: u32 = 256;
-/// Steps of both runs under `--quick`.
-const QUICK_STEPS: [u64; 2] = [30, 15];
+/// What of an earlier demo may be replaced.
+const PARTS: [&str; 4] = ["tuning", "diagnosis", "report.html", "demo.json"];
 
-/// Where the demo keeps what.
-struct Places {
-    out: PathBuf,
-    prose: PathBuf,
-    tokenizer: PathBuf,
-    style: PathBuf,
-    pretrain: PathBuf,
-    tune: PathBuf,
-}
-
-/// Both runs and what they wrote.
+/// Everything that came out.
 struct Shown {
-    pretrain: Ran,
+    incidents: Incidents,
     tune: Ran,
-    samples: Vec<Sample>,
+    diagnosed: Diagnosed,
+    /// Of the base.
+    parameters: usize,
     seconds: f64,
 }
 
@@ -54,220 +46,140 @@ struct Shown {
 pub(crate) fn run(args: &DemoArgs, machine: &Machine) -> Result<Answer> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
-    let places = Places::new(&args.out);
-    paths::check_directory(&args.out, args.data.as_deref().map(|data| ("--data", data)))?;
-    args.data.as_deref().map_or(Ok(()), check_own)?;
-    places.prepare()?;
-    build(&places, args.data.as_deref())?;
+    prepare(&args.out)?;
+    let base = embedded::directory()?;
+    let sizes = if args.quick { QUICK } else { SIZES };
 
-    note("1 of 3: a small Llama learns incident prose, every weight");
-    let steps = |index: usize| args.quick.then_some(QUICK_STEPS[index]);
-    let job = Job::open(&places.pretraining(steps(0))?)?;
-    let pretrain = train(machine, &job, "pretraining", (&places.pretrain, &interrupt))?;
-    note("2 of 3: it is tuned with LoRA over its weights in 4 bits");
-    let job = Job::open(&places.tuning(steps(1))?)?;
-    let tune = train(machine, &job, "tuning", (&places.tune, &interrupt))?;
-    note("3 of 3: base and tuned model continue a report that neither has seen");
-    let adapter = tune.result().expect("it was not interrupted");
-    let samples = training_command::samples(machine, &job, adapter)?;
-
-    let shown = Shown { pretrain, tune, samples, seconds: started.elapsed().as_secs_f64() };
-    let report = places.out.join("report.html");
-    shown.report(args, machine).write(&report)?;
-    Ok(shown.answer(&report))
-}
-
-impl Places {
-    fn new(out: &Path) -> Places {
-        Places {
-            out: out.to_owned(),
-            prose: out.join("data"),
-            tokenizer: out.join("data.tokenizer.json"),
-            style: out.join("house-style"),
-            pretrain: out.join("pretrain"),
-            tune: out.join("train"),
-        }
-    }
-
-    /// Makes the directory, and removes the runs of an earlier demo.
-    fn prepare(&self) -> Result<()> {
-        files::create_dir_all(&self.out)?;
-        for run in [&self.pretrain, &self.tune] {
-            if !run.exists() {
-                continue;
-            }
-            if !run.join("resolved.toml").is_file() {
-                let name = run.display();
-                return Err(usage(format!(
-                    "{name}: it is in the way and no run of an earlier demo\nhint: take another \
-                     directory with --out"
-                )));
-            }
-            std::fs::remove_dir_all(run)
-                .map_err(files::Error::io(files::Operation::Replace, run))?;
-        }
-        Ok(())
-    }
-
-    fn pretraining(&self, steps: Option<u64>) -> Result<Recipe> {
-        let mut recipe = Recipe::parse(PRETRAIN, "configs/demo/pretrain.toml")?;
-        recipe.model.tokenizer = Some(self.tokenizer.clone());
-        recipe.data.directory.clone_from(&self.prose);
-        shorten(&mut recipe, steps);
-        Ok(recipe)
-    }
-
-    fn tuning(&self, steps: Option<u64>) -> Result<Recipe> {
-        let mut recipe = Recipe::parse(TUNE, "configs/demo/train.toml")?;
-        recipe.model.directory = Some(self.pretrain.join("model"));
-        recipe.data.directory.clone_from(&self.style);
-        shorten(&mut recipe, steps);
-        Ok(recipe)
-    }
-}
-
-fn shorten(recipe: &mut Recipe, steps: Option<u64>) {
-    let Some(steps) = steps else { return };
-    recipe.schedule.steps = Some(steps);
-    recipe.schedule.warmup_steps = steps / 10;
-    recipe.evaluation.every = Some(steps / 2);
-    recipe.checkpoint.every = None;
-}
-
-/// Checks the user's own documents: all can be read, and some can be held out while others train.
-/// What is one document, or copies or records of one incident, is told as the data set tells it.
-fn check_own(directory: &Path) -> Result<()> {
-    let sources = Sources::find(&[directory.to_owned()])?;
-    let mut different = BTreeSet::new();
-    for record in record::read(&sources, Limits::STANDARD) {
-        let record = record?;
-        different.insert(match (record.group, record.content) {
-            (Some(group), _) => (Some(group), String::new()),
-            (None, Content::Text(text)) => (None, files::sha256(text.as_bytes())),
-            (None, Content::Tokens { ids, .. }) => (None, format!("{ids:?}")),
-            (None, Content::Messages(messages)) => (None, format!("{messages:?}")),
-        });
-    }
-    if different.len() < 2 {
-        let name = directory.display();
-        return Err(usage(format!(
-            "{name}: there is only one document, or copies of one, expected two or more\nhint: \
-             the demo holds some documents out to compare base and tuned model on"
-        )));
-    }
-    Ok(())
-}
-
-/// Builds tokenizer and data sets: from the project's prose, and for tuning from the user's own
-/// documents if there are any.
-fn build(places: &Places, own: Option<&Path>) -> Result<()> {
-    let prose = unpack(&places.out.join(".demo-input").join("incidents"), INCIDENTS)?;
-    let sources = Sources::find(std::slice::from_ref(&prose))?;
-    let tokenizer = data::learn_tokenizer(&sources, &BuildOptions::new(CONTEXT), VOCABULARY)?;
-    tokenizer.save(&places.tokenizer)?;
-    let style = match own {
-        Some(directory) => directory.to_owned(),
-        None => unpack(&places.out.join(".demo-input").join("house-style"), HOUSE_STYLE)?,
+    note("1 of 4: incidents are simulated, and the base is asked about those of the test");
+    let subject = |adapter: Option<&Path>| -> Result<Asked> {
+        let mut subjects = Subject::pair(&base, adapter)?;
+        subjects.pop().ok_or_else(|| usage("no model"))?.open(machine)
     };
-    build_one(prose, &tokenizer, &places.prose)?;
-    build_one(style, &tokenizer, &places.style)
+    let mut asked = subject(None)?;
+    let mut incidents = Incidents::new(Laboratory::new(&asked.voice, &sizes)?);
+    incidents.ask("base", &mut asked, false)?;
+    drop(asked);
+
+    note("2 of 4: the base is tuned with LoRA over its weights in 4 bits");
+    let tuning = Tuning {
+        what: "tuning",
+        base: &base,
+        directory: &args.out.join("tuning"),
+        seed: 1,
+        steps: args.quick.then_some(QUICK_STEPS),
+        shuffled: false,
+        exact: false,
+    };
+    let tune = tuning.train(machine, &incidents.laboratory, &interrupt)?;
+
+    note("3 of 4: the tuned model is asked about the same incidents");
+    let mut asked = subject(tune.result())?;
+    incidents.ask("tuned", &mut asked, true)?;
+
+    note("4 of 4: one incident of the test is diagnosed");
+    let diagnosed = one(&incidents.laboratory, &mut asked, &sizes)?;
+    diagnosed.write(&args.out.join("diagnosis"))?;
+
+    let (parameters, seconds) = (asked.parameters, started.elapsed().as_secs_f64());
+    Shown { incidents, tune, diagnosed, parameters, seconds }.finish(args, machine)
 }
 
-fn build_one(input: PathBuf, tokenizer: &Tokenizer, out: &Path) -> Result<()> {
-    let mut options = BuildOptions::new(CONTEXT);
-    options.long_documents = LongDocument::Split;
-    let vocabulary = Vocabulary::Tokenizer(tokenizer);
-    let report = dataset::build(&[input], vocabulary, &options, out, &mut |_| {})?;
-    let name = out.display();
-    note(&format!("{name}: {} documents, {} tokens", report.records, report.tokens));
-    Ok(())
+/// Makes the directory, and looks that nothing but an earlier demo would be replaced.
+fn prepare(out: &Path) -> Result<()> {
+    files::check_replaceable(out, "a demo", |name| PARTS.contains(&name))?;
+    Ok(files::create_dir_all(out)?)
 }
 
-/// Writes documents into a directory of their own.
-fn unpack(directory: &Path, documents: &[Document]) -> Result<PathBuf> {
-    if let Some(parent) = directory.parent() {
-        files::create_dir_all(parent)?;
-    }
-    files::write_dir_atomic(directory, |inside| -> files::Result<()> {
-        documents.iter().try_for_each(|(name, text)| {
-            files::write_atomic(inside.join(name), |out| out.write_all(text.as_bytes()))
-        })
-    })?;
-    Ok(directory.to_owned())
-}
-
-fn train(
-    machine: &Machine,
-    job: &Job,
-    what: &'static str,
-    (directory, interrupt): (&Path, &Interrupt),
-) -> Result<Ran> {
-    let manner = Manner { what, directory, resume: Resume::Fresh, interrupt };
-    let ran = training::train(machine, job, manner)?;
-    if ran.result().is_none() {
-        let step = ran.state().step;
-        return Err(anyhow::Error::new(Interrupted(format!("{what}, after step {step}"))));
-    }
-    Ok(ran)
+/// Diagnoses the first test incident with one fault of a known kind: not one that was chosen for
+/// how well it goes.
+fn one(laboratory: &Laboratory, asked: &mut Asked, sizes: &Sizes) -> Result<Diagnosed> {
+    let known = laboratory.test.iter().position(|it| it.case == Case::Known).unwrap_or(0);
+    let settings = Settings::new(sizes.seed, Part::Test);
+    let incident = lab::incident(&settings, known as u64).incident;
+    diagnose(asked, incident, sizes.budget, &Manner::plain(&laboratory.causes))
 }
 
 impl Shown {
-    fn report(&self, args: &DemoArgs, machine: &Machine) -> Report {
-        let style =
-            args.data.as_ref().map_or("the project's house style".to_owned(), |directory| {
-                format!("the documents in {}", directory.display())
-            });
-        let table = |title: &str, ran: &Ran| Table {
-            title: title.to_owned(),
-            rows: ran.rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    /// Writes report and numbers, and answers.
+    fn finish(&self, args: &DemoArgs, machine: &Machine) -> Result<Answer> {
+        let report = args.out.join("report.html");
+        self.report(machine).write(&report)?;
+        let json = self.json();
+        let whole = format!("{json:#}\n");
+        files::write_atomic(args.out.join("demo.json"), |out| out.write_all(whole.as_bytes()))?;
+        Ok(Answer { text: self.text(&args.out, &report), json })
+    }
+
+    fn report(&self, machine: &Machine) -> Report {
+        let scores = self.incidents.scores();
+        let Diagnosed { incident, pack, diagnosis, .. } = &self.diagnosed;
+        let cited = Cited {
+            incident,
+            pack,
+            ids: &diagnosis.answer.evidence,
+            at_fault: diagnosis.answer.service.as_deref(),
+        };
+        let mut drawn = figures(&scores);
+        drawn.push(signals(
+            "One incident of the test, and the evidence that the answer cites",
+            &cited,
+        ));
+        drawn.push(self.tune.losses.figure("Tuning: loss per answer token"));
+        let rows = |rows: Vec<(&str, String)>| {
+            rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
         };
         Report {
             title: "Demo".into(),
             lead: format!(
-                "A small Llama was trained on incident prose and then tuned with QLoRA on {style}, \
-                 in {}, on {} with {} threads ({}).",
+                "Simulated incidents, a model of {:.1} million parameters; says nothing about the 8B. \
+                 Tuned with QLoRA and compared in {}, on {} with {} threads ({}).",
+                self.parameters as f64 / 1e6,
                 duration(self.seconds),
                 crate::machine::processor(),
                 machine.threads,
                 machine.isa.name()
             ),
-            figures: vec![
-                self.pretrain.losses.figure("Pretraining: loss per token"),
-                self.tune.losses.figure("Tuning: loss per token"),
-            ],
+            figures: drawn,
             tables: vec![
-                table("Pretraining", &self.pretrain),
-                table("Tuning: LoRA over NF4", &self.tune),
+                Table { title: "Tuning: LoRA over NF4".into(), rows: rows(self.tune.rows()) },
+                Table { title: "The answer".into(), rows: rows(self.diagnosed.rows()) },
             ],
-            samples: self.samples.clone(),
+            samples: vec![],
         }
     }
 
-    fn answer(&self, report: &Path) -> Answer {
-        let mut text = String::new();
-        for sample in &self.samples {
-            let (title, prompt, more) = (&sample.title, &sample.prompt, &sample.text);
-            text.push_str(&format!("--- {title}\n{prompt}│{more}\n\n"));
-        }
-        for (title, ran) in [("pretraining", &self.pretrain), ("tuning", &self.tune)] {
-            text.push_str(&format!("--- {title}\n{}\n", crate::output::pairs(&ran.rows())));
-        }
-        let name = report.display();
-        text.push_str(&format!("{}, report in {name}\n", duration(self.seconds)));
-        let samples: Vec<_> = self
-            .samples
-            .iter()
-            .map(
-                |it| serde_json::json!({ "title": it.title, "prompt": it.prompt, "text": it.text }),
-            )
-            .collect();
-        let json = serde_json::json!({
-            "pretrain": self.pretrain.json(),
+    fn text(&self, out: &Path, report: &Path) -> String {
+        let (table, _) = self.incidents.findings();
+        let (diagnosed, name) = (self.diagnosed.text(), report.display());
+        format!(
+            "--- base and tuned on simulated incidents\n{table}\n--- one incident of the test\n\
+             {diagnosed}\n{}; report in {name}, post-mortem and runbook in {}, adapter in {}\n",
+            duration(self.seconds),
+            out.join("diagnosis").display(),
+            self.tune.result().unwrap_or(out).display()
+        )
+    }
+
+    fn json(&self) -> Value {
+        let scores = self.incidents.scores();
+        let of = |method: &str| {
+            let known = scores.iter().find(|score| score.method == method)?.known.as_ref()?;
+            Some(json!({
+                "cause_top1": known.cause_top1.mean,
+                "service_top1": known.service_top1.mean,
+            }))
+        };
+        let tuned: Option<&Score> = scores.iter().find(|score| score.method == "tuned");
+        json!({
+            "base": of("base"),
+            "tuned": of("tuned"),
+            "dummy": of("majority"),
+            "knn": of("nearest neighbour"),
+            "logistic": of("logistic regression"),
+            "citations": tuned.and_then(|score| score.citations),
             "tune": self.tune.json(),
-            "samples": samples,
             "seconds": self.seconds,
-            "report": report,
-        });
-        Answer { text, json }
+            "peak_rss_bytes": files::memory::vm_hwm_bytes(),
+        })
     }
 }

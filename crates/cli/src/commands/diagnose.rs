@@ -48,10 +48,10 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
     if let Some(out) = &args.out {
         files::check_replaceable(out, "diagnosis", |name| PARTS.contains(&name))?;
     }
+    let causes = causes(&args.causes)?;
     let incident = read(&args.incident)?;
     let source = Source::open(&args.model, machine)?;
-    let mut asked = Asked::open(machine, &source, &args.model.model)?;
-    let causes = lab::Settings::new(0, lab::Part::Test).causes();
+    let mut asked = Asked::open(machine, &source, &args.model.directory()?)?;
     let manner = Manner {
         threshold: args.threshold,
         deadline: args.deadline.map(Duration::from_millis),
@@ -62,6 +62,24 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         diagnosed.write(out)?;
     }
     Ok(diagnosed.answer(args.out.as_deref()))
+}
+
+/// These causes and the two that always are on offer.
+fn causes(names: &[String]) -> Result<Vec<Cause>> {
+    if names.is_empty() {
+        return Ok(lab::Settings::new(0, lab::Part::Test).causes());
+    }
+    let mut causes: Vec<Cause> = Vec::new();
+    for name in names {
+        let cause = name.parse()?;
+        if !causes.contains(&cause) {
+            causes.push(cause);
+        }
+    }
+    let always = [Cause::None, Cause::Unknown];
+    causes.retain(|cause| !always.contains(cause));
+    causes.extend(always);
+    Ok(causes)
 }
 
 /// Reads an incident file.
@@ -136,19 +154,25 @@ impl Diagnosed {
         })
     }
 
-    fn answer(&self, out: Option<&Path>) -> Answer {
-        let Diagnosis { answer, causes, .. } = &self.diagnosis;
-        let nothing = matches!(answer.cause, Cause::None | Cause::Unknown);
+    /// The answer as names and values.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let answer = &self.diagnosis.answer;
         let service = answer.service.as_deref().unwrap_or("none");
         let mut rows = vec![
             ("cause", format!("{} ({:.0} %)", answer.cause.name(), 100.0 * answer.confidence)),
             ("service", service.to_owned()),
         ];
-        if !nothing {
+        if !matches!(answer.cause, Cause::None | Cause::Unknown) {
             rows.push(("why", answer.cause.because().to_owned()));
         }
         rows.push(("proposed", answer.action.sentence()));
-        let mut text = pairs(&rows);
+        rows
+    }
+
+    /// The answer with its evidence and how probable other causes are.
+    pub(crate) fn text(&self) -> String {
+        let Diagnosis { answer, causes, .. } = &self.diagnosis;
+        let mut text = pairs(&self.rows());
         text.push_str("\nevidence\n");
         for item in self.pack.items.iter().filter(|item| answer.evidence.contains(&item.id)) {
             // Text of the cluster is shown plain: it must not steer a terminal.
@@ -164,6 +188,11 @@ impl Diagnosed {
             .map(|(cause, share)| vec![format!("  {}", cause.name()), format!("{share:.3}")])
             .collect();
         text.push_str(&table(&rows));
+        text
+    }
+
+    fn answer(&self, out: Option<&Path>) -> Answer {
+        let mut text = self.text();
         if let Some(out) = out {
             text.push_str(&format!("\nanswer, post-mortem and runbook in {}\n", out.display()));
         }

@@ -7,15 +7,21 @@ mod seeds;
 mod texts;
 mod words;
 
-pub(crate) use incidents::Laboratory;
+pub(crate) use incidents::{Incidents, Laboratory, Sizes};
 
 use crate::args::{EvalArgs, SuiteName};
 use crate::asked::Asked;
+use crate::chart::Figure;
+use crate::chart::bars::{Group, bars};
+use crate::chart::reliability::reliability;
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, duration};
+use crate::report::{Report, Sample};
 use crate::weights::{Form, Source};
 use anyhow::Result;
+use eval::incidents::Score;
+use eval::interval::Interval;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -65,18 +71,50 @@ impl Subject {
 
 /// What came out, for people and for programs.
 #[derive(Debug, Default)]
-pub(crate) struct Findings {
-    /// Tables, with a heading each.
-    text: String,
+struct Findings {
+    /// By suite, its tables.
+    texts: Vec<(SuiteName, String)>,
     /// By the name of the suite.
     json: serde_json::Map<String, Value>,
+    figures: Vec<Figure>,
 }
 
 impl Findings {
     fn add(&mut self, suite: SuiteName, (text, json): (String, Value)) {
-        self.text.push_str(&format!("--- {suite}\n{text}\n"));
+        self.texts.push((suite, text));
         self.json.insert(suite.to_string(), json);
     }
+}
+
+/// Bars of right answers, and how far confidence can be trusted.
+pub(crate) fn figures(scores: &[Score]) -> Vec<Figure> {
+    let group = |measure: &str, of: &dyn Fn(&Score) -> Option<Interval>| Group {
+        measure: measure.to_owned(),
+        bars: scores.iter().filter_map(|it| Some((it.method.clone(), of(it)?))).collect(),
+    };
+    let known = |score: &Score| score.known.clone();
+    let groups = [
+        group("cause, likeliest", &|it| Some(known(it)?.cause_top1)),
+        group("cause, three likeliest", &|it| Some(known(it)?.cause_top3)),
+        group("service, likeliest", &|it| Some(known(it)?.service_top1)),
+    ];
+    let trusted: Vec<_> = scores
+        .iter()
+        .filter(|it| it.method.starts_with("base") || it.method.starts_with("tuned"))
+        .map(|it| (it.method.clone(), it.calibration.clone()))
+        .collect();
+    vec![
+        bars(
+            "Right answers",
+            "Share of test incidents with one fault of a known kind; whiskers are 95 % intervals.",
+            &groups,
+        ),
+        reliability(
+            "Can its confidence be trusted?",
+            "On the diagonal, answers are right as often as the model is sure of them.",
+            &trusted,
+        ),
+    ]
 }
 
 /// Runs the suites.
@@ -84,21 +122,23 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     if args.count == 0 || args.train == 0 {
         return Err(usage("--count and --train are numbers of incidents, expected at least 1"));
     }
-    crate::paths::check_directory(
-        &args.out,
-        [("--base", args.base.as_path())]
-            .into_iter()
-            .chain(args.adapter.as_deref().map(|adapter| ("--adapter", adapter))),
-    )?;
+    let base = args.base.clone().map_or_else(crate::embedded::directory, Ok)?;
+    let adapter = args.adapter.as_deref().map(|adapter| ("--adapter", adapter));
+    let inputs = [("--base", base.as_path())].into_iter().chain(adapter);
+    crate::paths::check_directory(&args.out, inputs)?;
     if args.seeds.is_some() {
-        return seeds::run(args, machine);
+        return seeds::run(args, &base, machine);
     }
     let started = Instant::now();
-    let subjects = Subject::pair(&args.base, args.adapter.as_deref())?;
+    let subjects = Subject::pair(&base, args.adapter.as_deref())?;
     let mut findings = Findings::default();
     for suite in SuiteName::ALL.into_iter().filter(|suite| args.suites.contains(suite)) {
         let found = match suite {
-            SuiteName::Incidents => incidents::suite(args, machine, &subjects)?,
+            SuiteName::Incidents => {
+                let asked = incidents::suite(args, machine, &subjects)?;
+                findings.figures = figures(&asked.scores());
+                asked.findings()
+            }
             SuiteName::Commands => words::suite(args, machine, &subjects)?,
             SuiteName::Postmortems => match &args.postmortems {
                 Some(directory) => postmortems::suite(args, directory, machine, &subjects)?,
@@ -121,13 +161,36 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
 
 /// Writes the results and says where they are.
 fn finish(findings: Findings, out: &Path, seconds: f64) -> Result<Answer> {
-    let Findings { mut text, json } = findings;
+    let Findings { texts, json, figures } = findings;
     let json = Value::Object(json);
     files::create_dir_all(out)?;
-    let file = out.join("eval.json");
+    let (file, page) = (out.join("eval.json"), out.join("report.html"));
     let whole = format!("{json:#}\n");
     files::write_atomic(&file, |out| out.write_all(whole.as_bytes()))?;
-    text.push_str(&format!("{}, all numbers in {}\n", duration(seconds), file.display()));
+    let sample = |(suite, text): &(SuiteName, String)| Sample {
+        title: suite.to_string(),
+        prompt: String::new(),
+        text: text.clone(),
+    };
+    let report = Report {
+        title: "Evaluation".into(),
+        lead: format!(
+            "Base and tuned model beside methods without a model, in {}.",
+            duration(seconds)
+        ),
+        figures,
+        tables: vec![],
+        samples: texts.iter().map(sample).collect(),
+    };
+    report.write(&page)?;
+    let mut text: String =
+        texts.iter().map(|(suite, text)| format!("--- {suite}\n{text}\n")).collect();
+    text.push_str(&format!(
+        "{}, all numbers in {}, report in {}\n",
+        duration(seconds),
+        file.display(),
+        page.display()
+    ));
     Ok(Answer { text, json })
 }
 

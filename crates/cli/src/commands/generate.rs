@@ -5,6 +5,7 @@ use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, Format, bytes, note, print};
 use crate::serving::Serving;
+use crate::templates;
 use crate::weights::Source;
 use anyhow::{Context, Result};
 use engine::{Engine, EngineOptions, Event, RequestId};
@@ -33,6 +34,10 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
     let (tokenizer, file) = tokenizer(args)?;
     source.check_tokenizer(&tokenizer, &file)?;
     let mut request = request(args)?;
+    if let (true, Prompt::Text(text)) = (args.chat, &request.prompt) {
+        let template = templates::of_model(&args.model.directory()?, &tokenizer)?;
+        request.prompt = templates::framed(&template, &tokenizer, &[], text)?;
+    }
     request.schema = schema(args, &tokenizer)?;
     request.check().map_err(engine::Error::Request)?;
     let prompt_tokens = match &request.prompt {
@@ -86,10 +91,11 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
 fn tokenizer(args: &GenerateArgs) -> Result<(Tokenizer, PathBuf)> {
     let file = match &args.tokenizer {
         Some(file) => file.clone(),
-        None => args.model.model.join("tokenizer.json"),
+        None => args.model.directory()?.join("tokenizer.json"),
     };
     if args.tokenizer.is_none() && !file.exists() {
-        let directory = args.model.model.display();
+        let directory = args.model.directory()?;
+        let directory = directory.display();
         return Err(usage(format!(
             "{directory}: there is no tokenizer.json\nhint: name one with --tokenizer"
         )));

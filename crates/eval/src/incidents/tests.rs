@@ -25,6 +25,11 @@ fn examples_are_of_every_case_and_their_answers_fit_them() {
     }
     assert!(made(Part::Train, 200).iter().all(|it| it.case != Case::HeldOut));
     assert_eq!(leaks(&test), Vec::<String>::new());
+    assert_eq!(duplicates(&made(Part::Train, 200), &test), []);
+    let mut near = test.clone();
+    near[3].pack.prompt = near[3].pack.prompt.replacen("from +0m", "from +1m", 1);
+    let found = duplicates(&near, &test[3..4]);
+    assert!(found.len() == 1 && found[0].train == 3, "{found:?}");
     let mut leaking = test[0].clone();
     leaking.pack.prompt.insert_str(0, "certificate-expired here\n");
     assert_eq!(leaks(&[leaking]), [test[0].id.clone()]);

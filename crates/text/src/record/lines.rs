@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// The longest `id` or `group`, in bytes.
 const ID_LIMIT_BYTES: usize = 1024;
 
+/// The number of a line, and the line or what is wrong with it alone.
+pub(super) type Numbered<'a> = (u64, Result<&'a [u8]>);
+
 /// The lines of a file, one in memory at a time.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -46,7 +49,7 @@ impl Lines {
     }
 
     /// The next line that is not blank, or that it is too long, and its number counted from 1.
-    pub(super) fn next_line(&mut self) -> Result<Option<(u64, Result<&[u8]>)>> {
+    pub(super) fn next_line(&mut self) -> Result<Option<Numbered<'_>>> {
         if std::mem::take(&mut self.is_inside) {
             let rest = self.reader.skip_until(b'\n').map_err(unreadable(&self.path))?;
             self.read_bytes += rest as u64;

@@ -9,7 +9,9 @@ use crate::progress::Progress;
 use anyhow::Result;
 use eval::baseline::{Logistic, Majority, Method, Nearest};
 use eval::example::{Case, Example, Prediction};
-use eval::incidents::{Difference, Score, Shown, ask, counts, examples, is_valid_unheld, leaks};
+use eval::incidents::{
+    Difference, Score, Shown, ask, counts, duplicates, examples, is_valid_unheld, leaks,
+};
 use eval::interval::Interval;
 use lab::{Part, Settings};
 use serde_json::{Value, json};
@@ -111,8 +113,25 @@ impl Incidents {
     /// A failure of the model.
     pub(crate) fn ask(&mut self, name: &str, asked: &mut Asked, cite: bool) -> Result<()> {
         let manner = Manner::plain(&self.laboratory.causes);
-        let (predictions, unheld) = self.answers(asked, &manner, cite)?;
-        self.said.push((name.to_owned(), predictions, unheld));
+        let predictions = self.answers(asked, &manner, cite)?;
+        self.said.push((name.to_owned(), predictions, None));
+        Ok(())
+    }
+
+    /// Looks at the form of the last model's answers where no grammar holds them.
+    ///
+    /// # Errors
+    /// A failure of the model.
+    pub(crate) fn look_unheld(&mut self, asked: &mut Asked) -> Result<()> {
+        let manner = Manner::plain(&self.laboratory.causes);
+        let looked_at = self.laboratory.test.iter().take(UNHELD);
+        let valid: Vec<f64> = asked.analyst(&manner, |analyst| {
+            let valid = |example| Ok(f64::from(u8::from(is_valid_unheld(analyst, example)?)));
+            looked_at.map(valid).collect::<Result<_>>()
+        })?;
+        if let Some((.., share)) = self.said.last_mut() {
+            *share = Interval::of(&valid, self.laboratory.seed);
+        }
         Ok(())
     }
 
@@ -123,7 +142,7 @@ impl Incidents {
     pub(crate) fn ask_with_examples(&mut self, name: &str, asked: &mut Asked) -> Result<()> {
         let shots = self.laboratory.shots();
         let manner = Manner { examples: &shots, ..Manner::plain(&self.laboratory.causes) };
-        let (predictions, _) = self.answers(asked, &manner, false)?;
+        let predictions = self.answers(asked, &manner, false)?;
         self.said.push((name.to_owned(), predictions, None));
         Ok(())
     }
@@ -133,21 +152,16 @@ impl Incidents {
         asked: &mut Asked,
         manner: &Manner<'_>,
         cite: bool,
-    ) -> Result<(Vec<Prediction>, Option<Interval>)> {
+    ) -> Result<Vec<Prediction>> {
         let test = &self.laboratory.test;
         let mut progress = Progress::new("asking", Some(test.len() as u64));
         asked.analyst(manner, |analyst| {
             let mut predictions = Vec::with_capacity(test.len());
-            let mut valid = Vec::new();
-            for (index, example) in test.iter().enumerate() {
+            for example in test {
                 predictions.push(ask(analyst, example, cite)?);
-                if cite && index < UNHELD {
-                    let right = is_valid_unheld(analyst, example)?;
-                    valid.push(f64::from(u8::from(right)));
-                }
-                progress.at(index as u64 + 1, || "incidents".to_owned());
+                progress.at(predictions.len() as u64, || "incidents".to_owned());
             }
-            Ok((predictions, Interval::of(&valid, 1)))
+            Ok(predictions)
         })
     }
 
@@ -177,9 +191,10 @@ impl Incidents {
         let found: Vec<_> =
             counts(test).iter().map(|(case, n)| format!("{n} {}", case.name())).collect();
         let leaking = leaks(test).len() + leaks(train).len();
+        let near = duplicates(train, test).len();
         let mut text = format!(
             "{} test incidents: {}; {} training incidents\nprompts that name a cause outside of the \
-             options: {leaking}\n\n",
+             options: {leaking}; nearly the same in training and test: {near}\n\n",
             test.len(),
             found.join(", "),
             train.len()
@@ -192,6 +207,7 @@ impl Incidents {
             "cases": cases,
             "train": train.len(),
             "leaks": leaking,
+            "near_duplicates": near,
             "scores": scores,
             "differences": differences,
         });
@@ -252,12 +268,8 @@ fn difference_lines(differences: &[Difference]) -> String {
     differences.iter().map(line).collect()
 }
 
-/// Runs the suite.
-pub(super) fn suite(
-    args: &EvalArgs,
-    machine: &Machine,
-    subjects: &[Subject],
-) -> Result<(String, Value)> {
+/// Asks everybody.
+pub(super) fn suite(args: &EvalArgs, machine: &Machine, subjects: &[Subject]) -> Result<Incidents> {
     let sizes = Sizes {
         train: args.train,
         test: args.count,
@@ -276,6 +288,7 @@ pub(super) fn suite(
             incidents.ask_with_examples("few-shot base", &mut asked)?;
         }
         incidents.ask(&subject.name, &mut asked, true)?;
+        incidents.look_unheld(&mut asked)?;
     }
-    Ok(incidents.map(|it| it.findings()).unwrap_or_default())
+    incidents.ok_or_else(|| crate::exit::usage("there is no model to ask"))
 }

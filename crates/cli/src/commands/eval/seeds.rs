@@ -2,7 +2,7 @@
 //! test incidents, with two controls over the first seed.
 
 use super::incidents::{Incidents, Laboratory, Sizes};
-use super::{Findings, Subject, finish};
+use super::{Findings, Subject, figures, finish};
 use crate::args::{EvalArgs, SuiteName};
 use crate::asked::Voice;
 use crate::exit::usage;
@@ -29,16 +29,16 @@ struct Planned {
 }
 
 /// Trains and scores.
-pub(super) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
+pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> Result<Answer> {
     let seeds = args.seeds.unwrap_or(1);
     if !(1..=MOST).contains(&seeds) {
         return Err(usage(format!("--seeds is {seeds}, expected 1 to {MOST}")));
     }
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
-    let voice = Voice::of_model(&args.base)?;
+    let voice = Voice::of_model(base_directory)?;
     let mut incidents = Incidents::new(laboratory(args, &voice, args.seed)?);
-    let mut base = Subject::pair(&args.base, None)?.remove(0);
+    let mut base = Subject::pair(base_directory, None)?.remove(0);
     base.form = crate::weights::Form::of_recipe(&crate::tuning::recipe()?);
     let mut asked = base.open(machine)?;
     incidents.ask_with_examples("few-shot base", &mut asked)?;
@@ -46,18 +46,19 @@ pub(super) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     drop(asked);
     for planned in plan(args, seeds) {
         note(&format!("{}: training", planned.name));
-        let adapter = train(args, machine, &voice, (&planned, &interrupt))?;
-        let directory = base_of(args, &planned);
+        let directory = args.dense.as_deref().filter(|_| planned.exact).unwrap_or(base_directory);
+        let adapter = train(args, (machine, &voice), directory, (&planned, &interrupt))?;
         let mut subjects = Subject::pair(directory, Some(&adapter))?;
         let mut asked = subjects.remove(1).open(machine)?;
         incidents.ask(&planned.name, &mut asked, true)?;
+        incidents.look_unheld(&mut asked)?;
     }
     let scores = incidents.scores();
     let (mut text, mut json) = incidents.findings();
     let means = mean_of_seeds(&scores);
     text.push_str(&format!("\n{}", means_line(&means, seeds)));
     json["seeds"] = json!({ "count": seeds, "cause_top1": means.0, "service_top1": means.1 });
-    let mut findings = Findings::default();
+    let mut findings = Findings { figures: figures(&scores), ..Findings::default() };
     findings.add(SuiteName::Incidents, (text, json));
     findings.json.insert("peak_rss_bytes".into(), json!(files::memory::vm_hwm_bytes()));
     finish(findings, &args.out, started.elapsed().as_secs_f64())
@@ -78,11 +79,6 @@ fn plan(args: &EvalArgs, seeds: u64) -> Vec<Planned> {
     runs
 }
 
-/// The base that a run is trained over.
-fn base_of<'a>(args: &'a EvalArgs, planned: &Planned) -> &'a Path {
-    args.dense.as_deref().filter(|_| planned.exact).unwrap_or(&args.base)
-}
-
 fn laboratory(args: &EvalArgs, voice: &Voice, train_seed: u64) -> Result<Laboratory> {
     let (train, test) = (args.train, args.count);
     let sizes = Sizes { train, test, budget: args.budget, seed: args.seed, train_seed };
@@ -91,15 +87,15 @@ fn laboratory(args: &EvalArgs, voice: &Voice, train_seed: u64) -> Result<Laborat
 
 fn train(
     args: &EvalArgs,
-    machine: &Machine,
-    voice: &Voice,
+    (machine, voice): (&Machine, &Voice),
+    base: &Path,
     (planned, interrupt): (&Planned, &Interrupt),
 ) -> Result<std::path::PathBuf> {
     let name = planned.name.replace([':', ','], "").replace(' ', "-");
     let directory = args.out.join(name);
     let tuning = Tuning {
         what: "tuning",
-        base: base_of(args, planned),
+        base,
         directory: &directory,
         seed: planned.seed,
         steps: None,

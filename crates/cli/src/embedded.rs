@@ -1,0 +1,54 @@
+//! The model that this program brings: sre-tiny, unpacked once into the user's cache.
+
+use crate::exit::usage;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// What a model's directory needs; card and licence stand in `models/sre-tiny/`.
+const FILES: [(&str, &[u8]); 3] = [
+    ("config.json", include_bytes!("../../../models/sre-tiny/config.json")),
+    ("model.safetensors", include_bytes!("../../../models/sre-tiny/model.safetensors")),
+    ("tokenizer.json", include_bytes!("../../../models/sre-tiny/tokenizer.json")),
+];
+
+/// Hexadecimal digits of the contents' hash that the directory's name has.
+const DIGITS: usize = 12;
+
+/// The directory of the embedded model, written if it is not there whole. Its name is that of its
+/// content, so that another version of this program has another one.
+///
+/// # Errors
+/// No place for a cache, or a disk that is full.
+pub(crate) fn directory() -> Result<PathBuf> {
+    let hashes: String = FILES.iter().map(|(_, bytes)| files::sha256(bytes)).collect();
+    let name = format!("sre-tiny-{}", &files::sha256(hashes.as_bytes())[..DIGITS]);
+    let models = cache()?.join("srek").join("models");
+    let directory = models.join(name);
+    if !is_whole(&directory) {
+        files::create_dir_all(&models)?;
+        files::write_dir_atomic(&directory, |inside| -> files::Result<()> {
+            FILES.iter().try_for_each(|(name, bytes)| {
+                files::write_atomic(inside.join(name), |out| out.write_all(bytes))
+            })
+        })?;
+    }
+    Ok(directory)
+}
+
+/// Whether every file is there, byte by byte.
+fn is_whole(directory: &Path) -> bool {
+    FILES.iter().all(|(name, bytes)| {
+        files::read(directory.join(name), bytes.len() as u64).is_ok_and(|found| found == *bytes)
+    })
+}
+
+/// Where programs keep what can be made again (XDG Base Directory Specification).
+fn cache() -> Result<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache"))).ok_or_else(|| {
+        usage(
+            "the embedded model has no place to be unpacked: neither XDG_CACHE_HOME nor HOME is \
+               set\nhint: set one of them, or name a model's directory",
+        )
+    })
+}

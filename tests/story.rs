@@ -1,0 +1,151 @@
+//! The story from outside, with the embedded model: incidents, a diagnosis, a comparison, and what is
+//! said where an input is wrong.
+
+use crate::command::{Room, golden, root};
+use serde_json::Value;
+
+/// Causes that are asked about where the answer does not matter: few are quick.
+const CAUSES: &str = "--causes dns-failure,bad-config --budget 220";
+
+fn simulated(room: &Room) {
+    room.must("lab incidents --count 3 --seed 5 --part test --files 3 --out lab");
+}
+
+#[test]
+fn a_diagnosis_names_only_what_was_shown_and_is_the_same_twice() {
+    let room = Room::new();
+    simulated(&room);
+    let ask = |out: &str, more: &str| -> Value {
+        let file = "lab/incidents/00001.json";
+        room.srek(&format!("diagnose --incident {file} --out {out} {more} --json")).json()
+    };
+    let (one, two) = (ask("one", ""), ask("two", "--threads 1"));
+    assert_eq!((&one["answer"], &one["causes"]), (&two["answer"], &two["causes"]));
+    let incident: Value = serde_json::from_str(
+        &std::fs::read_to_string(room.path("lab/incidents/00001.json")).expect("an incident"),
+    )
+    .expect("JSON");
+    let known: Vec<&Value> = ["metrics", "logs", "events", "changes"]
+        .iter()
+        .flat_map(|list| incident[list].as_array().expect("a list"))
+        .map(|item| &item["id"])
+        .collect();
+    for id in one["answer"]["evidence"].as_array().expect("a list") {
+        assert!(known.contains(&id), "{id}");
+    }
+    let total: f64 = one["causes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|it| it["probability"].as_f64())
+        .sum();
+    assert!((total - 1.0).abs() < 1e-9, "{total}");
+    let read = |file: &str| std::fs::read_to_string(room.path(file)).expect("a file");
+    for file in ["answer.json", "post-mortem.md", "runbook.md"] {
+        assert!(!read(&format!("one/{file}")).is_empty());
+    }
+    assert_eq!(read("one/post-mortem.md"), read("two/post-mortem.md"));
+    // A cause that nobody is sure of is not named.
+    let unsure = ask("three", "--threshold 1");
+    let cause = unsure["answer"]["cause"].as_str().expect("a cause");
+    assert!(["none", "unknown"].contains(&cause), "{cause}");
+}
+
+#[test]
+fn the_example_of_the_documentation_is_diagnosed() {
+    let room = Room::new();
+    let page = std::fs::read_to_string(root().join("docs/incident.md")).expect("a page");
+    let (_, rest) = page.split_once("```json\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    room.write("incident.json", example);
+    let ran = room.must(&format!("diagnose --incident incident.json {CAUSES}"));
+    for part in ["cause ", "service ", "proposed ", "evidence\n", "how probable\n"] {
+        assert!(ran.stdout.contains(part), "{ran:?}");
+    }
+}
+
+#[test]
+fn wrong_input_is_named_with_its_place() {
+    let room = Room::new();
+    simulated(&room);
+    let good = std::fs::read_to_string(room.path("lab/incidents/00000.json")).expect("a file");
+    let mut other: Value = serde_json::from_str(&good).expect("JSON");
+    other["logs"][0]["service"] = "nobody".into();
+    room.write("unknown-service.json", other.to_string());
+    room.write("broken.json", &good[..200]);
+    room.write("extra.json", good.replacen("\"version\"", "\"secret\":1,\"version\"", 1));
+    for (file, said) in [
+        ("none.json", "cannot read none.json: no such file or directory"),
+        ("broken.json", "broken.json: incident: EOF while parsing"),
+        ("extra.json", "extra.json: incident: unknown field `secret`"),
+        ("unknown-service.json", "unknown-service.json: incident: logs[0].service"),
+    ] {
+        let ran = room.srek(&format!("diagnose --incident {file}"));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.starts_with(&format!("error: {said}")), "{ran:?}");
+    }
+    let ran = room.srek("diagnose --incident lab/incidents/00000.json --causes gremlins");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let said = "error: \"gremlins\" is not a cause\nhint: one of memory-limit-too-low, ";
+    assert!(ran.stderr.starts_with(said), "{ran:?}");
+    room.srek("diagnose --incident lab/incidents/00000.json --threshold 2")
+        .fails(2, "error: --threshold is 2, expected a probability from 0 to 1\n");
+}
+
+#[test]
+fn another_bases_adapter_and_a_broken_template_are_refused() {
+    let room = Room::new();
+    simulated(&room);
+    let model = golden("plain").join("model");
+    room.copy(&model, "other");
+    let asked = "--incident lab/incidents/00000.json";
+    // PEFT's adapter of another shape.
+    let adapter = golden("plain").join("adapter");
+    let ran = room.srek(&format!("diagnose {asked} --adapter {}", adapter.display()));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    // The embedded model with a template that is none.
+    room.must(&format!("diagnose {asked} {CAUSES}"));
+    let models = room.path(".cache/srek/models");
+    let embedded = std::fs::read_dir(models)
+        .expect("the unpacked model")
+        .next()
+        .expect("one")
+        .expect("entry")
+        .path();
+    let copy = room.copy(&embedded, "model");
+    std::fs::write(copy.join("chat_template.jinja"), "{% for message in messages %}")
+        .expect("a file");
+    let ran = room.srek(&format!("diagnose {asked} --model model"));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with("error: model/chat_template.jinja, line 1 of the chat template: "),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_comparison_scores_models_and_methods_on_the_same_incidents() {
+    let room = Room::new();
+    let command = "eval --suite incidents,forgetting --count 2 --train 40 --budget 200 --json";
+    let json = room.srek(command).json();
+    let scores = json["incidents"]["scores"].as_array().expect("a list");
+    let methods: Vec<_> = scores.iter().map(|it| it["method"].as_str().expect("a name")).collect();
+    let expected =
+        ["majority", "logistic regression", "nearest neighbour", "few-shot base", "base"];
+    assert_eq!(methods, expected);
+    assert_eq!(json["incidents"]["leaks"], 0);
+    assert_eq!(json["incidents"]["near_duplicates"], 0);
+    let cases = json["incidents"]["cases"].as_object().expect("counts");
+    assert_eq!(cases.values().filter_map(Value::as_u64).sum::<u64>(), 2);
+    let losses = json["forgetting"][0]["losses"].as_array().expect("a list");
+    let loss = |index: usize| losses[index]["per_token"].as_f64().expect("a number");
+    // It was pretrained on incident prose and on nothing else.
+    assert!(loss(1) < loss(0), "{losses:?}");
+    let page = std::fs::read_to_string(room.path("runs/eval/report.html")).expect("a report");
+    assert!(
+        page.contains("Right answers") && !page.contains("http://") && !page.contains("https://")
+    );
+    assert!(room.path("runs/eval/eval.json").exists());
+    room.srek("eval --count 0")
+        .fails(2, "error: --count and --train are numbers of incidents, expected at least 1\n");
+}
