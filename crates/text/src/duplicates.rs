@@ -2,7 +2,7 @@
 //!
 //! Words are separated by white space, their case does not matter. Two texts are nearly the same if
 //! the sets of their runs of five words have a Jaccard similarity (what both have, divided by what
-//! either has) of at least [`SIMILAR`]. An [`Index`] finds them among all documents before by MinHash
+//! either has) of at least [`SIMILAR`]. An index finds them among all documents before by MinHash
 //! and bands (see `duplicates/sketch.rs`) and then counts, so that nothing is taken for similar that
 //! is not; a pair at exactly that similarity is overlooked once in about 16 000 times.
 //!
