@@ -12,6 +12,7 @@ mod post_mortem;
 mod reading;
 mod runbook;
 mod statements;
+mod talk;
 mod telemetry;
 mod teller;
 mod template;

@@ -5,6 +5,7 @@ use super::lookup::lookup;
 use super::post_mortem::post_mortem;
 use super::reading::reading;
 use super::runbook::runbook;
+use super::talk::talk;
 use super::telemetry::excerpt;
 use crate::settings::{Part, Settings};
 use crate::simulate::incident;
@@ -30,6 +31,8 @@ pub enum DocumentKind {
     Reading,
     /// An evidence pack, and questions and answers about what stands in it.
     Lookup,
+    /// A conversation about what stands in an evidence pack, with answers in JSON.
+    Talk,
     /// Log lines, events, samples of metrics, changes.
     Telemetry,
 }
@@ -37,14 +40,14 @@ pub enum DocumentKind {
 /// The kinds that documents have in turn: the shares of the mixture.
 pub const DECK: [DocumentKind; 10] = [
     DocumentKind::Reading,
-    DocumentKind::Lookup,
+    DocumentKind::Talk,
     DocumentKind::Reading,
     DocumentKind::PostMortem,
     DocumentKind::Reading,
     DocumentKind::Lookup,
     DocumentKind::Reading,
     DocumentKind::Runbook,
-    DocumentKind::Reading,
+    DocumentKind::Talk,
     DocumentKind::Telemetry,
 ];
 
@@ -55,8 +58,10 @@ pub struct Document {
     pub kind: DocumentKind,
     /// Its incident: documents of one belong to one side of any split.
     pub group: String,
-    /// Its text.
+    /// Its text; of a conversation, all turns.
     pub text: String,
+    /// The turns of a conversation, what is asked and what is answered; else empty.
+    pub turns: Vec<(String, String)>,
 }
 
 /// The document of this number. Each is about an incident of its own: a model that reads so many
@@ -70,14 +75,19 @@ pub fn document(seed: u64, part: Part, number: u64) -> Document {
     let turn = (number / DECK.len() as u64 + number) % BUDGETS.len() as u64;
     let pack = pack(&simulated, BUDGETS[turn as usize]);
     let variation = seed.rotate_left(32) ^ number;
+    let mut turns = Vec::new();
     let text = match kind {
         DocumentKind::PostMortem => post_mortem(&simulated, &pack, variation),
         DocumentKind::Runbook => runbook(&simulated, &pack, variation),
         DocumentKind::Reading => reading(&simulated, &pack, variation),
         DocumentKind::Lookup => lookup(&simulated, &pack, variation),
+        DocumentKind::Talk => {
+            turns = talk(&simulated, &pack, variation);
+            turns.iter().map(|(asked, answered)| format!("{asked}\n{answered}\n")).collect()
+        }
         DocumentKind::Telemetry => excerpt(&simulated, variation),
     };
-    Document { kind, group: simulated.incident.id, text }
+    Document { kind, group: simulated.incident.id, text, turns }
 }
 
 /// The documents of these numbers, in their order, made on all threads.

@@ -192,12 +192,12 @@ fn ids(pack: &Pack, wanted: impl Fn(&Item) -> bool) -> String {
     listed(ids.collect())
 }
 
-fn callees(simulated: &Simulated, pack: &Pack, name: &str) -> Vec<String> {
+pub(super) fn callees(simulated: &Simulated, pack: &Pack, name: &str) -> Vec<String> {
     let calls = simulated.incident.service(name).map(|it| it.calls.as_slice()).unwrap_or_default();
     calls.iter().filter_map(|callee| pack.label(callee)).collect()
 }
 
-fn callers(simulated: &Simulated, pack: &Pack, name: &str) -> Vec<String> {
+pub(super) fn callers(simulated: &Simulated, pack: &Pack, name: &str) -> Vec<String> {
     let calls = |caller: &&String| {
         let service = simulated.incident.service(caller);
         service.is_some_and(|service| service.calls.iter().any(|callee| callee == name))

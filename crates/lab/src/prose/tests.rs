@@ -170,7 +170,7 @@ fn symptoms_come_before_the_cause_and_lines_are_true() {
 #[test]
 fn answers_of_lookups_stand_in_the_pack() {
     let mut checked = 0;
-    for document in documents(3, Part::Train, 0..800) {
+    for document in documents(3, Part::Train, 0..2_000) {
         if document.kind != DocumentKind::Lookup {
             continue;
         }
@@ -184,4 +184,25 @@ fn answers_of_lookups_stand_in_the_pack() {
         }
     }
     assert!(checked > 50, "{checked}");
+}
+
+#[test]
+fn answers_of_conversations_are_json_about_the_pack() {
+    let mut checked = 0;
+    for document in documents(3, Part::Train, 0..400) {
+        assert_eq!(document.turns.is_empty(), document.kind != DocumentKind::Talk);
+        let Some((first, _)) = document.turns.first() else { continue };
+        for (asked, answered) in &document.turns {
+            assert!(asked.ends_with(['?', '.']), "{asked}");
+            let answer: serde_json::Value = serde_json::from_str(answered).unwrap();
+            let listed = ["lines", "labels"].map(|key| answer[key].as_array().cloned());
+            let ids = listed.into_iter().flatten().flatten().chain([answer["label"].clone()]);
+            for id in ids.filter(|id| !id.is_null()) {
+                let begins = format!("\n{} ", id.as_str().unwrap());
+                assert!(first.contains(&begins), "{id} in {first}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 300, "{checked}");
 }

@@ -5,8 +5,8 @@ use crate::exit::usage;
 use crate::output::{Answer, pairs};
 use crate::progress::Progress;
 use lab::Part;
-use lab::prose::documents;
-use serde_json::json;
+use lab::prose::{Document, documents};
+use serde_json::{Value, json};
 
 /// Documents that are made before they are written.
 const CHUNK: u64 = 256;
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &LabCorpusArgs) -> anyhow::Result<Answer> {
             let numbers = first..args.documents.min(first + CHUNK);
             for document in documents(args.seed, Part::Train, numbers.clone()) {
                 bytes += document.text.len() as u64;
-                let line = json!({"group": document.group, "text": document.text});
+                let line = line(&document);
                 writeln!(out, "{line}")?;
             }
             progress.at(numbers.end, || "documents".to_owned());
@@ -31,6 +31,19 @@ pub(crate) fn run(args: &LabCorpusArgs) -> anyhow::Result<Answer> {
         Ok(())
     })?;
     Ok(answer(args, bytes))
+}
+
+/// A text, or a conversation as messages.
+fn line(document: &Document) -> Value {
+    if document.turns.is_empty() {
+        return json!({"group": document.group, "text": document.text});
+    }
+    let message = |role: &str, content: &String| json!({"role": role, "content": content});
+    let turns = document.turns.iter();
+    let messages: Vec<_> = turns
+        .flat_map(|(asked, said)| [message("user", asked), message("assistant", said)])
+        .collect();
+    json!({"group": document.group, "messages": messages})
 }
 
 fn answer(args: &LabCorpusArgs, bytes: u64) -> Answer {

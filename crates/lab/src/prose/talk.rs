@@ -1,0 +1,91 @@
+//! An evidence pack and a conversation about what stands in it, with answers in JSON. It teaches the marks
+//! of turns and the form of answers; what is asked can be looked up, and no cause is.
+
+use super::lookup::{callees, callers};
+use super::reading::shown;
+use crate::dice::Dice;
+use crate::settings::Part;
+use crate::simulated::Simulated;
+use serde_json::{Value, json};
+use sre::evidence::{Kind, Pack};
+
+/// Ways to ask for the same on both sides of the split.
+struct Ask {
+    train: &'static [&'static str],
+    test: &'static [&'static str],
+}
+
+const OF: Ask = Ask {
+    train: &["Of which service is {}?", "Whose line is {}?", "{}: which label?"],
+    test: &["To whom belongs {}?", "Name the owner of {}."],
+};
+const LINES: Ask = Ask {
+    train: &["Which lines are about {}?", "List the lines of {}.", "What is there about {}?"],
+    test: &["Collect whatever concerns {}.", "Everything on {}, please."],
+};
+const CALLS: Ask = Ask {
+    train: &["Whom does {} call?", "What does {} use?", "Calls of {}?"],
+    test: &["Upon whom does {} rely?", "Callees of {}?"],
+};
+const CALLED: Ask = Ask {
+    train: &["Who calls {}?", "Who suffers when {} fails?", "Callers of {}?"],
+    test: &["Whom would an outage of {} hurt?", "Upstream of {}?"],
+};
+const KINDS: Ask = Ask {
+    train: &["List the {}.", "Which lines are {}?", "All {}?"],
+    test: &["Enumerate the {}.", "Every one of the {}, please."],
+};
+const ALARM: Ask = Ask {
+    train: &["Who raised the alarm?", "Which service paged?", "About which service is the alert?"],
+    test: &["Whom does the page concern?", "Source of the alarm?"],
+};
+
+/// Questions and answers; the first question has the pack before it.
+pub(super) fn talk(simulated: &Simulated, pack: &Pack, variation: u64) -> Vec<(String, String)> {
+    let mut dice = Dice::named(&[0x7461_6c6b, variation]);
+    let count = dice.below(4) + 3;
+    let asked = (0..count).filter_map(|_| turn(&mut dice, simulated, pack));
+    let mut turns: Vec<(String, String)> = asked.collect();
+    if let Some((question, _)) = turns.first_mut() {
+        *question = format!("{}{question}", shown(pack));
+    }
+    turns
+}
+
+fn turn(dice: &mut Dice, simulated: &Simulated, pack: &Pack) -> Option<(String, String)> {
+    let label = dice.one(&pack.labels()).clone();
+    let name = pack.service(&label)?.to_owned();
+    let ids = |wanted: &dyn Fn(&sre::evidence::Item) -> bool| -> Vec<String> {
+        pack.items.iter().filter(|item| wanted(item)).map(|item| item.id.clone()).collect()
+    };
+    let (ask, about, answer): (Ask, String, Value) = match dice.below(6) {
+        0 if !pack.items.is_empty() => {
+            let item = dice.one(&pack.items);
+            (OF, item.id.clone(), json!({ "label": pack.label(&item.service)? }))
+        }
+        1 => (CALLS, label, json!({ "labels": callees(simulated, pack, &name) })),
+        2 => (CALLED, label, json!({ "labels": callers(simulated, pack, &name) })),
+        3 => {
+            let (kind, word) = *dice.one(&[
+                (Kind::Change, "changes"),
+                (Kind::Metric, "metrics"),
+                (Kind::Event, "events"),
+                (Kind::Log, "logs"),
+            ]);
+            (KINDS, word.to_owned(), json!({ "lines": ids(&|item| item.kind == kind) }))
+        }
+        4 => {
+            let alert = simulated.incident.alert.as_ref()?;
+            (ALARM, String::new(), json!({ "label": pack.label(&alert.service)? }))
+        }
+        _ => {
+            let lines = ids(&|item| item.service == name);
+            (LINES, label.clone(), json!({ "label": label, "lines": lines }))
+        }
+    };
+    let wordings = match simulated.part {
+        Part::Train => ask.train,
+        Part::Test => ask.test,
+    };
+    Some((dice.one(wordings).replace("{}", &about), answer.to_string()))
+}
