@@ -149,3 +149,31 @@ fn a_comparison_scores_models_and_methods_on_the_same_incidents() {
     room.srek("eval --count 0")
         .fails(2, "error: --count and --train are numbers of incidents, expected at least 1\n");
 }
+
+#[test]
+fn every_seed_and_the_controls_are_trained_and_scored() {
+    let room = Room::new();
+    let command = "eval --seeds 2 --steps 1 --count 1 --train 12 --budget 200 --out seeds --json";
+    let json = room.srek(command).json();
+    let scores = json["incidents"]["scores"].as_array().expect("a list");
+    let methods: Vec<_> = scores.iter().map(|it| it["method"].as_str().expect("a name")).collect();
+    assert_eq!(
+        methods[3..],
+        ["few-shot base", "base", "tuned, seed 1", "tuned, seed 2", "control: shuffled causes",]
+    );
+    assert_eq!(json["incidents"]["seeds"]["count"], 2);
+    let lines = |name: &str| {
+        let path = room.path(&format!("seeds/{name}/incidents.jsonl"));
+        std::fs::read_to_string(path).expect("records")
+    };
+    // Other incidents for another seed; for the control the same with other causes.
+    assert_ne!(lines("tuned-seed-1"), lines("tuned-seed-2"));
+    let (right, shuffled) = (lines("tuned-seed-1"), lines("control-shuffled-causes"));
+    let prompts = |text: &str| -> Vec<Value> {
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["prompt"].clone())
+            .collect()
+    };
+    assert_eq!(prompts(&right), prompts(&shuffled));
+    assert_ne!(right, shuffled);
+}

@@ -7,8 +7,11 @@
 //! | 2 | wrong usage or input |
 //! | 130 | interrupted, with everything so far in a checkpoint |
 
+use eval::commands::CommandError;
+use sre::analyst::AnalystError;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use text::llm::LlmError;
 
 const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
@@ -109,6 +112,18 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref() {
         return Some(of_train(error));
     }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(of_llm(error));
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(of_analyst(error));
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(match error {
+            CommandError::Text(error) => of_text(error),
+            CommandError::Llm(error) => of_llm(error),
+        });
+    }
     if cause.is::<sre::Error>() {
         return Some(WRONG_INPUT);
     }
@@ -119,6 +134,22 @@ fn of_text(error: &text::Error) -> u8 {
     match error {
         text::Error::File(error) => of_files(error),
         _ => WRONG_INPUT,
+    }
+}
+
+fn of_llm(error: &LlmError) -> u8 {
+    match error {
+        LlmError::Text(error) => of_text(error),
+        LlmError::Model(error) => error.downcast_ref().map_or(FAILED, of_engine),
+        _ => WRONG_INPUT,
+    }
+}
+
+fn of_analyst(error: &AnalystError) -> u8 {
+    match error {
+        AnalystError::Sre(_) => WRONG_INPUT,
+        AnalystError::Text(error) => of_text(error),
+        AnalystError::Llm(error) => of_llm(error),
     }
 }
 

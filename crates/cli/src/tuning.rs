@@ -2,7 +2,7 @@
 
 use crate::asked::Voice;
 use crate::commands::eval::Laboratory;
-use crate::exit::Interrupted;
+use crate::exit::{Interrupted, usage};
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::training::{self, Manner, Ran};
@@ -84,6 +84,13 @@ impl Tuning<'_> {
         let job = Job::open(&self.recipe(data)?)?;
         let run = self.run();
         if run.exists() {
+            if !run.join("resolved.toml").is_file() {
+                let name = run.display();
+                return Err(usage(format!(
+                    "{name}: it is in the way and no run of an earlier tuning\nhint: take another \
+                     directory with --out"
+                )));
+            }
             std::fs::remove_dir_all(&run)
                 .map_err(files::Error::io(files::Operation::Replace, &run))?;
         }

@@ -22,6 +22,15 @@ pub trait Method: Sync {
     fn predict(&self, example: &Example) -> Prediction;
 }
 
+/// All of them by their names, trained on the same examples.
+pub fn all(train: &[Example]) -> [(&'static str, Box<dyn Method>); 3] {
+    [
+        ("majority", Box::new(Majority::train(train))),
+        ("logistic regression", Box::new(Logistic::train(train))),
+        ("nearest neighbour", Box::new(Nearest::train(train))),
+    ]
+}
+
 /// Always says what was most often right, for causes as for the places of services in the table.
 #[derive(Clone, Debug)]
 pub struct Majority {

@@ -5,11 +5,10 @@ use crate::interval::Interval;
 use crate::score::{Abstention, Accuracy, Calibration, Citations, Hits, citations};
 use lab::{Settings, Simulated};
 use serde::{Deserialize, Serialize};
-use sre::analyst::{Analyst, AnalystError};
+use sre::analyst::{Analyst, AnalystError, pack};
 use sre::answer::Said;
 use sre::cause::Cause;
-use sre::evidence::{Options, Pack};
-use std::cell::RefCell;
+use sre::evidence::Pack;
 use std::ops::Range;
 use text::duplicates::{Pair, between};
 use text::llm::{GenerateRequest, Sampling};
@@ -39,26 +38,10 @@ pub fn examples(
 ) -> Result<Vec<Example>, AnalystError> {
     let causes = settings.causes();
     let made = lab::many(settings, numbers, |simulated| {
-        let pack = pack(&simulated, &causes, shown)?;
+        let pack = pack(&simulated.incident, shown.budget, &causes, shown.tokens)?;
         Ok(example(&simulated, pack, settings))
     });
     made.into_iter().collect()
-}
-
-fn pack(simulated: &Simulated, causes: &[Cause], shown: &Shown<'_>) -> Result<Pack, AnalystError> {
-    let failed = RefCell::new(None);
-    let tokens = |text: &str| {
-        (shown.tokens)(text).unwrap_or_else(|error| {
-            *failed.borrow_mut() = Some(error);
-            usize::MAX
-        })
-    };
-    let options = Options { budget: shown.budget, causes, tokens: &tokens };
-    let pack = Pack::new(&simulated.incident, &options);
-    match failed.take() {
-        Some(error) => Err(error.into()),
-        None => Ok(pack?),
-    }
 }
 
 fn example(simulated: &Simulated, pack: Pack, settings: &Settings) -> Example {

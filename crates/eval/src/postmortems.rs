@@ -5,9 +5,10 @@
 //! words.
 
 use crate::example::{Case, Example};
+use crate::incidents::Shown;
 use serde::Deserialize;
+use sre::analyst::{AnalystError, pack};
 use sre::cause::Cause;
-use sre::evidence::{Options, Pack};
 use sre::incident::{Alert, Incident, Level, LogLine, Service, plain};
 use std::collections::BTreeSet;
 
@@ -118,11 +119,12 @@ fn made(document: &str, title: String, lines: &[String]) -> Incident {
 pub fn example(
     label: &Label,
     markdown: &str,
-    options: &Options<'_>,
-) -> sre::Result<Option<Example>> {
+    causes: &[Cause],
+    shown: &Shown<'_>,
+) -> Result<Option<Example>, AnalystError> {
     let Some(incident) = incident(&label.document, markdown) else { return Ok(None) };
-    let pack = Pack::new(&incident, options)?;
-    let offered = options.causes.contains(&label.cause);
+    let pack = pack(&incident, shown.budget, causes, shown.tokens)?;
+    let offered = causes.contains(&label.cause);
     Ok(Some(Example {
         id: label.document.clone(),
         case: if offered && label.cause != Cause::Unknown { Case::Known } else { Case::HeldOut },

@@ -148,12 +148,13 @@ impl Calibration {
 /// likeliest cause that names a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Abstention {
-    /// Share of healthy windows in which the likeliest cause is "none" or "unknown".
-    pub healthy: f64,
+    /// Share of healthy windows in which the likeliest cause is "none" or "unknown"; `None`, here
+    /// and below, where there is no such case.
+    pub healthy: Option<f64>,
     /// Share of faults of held-out kinds in which it is "none" or "unknown".
-    pub held_out: f64,
+    pub held_out: Option<f64>,
     /// Share of known faults in which it wrongly is.
-    pub known: f64,
+    pub known: Option<f64>,
     /// How well doubt separates cases without a nameable fault from known ones: the area under the
     /// receiver operating characteristic, 0.5 where not at all.
     pub auroc: f64,
@@ -170,7 +171,7 @@ impl Abstention {
             let (count, quiet) = of_case.fold((0usize, 0usize), |(count, quiet), (_, it)| {
                 (count + 1, quiet + usize::from(silent(it)))
             });
-            if count == 0 { f64::NAN } else { quiet as f64 / count as f64 }
+            (count > 0).then(|| quiet as f64 / count as f64)
         };
         let doubts = |known: bool| -> Vec<f64> {
             let chosen = examples

@@ -6,9 +6,10 @@ use crate::Error;
 use crate::action::ActionKind;
 use crate::answer::{Answer, NO_SERVICE, Said};
 use crate::cause::Cause;
-use crate::evidence::Pack;
+use crate::evidence::{Options, Pack};
 use crate::incident::Incident;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 use text::grammar::{Grammar, Vocabulary};
@@ -85,6 +86,30 @@ pub enum AnalystError {
     /// The model failed.
     #[error(transparent)]
     Llm(#[from] LlmError),
+}
+
+/// The pack of an incident in a budget of tokens, where counting them may fail.
+///
+/// # Errors
+/// [`Error::Incident`] as [`Pack::new`], or text that cannot be counted.
+pub fn pack(
+    incident: &Incident,
+    budget: usize,
+    causes: &[Cause],
+    tokens: &dyn Fn(&str) -> text::Result<usize>,
+) -> Result<Pack, AnalystError> {
+    let failed = RefCell::new(None);
+    let count = |text: &str| {
+        tokens(text).unwrap_or_else(|error| {
+            *failed.borrow_mut() = Some(error);
+            usize::MAX
+        })
+    };
+    let pack = Pack::new(incident, &Options { budget, causes, tokens: &count });
+    match failed.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(pack?),
+    }
 }
 
 impl Analyst<'_> {

@@ -57,6 +57,9 @@ pub(crate) struct EvalArgs {
     /// is not needed
     #[arg(long, value_name = "N", conflicts_with = "adapter")]
     pub(crate) seeds: Option<u64>,
+    /// With --seeds: steps of each training [default: those of configs/sre-tiny/incidents.toml]
+    #[arg(long, value_name = "N", requires = "seeds")]
+    pub(crate) steps: Option<u64>,
     /// With --seeds: the base before it was quantized, for a control with LoRA in f32
     #[arg(long, value_name = "DIR", requires = "seeds")]
     pub(crate) dense: Option<PathBuf>,

@@ -11,9 +11,8 @@ use serde_json::json;
 use sre::analyst::Diagnosis;
 use sre::artifact::{post_mortem, runbook};
 use sre::cause::Cause;
-use sre::evidence::{Options, Pack};
+use sre::evidence::Pack;
 use sre::incident::{Incident, plain};
-use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -95,18 +94,8 @@ pub(crate) fn diagnose(
     budget: usize,
     manner: &Manner<'_>,
 ) -> Result<Diagnosed> {
-    let failed = RefCell::new(None);
-    let tokens = |text: &str| {
-        asked.voice.tokens(text).unwrap_or_else(|error| {
-            *failed.borrow_mut() = Some(error);
-            usize::MAX
-        })
-    };
-    let pack = Pack::new(&incident, &Options { budget, causes: manner.causes, tokens: &tokens });
-    if let Some(error) = failed.take() {
-        return Err(error.into());
-    }
-    let pack = pack?;
+    let tokens = |text: &str| asked.voice.tokens(text);
+    let pack = sre::analyst::pack(&incident, budget, manner.causes, &tokens)?;
     let started = Instant::now();
     let diagnosis = asked.analyst(manner, |analyst| analyst.diagnose(&incident, &pack))?;
     let seconds = started.elapsed().as_secs_f64();

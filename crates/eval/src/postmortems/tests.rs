@@ -40,12 +40,12 @@ fn only_what_was_to_be_seen_is_shown() {
 
 #[test]
 fn a_document_becomes_an_example_with_its_label() {
-    let tokens = |text: &str| text.len() / 3;
+    let tokens = |text: &str| Ok(text.len() / 3);
     let causes = [Cause::CertificateExpired, Cause::None, Cause::Unknown];
-    let options = Options { budget: 300, causes: &causes, tokens: &tokens };
+    let shown = Shown { budget: 300, tokens: &tokens };
     let made = |cause| {
         let label = Label { document: "PM1".into(), cause };
-        example(&label, DOCUMENT, &options).unwrap().unwrap()
+        example(&label, DOCUMENT, &causes, &shown).unwrap().unwrap()
     };
     let known = made(Cause::CertificateExpired);
     assert_eq!((known.case, known.cause), (Case::Known, Cause::CertificateExpired));
@@ -55,8 +55,13 @@ fn a_document_becomes_an_example_with_its_label() {
     let other = made(Cause::DiskFull);
     assert_eq!((other.case, other.cause), (Case::HeldOut, Cause::Unknown));
     assert_eq!(
-        example(&Label { document: "PM2".into(), cause: Cause::DnsFailure }, "text", &options)
-            .unwrap(),
+        example(
+            &Label { document: "PM2".into(), cause: Cause::DnsFailure },
+            "text",
+            &causes,
+            &shown
+        )
+        .unwrap(),
         None
     );
 }

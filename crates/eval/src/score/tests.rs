@@ -75,7 +75,10 @@ fn abstention_wants_silence_where_nothing_can_be_named() {
         said(Cause::None, 0.8, "-"),
     ];
     let abstention = Abstention::of(&examples, &predictions).unwrap();
-    assert_eq!((abstention.healthy, abstention.held_out, abstention.known), (1.0, 0.0, 0.0));
+    assert_eq!(
+        (abstention.healthy, abstention.held_out, abstention.known),
+        (Some(1.0), Some(0.0), Some(0.0))
+    );
     assert_eq!(abstention.auroc, 1.0);
 }
 

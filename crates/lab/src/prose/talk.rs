@@ -3,39 +3,33 @@
 
 use super::lookup::{callees, callers};
 use super::reading::shown;
+use super::template::{Pool, Slots};
 use crate::dice::Dice;
-use crate::settings::Part;
 use crate::simulated::Simulated;
 use serde_json::{Value, json};
 use sre::evidence::{Kind, Pack};
 
-/// Ways to ask for the same on both sides of the split.
-struct Ask {
-    train: &'static [&'static str],
-    test: &'static [&'static str],
-}
-
-const OF: Ask = Ask {
-    train: &["Of which service is {}?", "Whose line is {}?", "{}: which label?"],
-    test: &["To whom belongs {}?", "Name the owner of {}."],
+const OF: Pool = Pool {
+    train: &["Of which service is {it}?", "Whose line is {it}?", "{it}: which label?"],
+    test: &["To whom belongs {it}?", "Name the owner of {it}."],
 };
-const LINES: Ask = Ask {
-    train: &["Which lines are about {}?", "List the lines of {}.", "What is there about {}?"],
-    test: &["Collect whatever concerns {}.", "Everything on {}, please."],
+const LINES: Pool = Pool {
+    train: &["Which lines are about {it}?", "List the lines of {it}.", "What is there about {it}?"],
+    test: &["Collect whatever concerns {it}.", "Everything on {it}, please."],
 };
-const CALLS: Ask = Ask {
-    train: &["Whom does {} call?", "What does {} use?", "Calls of {}?"],
-    test: &["Upon whom does {} rely?", "Callees of {}?"],
+const CALLS: Pool = Pool {
+    train: &["Whom does {it} call?", "What does {it} use?", "Calls of {it}?"],
+    test: &["Upon whom does {it} rely?", "Callees of {it}?"],
 };
-const CALLED: Ask = Ask {
-    train: &["Who calls {}?", "Who suffers when {} fails?", "Callers of {}?"],
-    test: &["Whom would an outage of {} hurt?", "Upstream of {}?"],
+const CALLED: Pool = Pool {
+    train: &["Who calls {it}?", "Who suffers when {it} fails?", "Callers of {it}?"],
+    test: &["Whom would an outage of {it} hurt?", "Upstream of {it}?"],
 };
-const KINDS: Ask = Ask {
-    train: &["List the {}.", "Which lines are {}?", "All {}?"],
-    test: &["Enumerate the {}.", "Every one of the {}, please."],
+const KINDS: Pool = Pool {
+    train: &["List the {it}.", "Which lines are {it}?", "All {it}?"],
+    test: &["Enumerate the {it}.", "Every one of the {it}, please."],
 };
-const ALARM: Ask = Ask {
+const ALARM: Pool = Pool {
     train: &["Who raised the alarm?", "Which service paged?", "About which service is the alert?"],
     test: &["Whom does the page concern?", "Source of the alarm?"],
 };
@@ -58,7 +52,7 @@ fn turn(dice: &mut Dice, simulated: &Simulated, pack: &Pack) -> Option<(String, 
     let ids = |wanted: &dyn Fn(&sre::evidence::Item) -> bool| -> Vec<String> {
         pack.items.iter().filter(|item| wanted(item)).map(|item| item.id.clone()).collect()
     };
-    let (ask, about, answer): (Ask, String, Value) = match dice.below(6) {
+    let (pool, about, answer): (Pool, String, Value) = match dice.below(6) {
         0 if !pack.items.is_empty() => {
             let item = dice.one(&pack.items);
             (OF, item.id.clone(), json!({ "label": pack.label(&item.service)? }))
@@ -83,9 +77,6 @@ fn turn(dice: &mut Dice, simulated: &Simulated, pack: &Pack) -> Option<(String, 
             (LINES, label.clone(), json!({ "label": label, "lines": lines }))
         }
     };
-    let wordings = match simulated.part {
-        Part::Train => ask.train,
-        Part::Test => ask.test,
-    };
-    Some((dice.one(wordings).replace("{}", &about), answer.to_string()))
+    let question = pool.say(dice, simulated.part, &Slots::from([("it", about)]))?;
+    Some((question, answer.to_string()))
 }

@@ -3,11 +3,13 @@
 use super::{Subject, share};
 use crate::args::EvalArgs;
 use crate::asked::{Asked, Manner, Voice};
+use crate::exit::Interrupted;
+use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::table;
 use crate::progress::Progress;
 use anyhow::Result;
-use eval::baseline::{Logistic, Majority, Method, Nearest};
+use eval::baseline;
 use eval::example::{Case, Example, Prediction};
 use eval::incidents::{
     Difference, Score, Shown, ask, counts, duplicates, examples, is_valid_unheld, leaks,
@@ -87,6 +89,8 @@ impl Laboratory {
 pub(crate) struct Incidents {
     /// The incidents.
     pub(crate) laboratory: Laboratory,
+    /// Who may stop the asking.
+    interrupt: Option<Interrupt>,
     /// By method, in the order in which they were asked.
     said: Vec<(String, Vec<Prediction>, Option<Interval>)>,
 }
@@ -94,17 +98,16 @@ pub(crate) struct Incidents {
 impl Incidents {
     /// Asks the methods without a model.
     pub(crate) fn new(laboratory: Laboratory) -> Incidents {
-        let train = &laboratory.train;
-        let methods: [(&str, Box<dyn Method>); 3] = [
-            ("majority", Box::new(Majority::train(train))),
-            ("logistic regression", Box::new(Logistic::train(train))),
-            ("nearest neighbour", Box::new(Nearest::train(train))),
-        ];
-        let said = methods.map(|(name, method)| {
+        let said = baseline::all(&laboratory.train).map(|(name, method)| {
             let predictions = laboratory.test.iter().map(|it| method.predict(it)).collect();
             (name.to_owned(), predictions, None)
         });
-        Incidents { said: said.into(), laboratory }
+        Incidents { said: said.into(), laboratory, interrupt: None }
+    }
+
+    /// Lets the user stop between two incidents.
+    pub(crate) fn stopped_by(self, interrupt: &Interrupt) -> Incidents {
+        Incidents { interrupt: Some(interrupt.clone()), ..self }
     }
 
     /// Asks a model about all incidents, for evidence too if `cite`.
@@ -158,6 +161,10 @@ impl Incidents {
         asked.analyst(manner, |analyst| {
             let mut predictions = Vec::with_capacity(test.len());
             for example in test {
+                if self.interrupt.as_ref().is_some_and(Interrupt::asked) {
+                    let done = predictions.len();
+                    return Err(anyhow::Error::new(Interrupted(format!("after {done} incidents"))));
+                }
                 predictions.push(ask(analyst, example, cite)?);
                 progress.at(predictions.len() as u64, || "incidents".to_owned());
             }
@@ -216,12 +223,11 @@ impl Incidents {
 }
 
 /// Methods in rows.
-pub(crate) fn score_table(scores: &[Score]) -> String {
+fn score_table(scores: &[Score]) -> String {
     let head = ["method", "cause top-1", "top-3", "service top-1", "top-3", "all", "ECE", "AUROC"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for score in scores {
         let known = score.known.as_ref();
-        let mean = |it: Option<&Interval>| it.map_or("-".into(), |it| format!("{:.2}", it.mean));
         rows.push(vec![
             score.method.clone(),
             share(known.map(|it| &it.cause_top1)),
@@ -230,32 +236,47 @@ pub(crate) fn score_table(scores: &[Score]) -> String {
             mean(known.map(|it| &it.service_top3)),
             mean(score.all.as_ref().map(|it| &it.cause_top1)),
             format!("{:.2}", score.calibration.expected_error),
-            score.abstention.map_or("-".into(), |it| format!("{:.2}", it.auroc)),
+            number(score.abstention.map(|it| it.auroc)),
         ]);
     }
-    let mut text = table(&rows);
-    for score in scores {
-        if let Some(cited) = &score.citations {
-            text.push_str(&format!(
-                "{} cites evidence that exists in {:.2} and supports in {:.2} of all cases; {:.2} of \
-                 its answers cite some that supports\n",
-                score.method, cited.exist, cited.support, cited.grounded
-            ));
-        }
-        if let Some(valid) = &score.valid_unheld {
-            let name = &score.method;
-            let valid = valid.mean;
-            text.push_str(&format!(
-                "{name} writes valid answers without the grammar in {valid:.2}, with it always\n"
-            ));
-        }
-        if let Some(silent) = &score.abstention {
-            text.push_str(&format!(
-                "{} names no fault in {:.2} of healthy windows, {:.2} of held-out faults, {:.2} of \
-                 known ones\n",
-                score.method, silent.healthy, silent.held_out, silent.known
-            ));
-        }
+    let lines: String = scores.iter().map(lines).collect();
+    format!("{}{lines}", table(&rows))
+}
+
+/// The mean, without its interval.
+pub(super) fn mean(interval: Option<&Interval>) -> String {
+    number(interval.map(|it| it.mean))
+}
+
+/// A share, or a dash where there is none.
+pub(super) fn number(share: Option<f64>) -> String {
+    share.map_or("-".into(), |share| format!("{share:.2}"))
+}
+
+/// What of a score does not go into a table.
+fn lines(score: &Score) -> String {
+    let name = &score.method;
+    let mut text = String::new();
+    if let Some(cited) = &score.citations {
+        text.push_str(&format!(
+            "{name} cites evidence that exists in {:.2} and supports in {:.2} of all cases; {:.2} of \
+             its answers cite some that supports\n",
+            cited.exist, cited.support, cited.grounded
+        ));
+    }
+    if let Some(valid) = &score.valid_unheld {
+        let valid = valid.mean;
+        text.push_str(&format!(
+            "{name} writes valid answers without the grammar in {valid:.2}, with it always\n"
+        ));
+    }
+    if let Some(silent) = &score.abstention {
+        text.push_str(&format!(
+            "{name} names no fault in {} of healthy windows, {} of held-out faults, {} of known ones\n",
+            number(silent.healthy),
+            number(silent.held_out),
+            number(silent.known)
+        ));
     }
     text
 }

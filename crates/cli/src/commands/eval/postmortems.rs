@@ -2,18 +2,19 @@
 //! simulated incidents.
 
 use super::Subject;
-use super::incidents::{Laboratory, Sizes, score_table};
+use super::incidents::{Laboratory, Sizes, mean, number};
+use super::share;
 use crate::args::EvalArgs;
 use crate::asked::{Asked, Manner};
 use crate::exit::usage;
 use crate::machine::Machine;
-use anyhow::{Context, Result};
-use eval::baseline::{Logistic, Majority, Method, Nearest};
-use eval::example::{Example, Prediction};
-use eval::incidents::{Score, ask, counts};
+use crate::output::table;
+use anyhow::Result;
+use eval::baseline;
+use eval::example::{Case, Example, Prediction};
+use eval::incidents::{Score, Shown, ask, counts};
 use eval::postmortems::{example, labels};
 use serde_json::{Value, json};
-use sre::evidence::Options;
 use std::path::{Path, PathBuf};
 
 /// Given by one reader before any model was asked.
@@ -37,7 +38,11 @@ pub(super) fn suite(
         let laboratory = Laboratory::new(&asked.voice, &sizes)?;
         if examples.is_empty() {
             examples = read(directory, &asked, &laboratory, budget)?;
-            scored = without_model(&laboratory, &examples);
+            let methods = baseline::all(&laboratory.train).into_iter();
+            let said = methods.map(|(name, method)| {
+                (name.to_owned(), examples.iter().map(|it| method.predict(it)).collect())
+            });
+            scored = said.collect();
         }
         let manner = Manner::plain(&laboratory.causes);
         let predictions = asked.analyst(&manner, |analyst| {
@@ -50,28 +55,37 @@ pub(super) fn suite(
     let found: Vec<_> = counts(&examples)
         .into_iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(case, count)| format!("{count} {}", case.name()))
+        // A cause that no option names is one of a kind that training never had.
+        .map(|(case, count)| match case {
+            Case::Known => format!("{count} of a cause on offer"),
+            _ => format!("{count} of another"),
+        })
         .collect();
     let text = format!(
         "{} real post-mortems ({}); everything was learned from simulated incidents\n\n{}",
         examples.len(),
         found.join(", "),
-        score_table(&scores)
+        cause_table(&scores)
     );
     Ok((text, json!({ "documents": examples.len(), "scores": scores })))
 }
 
-fn without_model(laboratory: &Laboratory, examples: &[Example]) -> Vec<(String, Vec<Prediction>)> {
-    let train = &laboratory.train;
-    let methods: [(&str, Box<dyn Method>); 3] = [
-        ("majority", Box::new(Majority::train(train))),
-        ("logistic regression", Box::new(Logistic::train(train))),
-        ("nearest neighbour", Box::new(Nearest::train(train))),
-    ];
-    let said = methods.map(|(name, method)| {
-        (name.to_owned(), examples.iter().map(|it| method.predict(it)).collect())
-    });
-    said.into()
+/// Causes alone: a post-mortem is shown with one service.
+fn cause_table(scores: &[Score]) -> String {
+    let head = ["method", "cause top-1", "top-3", "all", "ECE", "AUROC"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for score in scores {
+        let known = score.known.as_ref();
+        rows.push(vec![
+            score.method.clone(),
+            share(known.map(|it| &it.cause_top1)),
+            mean(known.map(|it| &it.cause_top3)),
+            mean(score.all.as_ref().map(|it| &it.cause_top1)),
+            format!("{:.2}", score.calibration.expected_error),
+            number(score.abstention.map(|it| it.auroc)),
+        ]);
+    }
+    table(&rows)
 }
 
 /// The labelled documents of the directory.
@@ -82,12 +96,12 @@ fn read(
     budget: usize,
 ) -> Result<Vec<Example>> {
     let name = directory.display();
-    let entries = std::fs::read_dir(directory).with_context(|| name.to_string())?;
-    let mut files: Vec<PathBuf> = entries.map(|it| Ok(it?.path())).collect::<Result<_>>()?;
+    let unreadable = files::Error::io(files::Operation::Read, directory);
+    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
     files.sort();
-    // A text that cannot be counted is one that cannot be shown: it fails when it is asked about.
-    let tokens = |text: &str| asked.voice.tokens(text).unwrap_or(usize::MAX);
-    let options = Options { budget, causes: &laboratory.causes, tokens: &tokens };
+    let tokens = |text: &str| asked.voice.tokens(text);
+    let shown = Shown { budget, tokens: &tokens };
     let labels = labels(LABELS).map_err(|error| anyhow::anyhow!("labels: {error}"))?;
     let mut examples = Vec::new();
     for label in &labels {
@@ -96,7 +110,7 @@ fn read(
         };
         let Some(file) = files.iter().find(begins) else { continue };
         let markdown = files::read_to_string(file, LIMIT_BYTES)?;
-        examples.extend(example(label, &markdown, &options)?);
+        examples.extend(example(label, &markdown, &laboratory.causes, &shown)?);
     }
     if examples.is_empty() {
         return Err(usage(format!(

@@ -37,7 +37,7 @@ pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> 
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
     let voice = Voice::of_model(base_directory)?;
-    let mut incidents = Incidents::new(laboratory(args, &voice, args.seed)?);
+    let mut incidents = Incidents::new(laboratory(args, &voice, args.seed)?).stopped_by(&interrupt);
     let mut base = Subject::pair(base_directory, None)?.remove(0);
     base.form = crate::weights::Form::of_recipe(&crate::tuning::recipe()?);
     let mut asked = base.open(machine)?;
@@ -98,7 +98,7 @@ fn train(
         base,
         directory: &directory,
         seed: planned.seed,
-        steps: None,
+        steps: args.steps,
         shuffled: planned.shuffled,
         exact: planned.exact,
     };

@@ -7,8 +7,6 @@ use crate::output::{Answer, pairs};
 use crate::progress::Progress;
 use lab::{Settings, Simulated};
 use serde_json::json;
-use sre::evidence::{Options, Pack};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -109,19 +107,8 @@ impl Maker {
 
     fn make(&self, simulated: &Simulated) -> anyhow::Result<Made> {
         let causes = self.settings.causes();
-        let failed = RefCell::new(None);
-        let tokens = |text: &str| {
-            self.tokens(text).unwrap_or_else(|error| {
-                *failed.borrow_mut() = Some(error);
-                usize::MAX
-            })
-        };
-        let options = Options { budget: self.budget, causes: &causes, tokens: &tokens };
-        let pack = Pack::new(&simulated.incident, &options);
-        if let Some(error) = failed.take() {
-            return Err(error.into());
-        }
-        let pack = pack?;
+        let tokens = |text: &str| self.tokens(text);
+        let pack = sre::analyst::pack(&simulated.incident, self.budget, &causes, &tokens)?;
         let said = simulated.record(&pack);
         let (id, truth) = (&simulated.incident.id, &simulated.truth);
         let record = json!({
