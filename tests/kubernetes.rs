@@ -11,12 +11,12 @@ fn questions_and_texts_of_the_schema_are_read_by_data_build() {
         room.srek(&format!("data kubernetes {held} --records 120 --out train.jsonl --json")).json();
     assert_eq!(json["records"], 120);
     assert!(json["all"].as_u64().is_some_and(|all| all > 10_000), "{json}");
-    room.must(&format!("data kubernetes {held} --held-out --records 50 --out test.jsonl"));
+    room.must(&format!("data kubernetes {held} --held-out --records 50 --out kinds/test.jsonl"));
     room.must("data kubernetes --text --records 20 --out types.jsonl");
     let read = |file: &str| std::fs::read_to_string(room.path(file)).expect("a file");
     assert!(!read("train.jsonl").contains("Deployment"));
     let about = |line: &str| line.contains("apps/Deployment") || line.contains("batch/CronJob");
-    assert!(read("test.jsonl").lines().all(about));
+    assert!(read("kinds/test.jsonl").lines().all(about));
     let json = room
         .srek(
             "data build --input train.jsonl types.jsonl --train-tokenizer 600 --context 512 \

@@ -15,10 +15,10 @@ fn the_same_seed_gives_the_same_files_on_any_number_of_threads() {
     let json = room.srek("lab incidents --count 30 --seed 4 --out one --files 2 --json").json();
     assert_eq!(json["incidents"], 30);
     assert!(json["most_prompt_tokens"].as_u64().is_some_and(|most| most <= 500));
-    room.must("lab incidents --count 30 --seed 4 --out two --files 2 --threads 1");
+    room.must("lab incidents --count 30 --seed 4 --out deep/er/two --files 2 --threads 1");
     for file in ["records.jsonl", "truth.jsonl", "incidents/00001.json"] {
         let read = |directory: &str| std::fs::read(room.path(&format!("{directory}/{file}")));
-        assert_eq!(read("one").expect("a file"), read("two").expect("a file"), "{file}");
+        assert_eq!(read("one").expect("a file"), read("deep/er/two").expect("a file"), "{file}");
     }
     assert!(!room.path("one/incidents/00002.json").exists());
     let (records, truths) = (lines(&room, "one/records.jsonl"), lines(&room, "one/truth.jsonl"));
@@ -56,9 +56,9 @@ fn a_corpus_is_read_by_data_build_and_is_the_same_on_any_number_of_threads() {
     let room = Room::new();
     let json = room.srek("lab corpus --documents 40 --seed 4 --out one.jsonl --json").json();
     assert_eq!(json["documents"], 40);
-    room.must("lab corpus --documents 40 --seed 4 --out two.jsonl --threads 1");
+    room.must("lab corpus --documents 40 --seed 4 --out deep/two.jsonl --threads 1");
     let read = |file: &str| std::fs::read(room.path(file)).expect("a file");
-    assert_eq!(read("one.jsonl"), read("two.jsonl"));
+    assert_eq!(read("one.jsonl"), read("deep/two.jsonl"));
     assert_eq!(lines(&room, "one.jsonl").len(), 40);
     let built = room
         .srek("data build --input one.jsonl --train-tokenizer 400 --context 2048 --out data --json")

@@ -19,7 +19,7 @@ fn a_diagnosis_names_only_what_was_shown_and_is_the_same_twice() {
         let file = "lab/incidents/00001.json";
         room.srek(&format!("diagnose --incident {file} --out {out} {more} --json")).json()
     };
-    let (one, two) = (ask("one", ""), ask("two", "--threads 1"));
+    let (one, two) = (ask("one", ""), ask("deep/two", "--threads 1"));
     assert_eq!((&one["answer"], &one["causes"]), (&two["answer"], &two["causes"]));
     let incident: Value = serde_json::from_str(
         &std::fs::read_to_string(room.path("lab/incidents/00001.json")).expect("an incident"),
@@ -44,7 +44,7 @@ fn a_diagnosis_names_only_what_was_shown_and_is_the_same_twice() {
     for file in ["answer.json", "post-mortem.md", "runbook.md"] {
         assert!(!read(&format!("one/{file}")).is_empty());
     }
-    assert_eq!(read("one/post-mortem.md"), read("two/post-mortem.md"));
+    assert_eq!(read("one/post-mortem.md"), read("deep/two/post-mortem.md"));
     // A cause that nobody is sure of is not named.
     let unsure = ask("three", "--threshold 1");
     let cause = unsure["answer"]["cause"].as_str().expect("a cause");

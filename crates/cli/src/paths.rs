@@ -21,6 +21,17 @@ pub(crate) fn check_run(out: &Path, recipe: &Recipe) -> Result<()> {
     check_directory(out, named)
 }
 
+/// Makes the directory that an output goes into, where there is none yet.
+///
+/// # Errors
+/// Something else stands in the way, or the disk.
+pub(crate) fn make_parent(out: &Path) -> Result<()> {
+    match out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => Ok(files::create_dir_all(parent)?),
+        None => Ok(()),
+    }
+}
+
 /// Checks an output directory against inputs and what they are called. Symbolic links are followed.
 ///
 /// # Errors

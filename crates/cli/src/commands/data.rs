@@ -96,9 +96,7 @@ fn tokenizer(
     let file = args.tokenizer.clone().unwrap_or_else(beside);
     let sources = Sources::find(&args.input)?;
     let tokenizer = learn_tokenizer(&sources, options, vocabulary)?;
-    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        files::create_dir_all(parent)?;
-    }
+    crate::paths::make_parent(&file)?;
     tokenizer.save(&file)?;
     Ok(Some((tokenizer, file)))
 }

@@ -117,6 +117,7 @@ impl Diagnosed {
     pub(crate) fn write(&self, out: &Path) -> Result<()> {
         let answer = format!("{:#}\n", self.json());
         let parts = [answer, self.post_mortem(), self.runbook()];
+        crate::paths::make_parent(out)?;
         files::write_dir_atomic(out, |inside| -> files::Result<()> {
             PARTS.iter().zip(&parts).try_for_each(|(name, text)| {
                 files::write_atomic(inside.join(name), |out| out.write_all(text.as_bytes()))

@@ -30,6 +30,7 @@ pub(crate) fn write(args: &DataKubernetesArgs) -> Result<Answer> {
     if lines.is_empty() {
         return Err(usage("the schema gives nothing to write for these kinds"));
     }
+    crate::paths::make_parent(&args.out)?;
     files::write_atomic(&args.out, |out| {
         lines.iter().try_for_each(|line| writeln!(out, "{line}"))
     })?;

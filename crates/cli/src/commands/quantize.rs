@@ -52,6 +52,7 @@ pub(crate) fn run(args: &QuantizeArgs) -> Result<Answer> {
     let mut progress = Progress::new("quantizing", Some(7 * layers as u64));
     let before = files::memory::statistics().heap_bytes;
     let mut copied = Vec::new();
+    paths::make_parent(&args.out)?;
     files::write_dir_atomic(&args.out, |out| -> Result<()> {
         save::base(&model, form, out, &mut |done| {
             progress.at(done as u64, || "projections".to_owned());

@@ -92,9 +92,7 @@ impl Row {
 
 /// Checks that rows can be appended to a table, whose directory is made if it is missing.
 pub(super) fn check(file: &Path) -> Result<()> {
-    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        files::create_dir_all(parent)?;
-    }
+    crate::paths::make_parent(file)?;
     paths::check_file(file)?;
     read(file).map(drop)
 }

@@ -16,6 +16,7 @@ pub(crate) fn run(args: &LabCorpusArgs) -> anyhow::Result<Answer> {
     if args.documents == 0 {
         return Err(usage("--documents 0: there is nothing to write\nhint: --documents 10000"));
     }
+    crate::paths::make_parent(&args.out)?;
     let mut progress = Progress::new("writing", Some(args.documents));
     let mut bytes = 0;
     files::write_atomic(&args.out, |out| {

@@ -54,6 +54,7 @@ pub(crate) fn run(args: &LabIncidentsArgs) -> anyhow::Result<Answer> {
         files: args.files,
     };
     let mut totals = Totals::default();
+    crate::paths::make_parent(&args.out)?;
     files::write_dir_atomic(&args.out, |directory| {
         write(&maker, args.count, directory, &mut totals)
     })?;
