@@ -230,9 +230,15 @@ impl Observer for Watcher<'_> {
     }
 
     fn evaluated(&mut self, evaluation: &Evaluation) {
-        let Evaluation { step, held_out_loss, best, .. } = evaluation;
+        let Evaluation { step, held_out_loss, by_source, best, .. } = evaluation;
         let best = if *best { ", the best so far" } else { "" };
-        self.progress.line(&format!("step {step}: held-out loss {held_out_loss:.4}{best}"));
+        let sources: Vec<String> =
+            by_source.iter().map(|(name, loss)| format!("{name} {loss:.4}")).collect();
+        let sources = match sources.len() {
+            0 | 1 => String::new(),
+            _ => format!(" ({})", sources.join(", ")),
+        };
+        self.progress.line(&format!("step {step}: held-out loss {held_out_loss:.4}{sources}{best}"));
     }
 
     fn interrupted(&mut self) -> bool {

@@ -67,7 +67,13 @@ mod tests {
     use super::*;
 
     fn evaluation(step: u64) -> Evaluation {
-        Evaluation { step, held_out_loss: 2.5, best: true, seconds: 0.1 }
+        Evaluation {
+            step,
+            held_out_loss: 2.5,
+            by_source: [("runbooks".to_owned(), 2.5)].into(),
+            best: true,
+            seconds: 0.1,
+        }
     }
 
     fn steps(path: &Path) -> Vec<u64> {

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::State;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Told once, before the first step.
@@ -55,12 +56,14 @@ pub struct StepMetrics {
 }
 
 /// Told after every evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Steps that were done.
     pub step: u64,
     /// Mean loss per trained token of the held-out documents.
     pub held_out_loss: f64,
+    /// The same by where the documents came from: the directory, the file, or the name in the ids.
+    pub by_source: BTreeMap<String, f64>,
     /// Whether it is the lowest so far.
     pub best: bool,
     /// Wall time.

@@ -3,7 +3,7 @@
 
 use crate::checkpoint::{self, Best, State, Weights, checkpoints};
 use crate::log::Log;
-use crate::trainer::{Trainer, Window};
+use crate::trainer::{HeldOut, Trainer, Window};
 use crate::{Error, Evaluation, EventFile, Job, NotFinite, Observer, Plan, Result};
 use crate::{Started, StepMetrics, Timed, Times, Update, learning_rate, output};
 use ops::{Backend, Target};
@@ -284,8 +284,8 @@ impl<'a, B: Backend> Run<'a, B> {
             return Ok(false);
         }
         let (start, step) = (Instant::now(), self.state.step);
-        let loss = self.trainer.evaluate(&mut self.backend, self.job, self.job.held_out());
-        let loss = loss.map_err(|error| at_step(error, step))?;
+        let held_out = self.trainer.evaluate(&mut self.backend, self.job, self.job.held_out());
+        let HeldOut { loss, by_source } = held_out.map_err(|error| at_step(error, step))?;
         let best = step > 0 && self.state.best.is_none_or(|best| loss < best.loss);
         self.state.held_out = Some(loss);
         if best {
@@ -297,7 +297,7 @@ impl<'a, B: Backend> Run<'a, B> {
             self.state.initial = Some(loss);
         }
         let seconds = start.elapsed().as_secs_f64();
-        let evaluation = Evaluation { step, held_out_loss: loss, best, seconds };
+        let evaluation = Evaluation { step, held_out_loss: loss, by_source, best, seconds };
         self.log.evaluation(&evaluation)?;
         self.events.scalars(step, &[("held_out/loss", loss)])?;
         self.observer.evaluated(&evaluation);

@@ -8,6 +8,7 @@ use model::{Batch, Checkpoint, Model, Pass, Place, Step, StepOptions};
 use ops::Backend;
 use ops::backend::Mark;
 use ops::linear_cross_entropy::IGNORED;
+use std::collections::BTreeMap;
 use text::dataset::Doc;
 
 /// What a window of micro-batches came to.
@@ -19,6 +20,26 @@ pub struct Window {
     pub tokens: usize,
     /// Tokens that were trained.
     pub trained: usize,
+}
+
+/// Losses of held-out documents, means per trained token in nats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Over all of them.
+    pub loss: f64,
+    /// Over those of each collection, a directory's, a file's or an id's name.
+    pub by_source: BTreeMap<String, f64>,
+}
+
+/// Collections that are told apart; where sources have more names than that, the names say nothing.
+const MOST_COLLECTIONS: usize = 12;
+
+/// What a document's source belongs to: its name up to the first `/`, `:` or `#`, without a number at
+/// the end. Documents of a directory share its name, records of a file that of the file or of their ids.
+fn collection(source: &str) -> &str {
+    let name = source.split(['/', ':', '#']).next().unwrap_or(source);
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '_');
+    if bare.is_empty() { name } else { bare }
 }
 
 /// A laid-out training run: model, optimizer, step and the host's side of a batch.
@@ -156,7 +177,7 @@ impl Trainer {
         self.optimizer.step(backend, self.model.params(), update)
     }
 
-    /// Mean loss per trained token over micro-batches of held-out documents. The step of evaluation
+    /// Mean losses per trained token over micro-batches of held-out documents. The step of evaluation
     /// stands where that of training stands, which is laid out again afterwards.
     ///
     /// # Errors
@@ -166,7 +187,7 @@ impl Trainer {
         backend: &mut B,
         job: &Job,
         micro_batches: &[Vec<usize>],
-    ) -> Result<f64> {
+    ) -> Result<HeldOut> {
         self.exchange(backend, Pass::Loss);
         let result = self.measure(backend, job, micro_batches);
         self.exchange(backend, Pass::Gradients);
@@ -178,8 +199,9 @@ impl Trainer {
         backend: &mut B,
         job: &Job,
         micro_batches: &[Vec<usize>],
-    ) -> Result<f64> {
+    ) -> Result<HeldOut> {
         let (mut sum, mut trained) = (0.0, 0);
+        let mut sources: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
         for documents in micro_batches {
             self.load(job, documents)?;
             trained += self.batch.trained();
@@ -187,8 +209,22 @@ impl Trainer {
             if !sum.is_finite() {
                 return Err(self.not_finite(job, documents));
             }
+            let mut losses = &self.losses[..];
+            for doc in documents.iter().map(|&index| job.dataset().doc(index)) {
+                let own = losses.split_off(..doc.ids.len()).expect("the documents fill the batch");
+                let source = sources.entry(collection(doc.source)).or_default();
+                source.0 += own.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+                source.1 += trained_tokens(&doc);
+            }
         }
-        Ok(sum / trained as f64)
+        sources.retain(|_, (_, trained)| *trained > 0);
+        if sources.len() > MOST_COLLECTIONS {
+            sources.clear();
+        }
+        let by_source = sources
+            .into_iter()
+            .map(|(name, (sum, trained))| (name.to_owned(), sum / trained as f64));
+        Ok(HeldOut { loss: sum / trained as f64, by_source: by_source.collect() })
     }
 
     /// Lays out the step of `pass` in place of the present one.

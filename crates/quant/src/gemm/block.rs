@@ -2,7 +2,8 @@
 //!
 //! `left` is packed once per stretch of rows and shared; each task decodes its own panel of `right`,
 //! so that one decoded weight serves up to 126 rows. Running sums live in the task's scratch until all
-//! of `k` is summed: nothing is split over `k`, and no task sees another one's sums.
+//! of `k` is summed (a tile at a time where one panel spans `k`): nothing is split over `k`, and no
+//! task sees another one's sums.
 
 use super::kernel::{Format, RIGHT_ROWS, Tile, left_rows, tile};
 use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, short};
@@ -187,45 +188,65 @@ impl Job {
         let words = self.format.words();
         let (panel, sums) = scratch.split_at_mut(RIGHT * DEPTH * words);
         let (rows, count) = (area.n.len(), area.m.len());
-        let sums_stride = count * LANES;
-        let sums = &mut sums[..rows * sums_stride];
-        sums.fill(0.0);
         for first_block in (0..self.k_blocks).step_by(DEPTH) {
             let width = DEPTH.min(self.k_blocks - first_block) * words;
             let panel = &mut panel[..count * width];
             self.pack(right, area.m.start, first_block, count, panel);
-            let left =
-                &packed[area.rows * first_block * words + area.n.start * width..][..rows * width];
-            self.tiles(left, panel, width, sums, sums_stride);
+            let pass = Pass {
+                left: &packed[area.rows * first_block * words + area.n.start * width..]
+                    [..rows * width],
+                right: panel,
+                width,
+                first: first_block == 0,
+                last: first_block + DEPTH >= self.k_blocks,
+            };
+            self.tiles(&pass, area, sums, target);
         }
-        target.write(area, sums);
     }
 
     /// All register tiles of one panel; the panel of `right` is the one that stays in the first cache.
-    fn tiles(
-        &self,
-        left: &[f32],
-        right: &[f32],
-        width: usize,
-        sums: &mut [f32],
-        sums_stride: usize,
-    ) {
-        let (rows, count, height) = (left.len() / width, right.len() / width, left_rows(self.isa));
+    /// A tile that is summed up is written while it is still there.
+    fn tiles(&self, pass: &Pass<'_>, area: &Area, sums: &mut [f32], target: &Target) {
+        let (rows, count, height) = (area.n.len(), area.m.len(), left_rows(self.isa));
         for m in (0..count).step_by(RIGHT_ROWS) {
             for n in (0..rows).step_by(height) {
                 let (l, r) = (height.min(rows - n), RIGHT_ROWS.min(count - m));
+                let (at, sums_stride) = match pass.first && pass.last {
+                    true => (0, r * LANES),
+                    false => (n * count * LANES + m * LANES, count * LANES),
+                };
+                let sums = &mut sums[at..];
                 let view = Tile {
-                    left: &left[n * width..],
-                    right: &right[m * width..],
-                    stride: width,
-                    words: width,
-                    sums: &mut sums[n * sums_stride + m * LANES..],
+                    left: &pass.left[n * pass.width..],
+                    right: &pass.right[m * pass.width..],
+                    stride: pass.width,
+                    words: pass.width,
+                    sums,
                     sums_stride,
+                    fresh: pass.first,
                 };
                 tile(self.isa, self.format, l, r, view);
+                if pass.last {
+                    let first = area.first + area.n.start + n;
+                    let rows = sums.chunks(sums_stride).map(|sums| &sums[..r * LANES]).take(l);
+                    for (row, sums) in rows.enumerate() {
+                        target.write(self.isa, first + row, area.m.start + m, sums);
+                    }
+                }
             }
         }
     }
+}
+
+/// One panel of `k`, packed: `width` words per row.
+struct Pass<'a> {
+    left: &'a [f32],
+    right: &'a [f32],
+    width: usize,
+    /// Whether no panel of `k` came before.
+    first: bool,
+    /// Whether none comes after.
+    last: bool,
 }
 
 /// A panel of `matrix`: its rows from `first_row`, its blocks of `k` from `first_block`.
@@ -295,22 +316,42 @@ struct Target {
 unsafe impl Sync for Target {}
 
 impl Target {
-    fn write(&self, area: &Area, sums: &[f32]) {
-        let count = area.m.len();
-        for (row, sums) in sums.chunks_exact(count * LANES).enumerate() {
-            let at = (area.first + area.n.start + row) * self.stride + area.m.start;
-            // SAFETY: `gemm` checked that the last row ends inside the output.
-            let start = unsafe { self.base.add(at) };
-            // SAFETY: this rectangle belongs to this task alone.
-            let out = unsafe { std::slice::from_raw_parts_mut(start, count) };
-            for (out, sums) in out.iter_mut().zip(sums.as_chunks::<LANES>().0) {
-                let product = self.scale * add_lanes(sums);
-                *out = match self.mode {
-                    Mode::Overwrite => product,
-                    Mode::Add => *out + product,
-                };
+    /// Writes neighbouring outputs of a row, one per 16 running sums.
+    fn write(&self, isa: Isa, row: usize, column: usize, sums: &[f32]) {
+        // SAFETY: `gemm` checked that the last row ends inside the output.
+        let start = unsafe { self.base.add(row * self.stride + column) };
+        // SAFETY: this rectangle belongs to this task alone.
+        let out = unsafe { std::slice::from_raw_parts_mut(start, sums.len() / LANES) };
+        add_up(isa, self.scale, self.mode, sums, out);
+    }
+}
+
+crate::per_tier! {
+    /// Adds the lanes of every output, four outputs side by side where there are as many.
+    fn add_up(scale: f32, mode: Mode, sums: &[f32], out: &mut [f32]) {
+        let sums = sums.as_chunks::<LANES>().0;
+        match (sums.first_chunk(), out.first_chunk_mut()) {
+            (Some(sums), Some(out)) => finish::<RIGHT_ROWS>(scale, mode, sums, out),
+            _ => {
+                for (sums, out) in sums.iter().zip(out) {
+                    finish(scale, mode, std::array::from_ref(sums), std::array::from_mut(out));
+                }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn finish<const W: usize>(scale: f32, mode: Mode, sums: &[[f32; LANES]; W], out: &mut [f32; W]) {
+    let mut product = [0.0; W];
+    for (product, sums) in product.iter_mut().zip(sums) {
+        *product = scale * add_lanes(sums);
+    }
+    for (out, product) in out.iter_mut().zip(product) {
+        *out = match mode {
+            Mode::Overwrite => product,
+            Mode::Add => *out + product,
+        };
     }
 }
 

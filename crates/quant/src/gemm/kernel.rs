@@ -68,6 +68,8 @@ pub(super) struct Tile<'a> {
     pub(super) sums: &'a mut [f32],
     /// Floats per row of `sums`.
     pub(super) sums_stride: usize,
+    /// Whether the sums start at zero: what `sums` holds is not read.
+    pub(super) fresh: bool,
 }
 
 impl Tile<'_> {
@@ -111,10 +113,13 @@ pub(super) fn tile(isa: Isa, format: Format, left_rows: usize, right_rows: usize
 }
 
 fn scalar(format: Format, left_rows: usize, right_rows: usize, tile: Tile<'_>) {
-    let Tile { left, right, stride, words, sums, sums_stride } = tile;
+    let Tile { left, right, stride, words, sums, sums_stride, fresh } = tile;
     for n in 0..left_rows {
         for m in 0..right_rows {
             let sums = &mut sums[n * sums_stride + m * LANES..][..LANES];
+            if fresh {
+                sums.fill(0.0);
+            }
             let x = left[n * stride..][..words].chunks_exact(LANES);
             let w = right[m * stride..][..words].chunks_exact(LANES);
             for (x, w) in x.zip(w) {
@@ -202,14 +207,16 @@ mod x86 {
     /// `Tile::check(L, R)` holds.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2<const L: usize, const R: usize>(tile: Tile<'_>) {
-        let Tile { left, right, stride, words, sums, sums_stride } = tile;
+        let Tile { left, right, stride, words, sums, sums_stride, fresh } = tile;
         let (left, right, sums) = (left.as_ptr(), right.as_ptr(), sums.as_mut_ptr());
         for half in [0, LANES / 2] {
             let mut sum = [[_mm256_setzero_ps(); R]; L];
-            for (n, row) in sum.iter_mut().enumerate() {
-                for (m, sum) in row.iter_mut().enumerate() {
-                    // SAFETY: inside `sums` by `Tile::check`.
-                    *sum = unsafe { load8(sums, n * sums_stride + m * LANES + half) };
+            if !fresh {
+                for (n, row) in sum.iter_mut().enumerate() {
+                    for (m, sum) in row.iter_mut().enumerate() {
+                        // SAFETY: inside `sums` by `Tile::check`.
+                        *sum = unsafe { load8(sums, n * sums_stride + m * LANES + half) };
+                    }
                 }
             }
             for at in (half..words).step_by(LANES) {
@@ -296,13 +303,15 @@ mod x86 {
             /// `Tile::check(L, R)` holds.
             #[target_feature(enable = $features)]
             pub(super) unsafe fn $name<const L: usize, const R: usize>(tile: Tile<'_>) {
-                let Tile { left, right, stride, words, sums, sums_stride } = tile;
+                let Tile { left, right, stride, words, sums, sums_stride, fresh } = tile;
                 let (left, right, sums) = (left.as_ptr(), right.as_ptr(), sums.as_mut_ptr());
                 let mut sum = [[_mm512_setzero_ps(); R]; L];
-                for (n, row) in sum.iter_mut().enumerate() {
-                    for (m, sum) in row.iter_mut().enumerate() {
-                        // SAFETY: inside `sums` by `Tile::check`.
-                        *sum = unsafe { load16(sums, n * sums_stride + m * LANES) };
+                if !fresh {
+                    for (n, row) in sum.iter_mut().enumerate() {
+                        for (m, sum) in row.iter_mut().enumerate() {
+                            // SAFETY: inside `sums` by `Tile::check`.
+                            *sum = unsafe { load16(sums, n * sums_stride + m * LANES) };
+                        }
                     }
                 }
                 for at in (0..words).step_by(LANES) {

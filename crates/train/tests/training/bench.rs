@@ -31,7 +31,7 @@ impl Observer for Recorder {
     }
 
     fn evaluated(&mut self, evaluation: &Evaluation) {
-        self.evaluations.push(*evaluation);
+        self.evaluations.push(evaluation.clone());
     }
 
     fn checkpointed(&mut self, step: u64, directory: &Path) {

@@ -152,3 +152,32 @@ fn the_best_model_is_what_was_measured_and_patience_ends_the_run() {
     let outcome = bench.run(&recipe, ("run", Resume::Latest), 2, &mut resumed).unwrap();
     assert!(matches!(outcome, Outcome::StoppedEarly { .. }) && resumed.steps.is_empty());
 }
+
+#[test]
+fn held_out_losses_by_source_belong_to_their_documents() {
+    let named = |lines: Vec<&str>| {
+        let named = lines.into_iter().map(|line| {
+            let length = line.split(']').next().unwrap().matches(',').count();
+            line.replacen('{', &format!("{{\"id\": \"length{length}x\", "), 1) + "\n"
+        });
+        Bench::new(&named.collect::<String>(), 97, 24)
+    };
+    let losses = |bench: Bench| {
+        let rest = "held_out = 0.5\n[batch]\ntokens = 48\n[schedule]\nsteps = 1\n";
+        let recorder = bench.fresh(&bench.recipe("narrow", "[lora]\nrank = 4\n", rest), "run");
+        recorder.evaluations[0].by_source.clone()
+    };
+    // Nine documents of different lengths are packed otherwise when they come the other way round.
+    let documents = documents(9, 97);
+    let there = losses(named(documents.lines().collect()));
+    let back = losses(named(documents.lines().rev().collect()));
+    let both: Vec<_> = there.keys().filter(|name| back.contains_key(*name)).collect();
+    assert!(both.len() >= 2, "{there:?} {back:?}");
+    for name in both {
+        assert_eq!(there[name].to_bits(), back[name].to_bits(), "{name}");
+    }
+    let mut different: Vec<_> = there.values().map(|loss| loss.to_bits()).collect();
+    different.sort();
+    different.dedup();
+    assert_eq!(different.len(), there.len());
+}
