@@ -5,7 +5,7 @@
 //! of `k` is summed (a tile at a time where one panel spans `k`): nothing is split over `k`, and no
 //! task sees another one's sums.
 
-use super::kernel::{Format, RIGHT_ROWS, Tile, left_rows, tile};
+use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile, transpose};
 use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, short};
 use crate::Isa;
 use rayon::prelude::*;
@@ -280,7 +280,7 @@ crate::per_tier! {
     /// then stores each row in the order of summation.
     fn pack_columns(panel: &Panel<'_>, out: &mut [f32]) {
         let (words, k_count) = (panel.format.words(), panel.matrix.cols());
-        let mut lines = [[0.0_f32; RIGHT]; BLOCK];
+        let (mut lines, mut rows) = ([[0.0_f32; RIGHT]; BLOCK], [[0.0_f32; BLOCK]; RIGHT]);
         for (group, out) in out.chunks_mut(RIGHT * panel.width).enumerate() {
             let (first, count) = (panel.first_row + group * RIGHT, out.len() / panel.width);
             for index in 0..panel.width / words {
@@ -295,9 +295,9 @@ crate::per_tier! {
                         }
                     }
                 }
-                for row in 0..count {
-                    let block: [f32; BLOCK] = std::array::from_fn(|at| lines[at][row]);
-                    panel.format.store(&block, &mut out[row * panel.width + index * words..][..words]);
+                transpose(panel.isa, &lines, &mut rows);
+                for (block, out) in rows.iter().zip(out.chunks_exact_mut(panel.width)) {
+                    panel.format.store(block, &mut out[index * words..][..words]);
                 }
             }
         }
@@ -318,40 +318,30 @@ unsafe impl Sync for Target {}
 impl Target {
     /// Writes neighbouring outputs of a row, one per 16 running sums.
     fn write(&self, isa: Isa, row: usize, column: usize, sums: &[f32]) {
+        let sums = sums.as_chunks::<LANES>().0;
         // SAFETY: `gemm` checked that the last row ends inside the output.
         let start = unsafe { self.base.add(row * self.stride + column) };
         // SAFETY: this rectangle belongs to this task alone.
-        let out = unsafe { std::slice::from_raw_parts_mut(start, sums.len() / LANES) };
-        add_up(isa, self.scale, self.mode, sums, out);
-    }
-}
-
-crate::per_tier! {
-    /// Adds the lanes of every output, four outputs side by side where there are as many.
-    fn add_up(scale: f32, mode: Mode, sums: &[f32], out: &mut [f32]) {
-        let sums = sums.as_chunks::<LANES>().0;
-        match (sums.first_chunk(), out.first_chunk_mut()) {
-            (Some(sums), Some(out)) => finish::<RIGHT_ROWS>(scale, mode, sums, out),
-            _ => {
+        let out = unsafe { std::slice::from_raw_parts_mut(start, sums.len()) };
+        match sums.as_array::<RIGHT_ROWS>() {
+            Some(sums) => self.finish(&add_four(isa, sums), out),
+            None => {
                 for (sums, out) in sums.iter().zip(out) {
-                    finish(scale, mode, std::array::from_ref(sums), std::array::from_mut(out));
+                    self.finish(&[add_lanes(sums)], std::slice::from_mut(out));
                 }
             }
         }
     }
-}
 
-#[inline(always)]
-fn finish<const W: usize>(scale: f32, mode: Mode, sums: &[[f32; LANES]; W], out: &mut [f32; W]) {
-    let mut product = [0.0; W];
-    for (product, sums) in product.iter_mut().zip(sums) {
-        *product = scale * add_lanes(sums);
-    }
-    for (out, product) in out.iter_mut().zip(product) {
-        *out = match mode {
-            Mode::Overwrite => product,
-            Mode::Add => *out + product,
-        };
+    #[inline(always)]
+    fn finish(&self, sums: &[f32], out: &mut [f32]) {
+        for (out, sum) in out.iter_mut().zip(sums) {
+            let product = self.scale * sum;
+            *out = match self.mode {
+                Mode::Overwrite => product,
+                Mode::Add => *out + product,
+            };
+        }
     }
 }
 

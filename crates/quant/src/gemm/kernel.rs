@@ -4,7 +4,7 @@
 //! is four groups of 16 lanes; in [`Format::Pairs`] a word holds two bf16 and a block is two groups:
 //! first `(4i, 4i+2)`, then `(4i+1, 4i+3)`, the lower element in the lower half.
 
-use super::{BLOCK, LANES, Numerics};
+use super::{BLOCK, LANES, Numerics, add_lanes};
 use crate::Isa;
 use crate::cpu::{Avx2, Avx512};
 
@@ -108,6 +108,40 @@ pub(super) fn tile(isa: Isa, format: Format, left_rows: usize, right_rows: usize
         Isa::Avx512 => {
             let token = Avx512::detect().expect("avx512 was chosen but not detected");
             avx512_rows(token, format, left_rows, right_rows, tile);
+        }
+    }
+}
+
+/// Adds the lanes of four outputs, each as [`add_lanes`] does.
+pub(super) fn add_four(isa: Isa, sums: &[[f32; LANES]; RIGHT_ROWS]) -> [f32; RIGHT_ROWS] {
+    match isa {
+        Isa::Scalar => sums.each_ref().map(add_lanes),
+        Isa::Avx2 | Isa::Avx512 => {
+            Avx2::detect().expect("avx2 was chosen but not detected");
+            // SAFETY: AVX2 was detected.
+            unsafe { x86::add_four(sums) }
+        }
+    }
+}
+
+/// `rows[j][i] = lines[i][j]`.
+pub(super) fn transpose<const I: usize, const J: usize>(
+    isa: Isa,
+    lines: &[[f32; J]; I],
+    rows: &mut [[f32; I]; J],
+) {
+    match isa {
+        Isa::Scalar => {
+            for (j, row) in rows.iter_mut().enumerate() {
+                for (value, line) in row.iter_mut().zip(lines) {
+                    *value = line[j];
+                }
+            }
+        }
+        Isa::Avx2 | Isa::Avx512 => {
+            Avx2::detect().expect("avx2 was chosen but not detected");
+            // SAFETY: AVX2 was detected.
+            unsafe { x86::transpose(lines, rows) }
         }
     }
 }
@@ -237,6 +271,72 @@ mod x86 {
                 for (m, &sum) in row.iter().enumerate() {
                     // SAFETY: inside `sums` by `Tile::check`.
                     unsafe { store8(sums, n * sums_stride + m * LANES + half, sum) };
+                }
+            }
+        }
+    }
+
+    /// Halves and quarters are added across the register; the last eight numbers, of four outputs,
+    /// are interleaved so that two more additions end it.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn add_four(sums: &[[f32; LANES]; 4]) -> [f32; 4] {
+        let half = |sums: &[f32; LANES]| {
+            // SAFETY: sixteen floats.
+            let (low, high) = unsafe { (load8(sums.as_ptr(), 0), load8(sums.as_ptr(), 8)) };
+            _mm256_add_ps(low, high)
+        };
+        let quarters = |a, b| {
+            let (low, high) = (_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+            _mm256_add_ps(low, high)
+        };
+        let [a, b, c, d] = sums;
+        let (ac, bd) = (quarters(half(a), half(c)), quarters(half(b), half(d)));
+        // Of a and b, and of c and d: [a0 + a2, b0 + b2, a1 + a3, b1 + b3].
+        let pairs = _mm256_add_ps(_mm256_unpacklo_ps(ac, bd), _mm256_unpackhi_ps(ac, bd));
+        let sums = _mm256_add_ps(pairs, _mm256_permute_ps(pairs, 0b_01_00_11_10));
+        let sums = _mm256_permute4x64_pd(_mm256_castps_pd(sums), 0b_00_00_10_00);
+        let mut out = [0.0; 4];
+        // SAFETY: four floats; the store has no alignment to meet.
+        unsafe { _mm_storeu_ps(out.as_mut_ptr(), _mm256_castps256_ps128(_mm256_castpd_ps(sums))) };
+        out
+    }
+
+    /// Eight by eight values at a time.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn transpose<const I: usize, const J: usize>(
+        lines: &[[f32; J]; I],
+        rows: &mut [[f32; I]; J],
+    ) {
+        const { assert!(I.is_multiple_of(8) && J.is_multiple_of(8)) }
+        for i in (0..I).step_by(8) {
+            for j in (0..J).step_by(8) {
+                let line = |at: usize| {
+                    // SAFETY: eight floats of line `i + at`, from `j` on.
+                    unsafe { load8(lines[i + at].as_ptr(), j) }
+                };
+                // Pairs of lines interleaved, then pairs of pairs, then halves exchanged.
+                let two = |at| {
+                    let (a, b) = (line(at), line(at + 1));
+                    [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)].map(|v| _mm256_castps_pd(v))
+                };
+                let four = |at| {
+                    let ([a, b], [c, d]) = (two(at), two(at + 2));
+                    [
+                        _mm256_unpacklo_pd(a, c),
+                        _mm256_unpackhi_pd(a, c),
+                        _mm256_unpacklo_pd(b, d),
+                        _mm256_unpackhi_pd(b, d),
+                    ]
+                    .map(|v| _mm256_castpd_ps(v))
+                };
+                let (upper, lower) = (four(0), four(4));
+                for (at, (&u, &l)) in upper.iter().zip(&lower).enumerate() {
+                    let near = _mm256_permute2f128_ps(u, l, 0x20);
+                    let far = _mm256_permute2f128_ps(u, l, 0x31);
+                    // SAFETY: eight floats of row `j + at`, from `i` on.
+                    unsafe { store8(rows[j + at].as_mut_ptr(), i, near) };
+                    // SAFETY: likewise, of row `j + 4 + at`.
+                    unsafe { store8(rows[j + 4 + at].as_mut_ptr(), i, far) };
                 }
             }
         }
