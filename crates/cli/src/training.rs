@@ -238,7 +238,8 @@ impl Observer for Watcher<'_> {
             0 | 1 => String::new(),
             _ => format!(" ({})", sources.join(", ")),
         };
-        self.progress.line(&format!("step {step}: held-out loss {held_out_loss:.4}{sources}{best}"));
+        self.progress
+            .line(&format!("step {step}: held-out loss {held_out_loss:.4}{sources}{best}"));
     }
 
     fn interrupted(&mut self) -> bool {

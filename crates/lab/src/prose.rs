@@ -19,6 +19,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use corpus::{DECK, Document, DocumentKind, document, documents};
+pub use corpus::{CONVERSATIONS, DECK, Document, DocumentKind, document, documents};
 pub use post_mortem::post_mortem;
 pub use runbook::runbook;

@@ -47,6 +47,9 @@ pub(crate) struct LabCorpusArgs {
     /// The same seed gives the same documents
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Only conversations about evidence packs, for the last stage
+    #[arg(long)]
+    pub(crate) conversations: bool,
     /// The file of lines to write
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) out: PathBuf,

@@ -3,7 +3,7 @@
 
 use super::lookup::lookup;
 use super::post_mortem::post_mortem;
-use super::reading::reading;
+use super::reading::{explanation, reading};
 use super::runbook::runbook;
 use super::talk::talk;
 use super::telemetry::excerpt;
@@ -33,6 +33,8 @@ pub enum DocumentKind {
     Lookup,
     /// A conversation about what stands in an evidence pack, with answers in JSON.
     Talk,
+    /// A question about an evidence pack, and its explanation in prose as the answer.
+    Explanation,
     /// Log lines, events, samples of metrics, changes.
     Telemetry,
 }
@@ -51,6 +53,15 @@ pub const DECK: [DocumentKind; 10] = [
     DocumentKind::Telemetry,
 ];
 
+/// The deck of the last stage: conversations alone, in which only the answers are learned.
+pub const CONVERSATIONS: [DocumentKind; 5] = [
+    DocumentKind::Explanation,
+    DocumentKind::Explanation,
+    DocumentKind::Talk,
+    DocumentKind::Explanation,
+    DocumentKind::Explanation,
+];
+
 /// A document of the corpus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
@@ -64,25 +75,28 @@ pub struct Document {
     pub turns: Vec<(String, String)>,
 }
 
-/// The document of this number. Each is about an incident of its own: a model that reads so many
+/// The document of this number, of the kind that the deck gives it. Each is about an incident of its own: a model that reads so many
 /// tokens learns more from many incidents than from many words about few. What is held out from
 /// [`Part::Train`] (names, wordings, a dialect, faults) occurs in none of its documents, and no
 /// document names a cause or an action as answers do.
-pub fn document(seed: u64, part: Part, number: u64) -> Document {
+pub fn document(deck: &[DocumentKind], seed: u64, part: Part, number: u64) -> Document {
     let simulated = incident(&Settings::new(seed ^ PURPOSE, part), number);
-    let kind = DECK[(number % DECK.len() as u64) as usize];
+    let kind = deck[(number % deck.len() as u64) as usize];
     // Budgets change once per deck, so that every kind has all of them.
-    let turn = (number / DECK.len() as u64 + number) % BUDGETS.len() as u64;
+    let turn = (number / deck.len() as u64 + number) % BUDGETS.len() as u64;
     let pack = pack(&simulated, BUDGETS[turn as usize]);
     let variation = seed.rotate_left(32) ^ number;
-    let mut turns = Vec::new();
+    let turns = match kind {
+        DocumentKind::Talk => talk(&simulated, &pack, variation),
+        DocumentKind::Explanation => vec![explanation(&simulated, &pack, variation)],
+        _ => Vec::new(),
+    };
     let text = match kind {
         DocumentKind::PostMortem => post_mortem(&simulated, &pack, variation),
         DocumentKind::Runbook => runbook(&simulated, &pack, variation),
         DocumentKind::Reading => reading(&simulated, &pack, variation),
         DocumentKind::Lookup => lookup(&simulated, &pack, variation),
-        DocumentKind::Talk => {
-            turns = talk(&simulated, &pack, variation);
+        DocumentKind::Talk | DocumentKind::Explanation => {
             turns.iter().map(|(asked, answered)| format!("{asked}\n{answered}\n")).collect()
         }
         DocumentKind::Telemetry => excerpt(&simulated, variation),
@@ -91,8 +105,13 @@ pub fn document(seed: u64, part: Part, number: u64) -> Document {
 }
 
 /// The documents of these numbers, in their order, made on all threads.
-pub fn documents(seed: u64, part: Part, numbers: Range<u64>) -> Vec<Document> {
-    numbers.into_par_iter().map(|number| document(seed, part, number)).collect()
+pub fn documents(
+    deck: &[DocumentKind],
+    seed: u64,
+    part: Part,
+    numbers: Range<u64>,
+) -> Vec<Document> {
+    numbers.into_par_iter().map(|number| document(deck, seed, part, number)).collect()
 }
 
 /// A pack within a budget; the whole one where the services alone are more.

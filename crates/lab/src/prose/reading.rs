@@ -1,5 +1,6 @@
-//! Evidence packs as text, followed by what a careful reader makes of them. The list of causes and
-//! the structured answer are left out: this teaches to read, not to answer.
+//! Evidence packs as text, followed by what a careful reader makes of them, as one text or as a
+//! question and its answer. The list of causes and the structured answer are left out: this teaches to
+//! read, not to answer.
 
 use super::facts::{Facts, Naming};
 use super::layout::paragraph;
@@ -24,6 +25,18 @@ const LEADS: Pool = Pool {
     test: &["Commentary:", "My reading:", "Put into sentences:"],
 };
 
+const QUESTIONS: Pool = Pool {
+    train: &[
+        "Explain.",
+        "What happened?",
+        "What do [these|the] lines say?",
+        "Where does it point?",
+        "Read the evidence to me.",
+        "What is the matter here?",
+    ],
+    test: &["Put it into words.", "How do you read this?", "Where would you look?"],
+};
+
 /// The prompt without the options.
 pub(super) fn shown(pack: &Pack) -> &str {
     let end = pack.prompt.rfind("causes:").unwrap_or(pack.prompt.len());
@@ -33,19 +46,29 @@ pub(super) fn shown(pack: &Pack) -> &str {
 /// A pack and its explanation.
 pub(super) fn reading(simulated: &Simulated, pack: &Pack, variation: u64) -> String {
     let mut dice = Dice::named(&[0x7265_6164, variation]);
-    let dice = &mut dice;
+    let lead = LEADS.say(&mut dice, simulated.part, &Slots::new()).unwrap_or_default();
+    let list = dice.happens(0.25);
+    let between = if list { "\n" } else { " " };
+    format!("{}\n{lead}{between}{}", shown(pack), explained(&mut dice, simulated, pack, list))
+}
+
+/// A question under a pack, and the explanation as its answer.
+pub(super) fn explanation(simulated: &Simulated, pack: &Pack, variation: u64) -> (String, String) {
+    let mut dice = Dice::named(&[0x6578_706c, variation]);
+    let question = QUESTIONS.say(&mut dice, simulated.part, &Slots::new()).unwrap_or_default();
+    let list = dice.happens(0.15);
+    (format!("{}{question}", shown(pack)), explained(&mut dice, simulated, pack, list))
+}
+
+fn explained(dice: &mut Dice, simulated: &Simulated, pack: &Pack, list: bool) -> String {
     let naming = *dice.one(&[Naming::Label, Naming::Label, Naming::Both]);
     let facts = Facts::new(dice, simulated, pack, naming);
-    let lead = LEADS.say(dice, simulated.part, &Slots::new()).unwrap_or_default();
-    let list = dice.happens(0.25);
     let sentences = match dice.below(6) {
         0 => all(dice, &facts),
         1 | 2 => short(dice, &facts),
         _ => strongest(dice, &facts),
     };
-    let body = paragraph(&sentences, list);
-    let between = if list { "\n" } else { " " };
-    format!("{}\n{lead}{between}{body}", shown(pack))
+    paragraph(&sentences, list)
 }
 
 /// From the alarm over those that suffer to the service at fault and why.

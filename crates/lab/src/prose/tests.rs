@@ -1,5 +1,5 @@
 use super::causes::wording;
-use super::corpus::{DECK, DocumentKind, document, documents};
+use super::corpus::{CONVERSATIONS, DECK, DocumentKind, document, documents};
 use super::template::{Pool, Slots, fill};
 use super::*;
 use crate::dice::Dice;
@@ -81,13 +81,13 @@ fn statements_have_six_patterns_and_the_parts_share_none() {
 
 #[test]
 fn a_document_is_a_function_of_seed_and_number() {
-    let first = documents(5, Part::Train, 0..40);
+    let first = documents(&DECK, 5, Part::Train, 0..40);
     for (number, one) in first.iter().enumerate() {
-        assert_eq!(*one, document(5, Part::Train, number as u64));
+        assert_eq!(*one, document(&DECK, 5, Part::Train, number as u64));
         assert_eq!(one.kind, DECK[number % DECK.len()]);
     }
-    assert_eq!(documents(5, Part::Train, 7..31), first[7..31]);
-    assert_ne!(first[0], document(6, Part::Train, 0));
+    assert_eq!(documents(&DECK, 5, Part::Train, 7..31), first[7..31]);
+    assert_ne!(first[0], document(&DECK, 6, Part::Train, 0));
 }
 
 #[test]
@@ -96,7 +96,8 @@ fn documents_hold_no_answer_and_no_label() {
         Cause::ALL.map(Cause::name).into_iter().chain(ActionKind::ALL.map(ActionKind::name));
     let labels: Vec<_> = labels.filter(|label| label.contains('-')).collect();
     for part in [Part::Train, Part::Test] {
-        for document in documents(11, part, 0..1_600) {
+        let conversations = documents(&CONVERSATIONS, 11, part, 0..400);
+        for document in documents(&DECK, 11, part, 0..1_600).into_iter().chain(conversations) {
             let text = &document.text;
             assert!(!text.contains("{\"service\"") && !text.contains("\"cause\""), "{text}");
             assert!(!text.contains("causes:") && !text.trim().is_empty(), "{text}");
@@ -128,7 +129,9 @@ fn what_is_held_out_is_in_no_training_document() {
         .flat_map(|pattern| longest_piece(pattern))
         .collect();
     assert!(held_out.len() > 50 && tests.len() > 150, "{} {}", held_out.len(), tests.len());
-    for document in documents(12, Part::Train, 0..1_600) {
+    let conversations = documents(&CONVERSATIONS, 12, Part::Train, 0..400);
+    let documents = documents(&DECK, 12, Part::Train, 0..1_600);
+    for document in documents.into_iter().chain(conversations) {
         for piece in held_out.iter().chain(&tests) {
             assert!(!document.text.contains(piece), "{piece}: {}", document.text);
         }
@@ -170,7 +173,7 @@ fn symptoms_come_before_the_cause_and_lines_are_true() {
 #[test]
 fn answers_of_lookups_stand_in_the_pack() {
     let mut checked = 0;
-    for document in documents(3, Part::Train, 0..2_000) {
+    for document in documents(&DECK, 3, Part::Train, 0..2_000) {
         if document.kind != DocumentKind::Lookup {
             continue;
         }
@@ -189,7 +192,7 @@ fn answers_of_lookups_stand_in_the_pack() {
 #[test]
 fn answers_of_conversations_are_json_about_the_pack() {
     let mut checked = 0;
-    for document in documents(3, Part::Train, 0..400) {
+    for document in documents(&DECK, 3, Part::Train, 0..400) {
         assert_eq!(document.turns.is_empty(), document.kind != DocumentKind::Talk);
         let Some((first, _)) = document.turns.first() else { continue };
         for (asked, answered) in &document.turns {
@@ -205,4 +208,22 @@ fn answers_of_conversations_are_json_about_the_pack() {
         }
     }
     assert!(checked > 300, "{checked}");
+}
+
+#[test]
+fn explanations_name_lines_and_services_of_the_pack() {
+    let mut named = 0;
+    for document in documents(&CONVERSATIONS, 4, Part::Train, 0..200) {
+        assert!(!document.turns.is_empty());
+        let [(asked, said)] = &document.turns[..] else { continue };
+        assert!(asked.contains("services:\n") && asked.ends_with(['?', '.']), "{asked}");
+        for word in said.split(|c: char| !c.is_ascii_alphanumeric()) {
+            let number = word.strip_prefix(['s', 'c', 'm', 'e', 'l']);
+            if number.is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit())) {
+                assert!(asked.contains(&format!("\n{word} ")), "{word} of {said}\nin {asked}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 200, "{named}");
 }

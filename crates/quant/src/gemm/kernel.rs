@@ -282,11 +282,14 @@ mod x86 {
     pub(super) fn add_four(sums: &[[f32; LANES]; 4]) -> [f32; 4] {
         let half = |sums: &[f32; LANES]| {
             // SAFETY: sixteen floats.
-            let (low, high) = unsafe { (load8(sums.as_ptr(), 0), load8(sums.as_ptr(), 8)) };
+            let low = unsafe { load8(sums.as_ptr(), 0) };
+            // SAFETY: sixteen floats.
+            let high = unsafe { load8(sums.as_ptr(), 8) };
             _mm256_add_ps(low, high)
         };
         let quarters = |a, b| {
-            let (low, high) = (_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+            let (low, high) =
+                (_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
             _mm256_add_ps(low, high)
         };
         let [a, b, c, d] = sums;
@@ -295,9 +298,10 @@ mod x86 {
         let pairs = _mm256_add_ps(_mm256_unpacklo_ps(ac, bd), _mm256_unpackhi_ps(ac, bd));
         let sums = _mm256_add_ps(pairs, _mm256_permute_ps(pairs, 0b_01_00_11_10));
         let sums = _mm256_permute4x64_pd(_mm256_castps_pd(sums), 0b_00_00_10_00);
+        let sums = _mm256_castps256_ps128(_mm256_castpd_ps(sums));
         let mut out = [0.0; 4];
         // SAFETY: four floats; the store has no alignment to meet.
-        unsafe { _mm_storeu_ps(out.as_mut_ptr(), _mm256_castps256_ps128(_mm256_castpd_ps(sums))) };
+        unsafe { _mm_storeu_ps(out.as_mut_ptr(), sums) };
         out
     }
 
@@ -317,7 +321,8 @@ mod x86 {
                 // Pairs of lines interleaved, then pairs of pairs, then halves exchanged.
                 let two = |at| {
                     let (a, b) = (line(at), line(at + 1));
-                    [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)].map(|v| _mm256_castps_pd(v))
+                    [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)]
+                        .map(|v| _mm256_castps_pd(v))
                 };
                 let four = |at| {
                     let ([a, b], [c, d]) = (two(at), two(at + 2));

@@ -5,7 +5,7 @@ use crate::exit::usage;
 use crate::output::{Answer, pairs};
 use crate::progress::Progress;
 use lab::Part;
-use lab::prose::{Document, documents};
+use lab::prose::{CONVERSATIONS, DECK, Document, DocumentKind, documents};
 use serde_json::{Value, json};
 
 /// Documents that are made before they are written.
@@ -17,12 +17,13 @@ pub(crate) fn run(args: &LabCorpusArgs) -> anyhow::Result<Answer> {
         return Err(usage("--documents 0: there is nothing to write\nhint: --documents 10000"));
     }
     crate::paths::make_parent(&args.out)?;
+    let deck: &[DocumentKind] = if args.conversations { &CONVERSATIONS } else { &DECK };
     let mut progress = Progress::new("writing", Some(args.documents));
     let mut bytes = 0;
     files::write_atomic(&args.out, |out| {
         for first in (0..args.documents).step_by(CHUNK as usize) {
             let numbers = first..args.documents.min(first + CHUNK);
-            for document in documents(args.seed, Part::Train, numbers.clone()) {
+            for document in documents(deck, args.seed, Part::Train, numbers.clone()) {
                 bytes += document.text.len() as u64;
                 let line = line(&document);
                 writeln!(out, "{line}")?;
