@@ -1,4 +1,4 @@
-//! `cargo bench -p quant`: the products at the shapes of Llama 3 1B and 8B, as a share of the peak
+//! `cargo bench -p quant`: the products at the shapes of Llama 3 1B and 8B and of sre-tiny, as a share of the peak
 //! measured in the same run. Prints a table; benches/results/ keeps rows worth keeping.
 
 use quant::gemm::{Matrix, Mode, Output, Side, Workspace, workspace};
@@ -7,12 +7,14 @@ use quant::{Isa, Numerics, gemm, peak};
 use std::time::{Duration, Instant};
 
 /// Name, tokens, output and input features.
-const SHAPES: [(&str, usize, usize, usize); 8] = [
+const SHAPES: [(&str, usize, usize, usize); 10] = [
     ("1B gate", 512, 8192, 2048),
     ("1B down", 512, 2048, 8192),
     ("1B q", 512, 2048, 2048),
     ("8B q", 512, 4096, 4096),
     ("small", 512, 512, 512),
+    ("tiny q", 2048, 384, 384),
+    ("tiny gate", 2048, 1024, 384),
     ("lora A", 512, 16, 2048),
     ("lora B", 512, 2048, 16),
     ("1B gate, decode", 1, 8192, 2048),

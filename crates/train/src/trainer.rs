@@ -279,3 +279,21 @@ impl Trainer {
         Error::NotFinite { step: 0, what: NotFinite::Loss, sources }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::collection;
+
+    #[test]
+    fn a_source_belongs_to_its_directory_file_or_kind_of_id() {
+        for (source, expected) in [
+            ("postmortems/2021 - ADFS outage.md#3", "postmortems"),
+            ("records.jsonl:12", "records.jsonl"),
+            ("notes.md#2", "notes.md"),
+            ("train-1-000042", "train"),
+            ("42", "42"),
+        ] {
+            assert_eq!(collection(source), expected);
+        }
+    }
+}

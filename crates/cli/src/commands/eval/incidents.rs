@@ -222,34 +222,51 @@ impl Incidents {
     }
 }
 
+/// What a table of scores says in one column.
+pub(super) type Column = (&'static str, fn(&Score) -> String);
+
+/// Causes of known faults.
+pub(super) const CAUSES: [Column; 2] = [
+    ("cause top-1", |it| share(it.known.as_ref().map(|it| &it.cause_top1))),
+    ("top-3", |it| mean(it.known.as_ref().map(|it| &it.cause_top3))),
+];
+/// Their services.
+const SERVICES: [Column; 2] = [
+    ("service top-1", |it| share(it.known.as_ref().map(|it| &it.service_top1))),
+    ("top-3", |it| mean(it.known.as_ref().map(|it| &it.service_top3))),
+];
+/// All cases, and what confidence is worth.
+pub(super) const ALL: [Column; 3] = [
+    ("all", |it| mean(it.all.as_ref().map(|it| &it.cause_top1))),
+    ("ECE", |it| number(Some(it.calibration.expected_error))),
+    ("AUROC", |it| number(it.abstention.map(|it| it.auroc))),
+];
+
 /// Methods in rows.
+pub(super) fn rows(scores: &[Score], columns: &[&[Column]]) -> String {
+    let columns = columns.concat();
+    let head = columns.iter().map(|(name, _)| (*name).to_owned());
+    let mut rows = vec![std::iter::once("method".to_owned()).chain(head).collect::<Vec<_>>()];
+    rows.extend(scores.iter().map(|score| {
+        let cells = columns.iter().map(|(_, say)| say(score));
+        std::iter::once(score.method.clone()).chain(cells).collect()
+    }));
+    table(&rows)
+}
+
+/// Methods in rows, and what does not go into them.
 fn score_table(scores: &[Score]) -> String {
-    let head = ["method", "cause top-1", "top-3", "service top-1", "top-3", "all", "ECE", "AUROC"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for score in scores {
-        let known = score.known.as_ref();
-        rows.push(vec![
-            score.method.clone(),
-            share(known.map(|it| &it.cause_top1)),
-            mean(known.map(|it| &it.cause_top3)),
-            share(known.map(|it| &it.service_top1)),
-            mean(known.map(|it| &it.service_top3)),
-            mean(score.all.as_ref().map(|it| &it.cause_top1)),
-            format!("{:.2}", score.calibration.expected_error),
-            number(score.abstention.map(|it| it.auroc)),
-        ]);
-    }
     let lines: String = scores.iter().map(lines).collect();
-    format!("{}{lines}", table(&rows))
+    format!("{}{lines}", rows(scores, &[&CAUSES, &SERVICES, &ALL]))
 }
 
 /// The mean, without its interval.
-pub(super) fn mean(interval: Option<&Interval>) -> String {
+fn mean(interval: Option<&Interval>) -> String {
     number(interval.map(|it| it.mean))
 }
 
 /// A share, or a dash where there is none.
-pub(super) fn number(share: Option<f64>) -> String {
+fn number(share: Option<f64>) -> String {
     share.map_or("-".into(), |share| format!("{share:.2}"))
 }
 

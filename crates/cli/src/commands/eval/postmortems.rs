@@ -2,13 +2,11 @@
 //! simulated incidents.
 
 use super::Subject;
-use super::incidents::{Laboratory, Sizes, mean, number};
-use super::share;
+use super::incidents::{ALL, CAUSES, Laboratory, Sizes, rows};
 use crate::args::EvalArgs;
 use crate::asked::{Asked, Manner};
 use crate::exit::usage;
 use crate::machine::Machine;
-use crate::output::table;
 use anyhow::Result;
 use eval::baseline;
 use eval::example::{Case, Example, Prediction};
@@ -65,27 +63,10 @@ pub(super) fn suite(
         "{} real post-mortems ({}); everything was learned from simulated incidents\n\n{}",
         examples.len(),
         found.join(", "),
-        cause_table(&scores)
+        // Causes alone: a post-mortem is shown with one service.
+        rows(&scores, &[&CAUSES, &ALL])
     );
     Ok((text, json!({ "documents": examples.len(), "scores": scores })))
-}
-
-/// Causes alone: a post-mortem is shown with one service.
-fn cause_table(scores: &[Score]) -> String {
-    let head = ["method", "cause top-1", "top-3", "all", "ECE", "AUROC"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for score in scores {
-        let known = score.known.as_ref();
-        rows.push(vec![
-            score.method.clone(),
-            share(known.map(|it| &it.cause_top1)),
-            mean(known.map(|it| &it.cause_top3)),
-            mean(score.all.as_ref().map(|it| &it.cause_top1)),
-            format!("{:.2}", score.calibration.expected_error),
-            number(score.abstention.map(|it| it.auroc)),
-        ]);
-    }
-    table(&rows)
 }
 
 /// The labelled documents of the directory.
