@@ -126,7 +126,8 @@ fn another_bases_adapter_and_a_broken_template_are_refused() {
 #[test]
 fn a_comparison_scores_models_and_methods_on_the_same_incidents() {
     let room = Room::new();
-    let command = "eval --suite incidents,forgetting --count 2 --train 40 --budget 200 --json";
+    let command =
+        "eval --suite incidents,reading,forgetting --count 2 --train 40 --budget 200 --json";
     let json = room.srek(command).json();
     let scores = json["incidents"]["scores"].as_array().expect("a list");
     let methods: Vec<_> = scores.iter().map(|it| it["method"].as_str().expect("a name")).collect();
@@ -137,6 +138,10 @@ fn a_comparison_scores_models_and_methods_on_the_same_incidents() {
     assert_eq!(json["incidents"]["near_duplicates"], 0);
     let cases = json["incidents"]["cases"].as_object().expect("counts");
     assert_eq!(cases.values().filter_map(Value::as_u64).sum::<u64>(), 2);
+    let reading = json["reading"].as_array().expect("a list");
+    assert_eq!(reading.len(), 3);
+    // A whole group, as an explanation is compared with those of others.
+    assert!(reading.iter().all(|it| it["found"]["count"] == 8 && it["nats"]["mean"].is_f64()));
     let losses = json["forgetting"][0]["losses"].as_array().expect("a list");
     let loss = |index: usize| losses[index]["per_token"].as_f64().expect("a number");
     // It was pretrained on incident prose and on nothing else.

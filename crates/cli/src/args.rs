@@ -8,7 +8,7 @@ mod incident;
 mod lab;
 
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
-pub(crate) use lab::{LabCommand, LabCorpusArgs, LabIncidentsArgs};
+pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
 /// Tunes a 4-bit Llama 3 on your own post-mortems, on your own machine.
 ///

@@ -3,7 +3,9 @@
 //! share; what is said is backed by the incident, or not said.
 
 mod causes;
+mod close_up;
 mod corpus;
+mod echo;
 mod facts;
 mod layout;
 mod lookup;
@@ -19,6 +21,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use corpus::{CONVERSATIONS, DECK, Document, DocumentKind, document, documents};
+pub use corpus::{Deck, Document, DocumentKind, document, documents};
 pub use post_mortem::post_mortem;
 pub use runbook::runbook;

@@ -83,6 +83,8 @@ pub(crate) enum SuiteName {
     Commands,
     /// Causes of real post-mortems
     Postmortems,
+    /// Whether explanations depend on the evidence that they are about
+    Reading,
     /// Losses on texts
     Forgetting,
     /// Time to the first token, tokens per second, time of a diagnosis
@@ -91,10 +93,11 @@ pub(crate) enum SuiteName {
 
 impl SuiteName {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [SuiteName; 5] = [
+    pub(crate) const ALL: [SuiteName; 6] = [
         SuiteName::Incidents,
         SuiteName::Commands,
         SuiteName::Postmortems,
+        SuiteName::Reading,
         SuiteName::Forgetting,
         SuiteName::Latency,
     ];

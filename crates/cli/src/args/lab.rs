@@ -47,9 +47,9 @@ pub(crate) struct LabCorpusArgs {
     /// The same seed gives the same documents
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Only conversations about evidence packs, for the last stage
-    #[arg(long)]
-    pub(crate) conversations: bool,
+    /// What kinds of documents
+    #[arg(long, value_enum, default_value_t = DeckName::Texts)]
+    pub(crate) deck: DeckName,
     /// The file of lines to write
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) out: PathBuf,
@@ -72,4 +72,15 @@ impl PartName {
             PartName::Test => lab::Part::Test,
         }
     }
+}
+
+/// A mixture of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeckName {
+    /// Prose, logs, evidence packs with their readings, and talk about them
+    Texts,
+    /// Conversations that grow from a line or two of evidence to whole packs
+    Growing,
+    /// Conversations about whole evidence packs
+    Conversations,
 }

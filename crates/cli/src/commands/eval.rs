@@ -3,6 +3,7 @@
 mod incidents;
 mod latency;
 mod postmortems;
+mod reading;
 mod seeds;
 mod texts;
 mod words;
@@ -148,6 +149,7 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
                     (format!("left out: {hint}\n"), Value::Null)
                 }
             },
+            SuiteName::Reading => reading::suite(args, machine, &subjects)?,
             SuiteName::Forgetting => texts::suite(args, machine, &subjects)?,
             SuiteName::Latency => latency::suite(args, machine, &subjects)?,
         };

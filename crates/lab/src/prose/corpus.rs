@@ -1,9 +1,11 @@
 //! The corpus that a small model learns to read from: an endless sequence of documents, each a
 //! function of seed and number.
 
+use super::close_up::close_up;
+use super::echo::echo;
 use super::lookup::lookup;
 use super::post_mortem::post_mortem;
-use super::reading::{explanation, reading};
+use super::reading::{explanation, hint, reading};
 use super::runbook::runbook;
 use super::talk::talk;
 use super::telemetry::excerpt;
@@ -35,32 +37,71 @@ pub enum DocumentKind {
     Talk,
     /// A question about an evidence pack, and its explanation in prose as the answer.
     Explanation,
+    /// A question about an evidence pack, answered with nothing but where it points and why.
+    Hint,
+    /// Names, and the same names again.
+    Echo,
     /// Log lines, events, samples of metrics, changes.
     Telemetry,
 }
 
-/// The kinds that documents have in turn: the shares of the mixture.
-pub const DECK: [DocumentKind; 10] = [
-    DocumentKind::Reading,
-    DocumentKind::Talk,
-    DocumentKind::Reading,
-    DocumentKind::PostMortem,
-    DocumentKind::Reading,
-    DocumentKind::Lookup,
-    DocumentKind::Reading,
-    DocumentKind::Runbook,
-    DocumentKind::Talk,
-    DocumentKind::Telemetry,
-];
+/// A mixture of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deck {
+    /// Prose, telemetry, evidence packs with their readings, and talk about them.
+    Texts,
+    /// Conversations about whole evidence packs, in which only the answers are learned.
+    Conversations,
+    /// Conversations that grow over so many documents from a line or two of evidence to whole packs.
+    /// From whole packs alone a small model learns in millions of tokens how to speak, but not to look
+    /// at what it speaks about; from a few lines it learns that at once.
+    Growing {
+        /// Documents until the whole packs are reached, at least 1.
+        documents: u64,
+    },
+}
 
-/// The deck of the last stage: conversations alone, in which only the answers are learned.
-pub const CONVERSATIONS: [DocumentKind; 5] = [
-    DocumentKind::Explanation,
-    DocumentKind::Explanation,
-    DocumentKind::Talk,
-    DocumentKind::Explanation,
-    DocumentKind::Explanation,
-];
+impl Deck {
+    /// The kinds that documents have in turn: the shares of the mixture.
+    pub fn kinds(self) -> &'static [DocumentKind] {
+        use DocumentKind as Kind;
+        match self {
+            Self::Texts => &[
+                Kind::Reading,
+                Kind::Talk,
+                Kind::Reading,
+                Kind::PostMortem,
+                Kind::Reading,
+                Kind::Lookup,
+                Kind::Reading,
+                Kind::Runbook,
+                Kind::Talk,
+                Kind::Telemetry,
+            ],
+            Self::Conversations => &[
+                Kind::Hint,
+                Kind::Echo,
+                Kind::Explanation,
+                Kind::Talk,
+                Kind::Hint,
+                Kind::Echo,
+                Kind::Explanation,
+            ],
+            Self::Growing { .. } => &[Kind::Hint, Kind::Hint, Kind::Talk, Kind::Hint],
+        }
+    }
+
+    /// Most lines of evidence in the document of this number, where that is bounded: 2, then 4, 8,
+    /// 16 and 32, each for a fifth of the documents.
+    pub fn lines(self, number: u64) -> Option<usize> {
+        match self {
+            Self::Growing { documents } => {
+                Some(2 << (number.saturating_mul(5) / documents.max(1)).min(4))
+            }
+            Self::Texts | Self::Conversations => None,
+        }
+    }
+}
 
 /// A document of the corpus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,20 +116,27 @@ pub struct Document {
     pub turns: Vec<(String, String)>,
 }
 
-/// The document of this number, of the kind that the deck gives it. Each is about an incident of its own: a model that reads so many
-/// tokens learns more from many incidents than from many words about few. What is held out from
-/// [`Part::Train`] (names, wordings, a dialect, faults) occurs in none of its documents, and no
-/// document names a cause or an action as answers do.
-pub fn document(deck: &[DocumentKind], seed: u64, part: Part, number: u64) -> Document {
-    let simulated = incident(&Settings::new(seed ^ PURPOSE, part), number);
-    let kind = deck[(number % deck.len() as u64) as usize];
+/// The document of this number, of the kind that the deck gives it. Each is about an incident of its
+/// own: a model that reads so many tokens learns more from many incidents than from many words about
+/// few. What is held out from [`Part::Train`] (names, wordings, a dialect, faults) occurs in none of
+/// its documents, and no document names a cause or an action as answers do.
+pub fn document(deck: Deck, seed: u64, part: Part, number: u64) -> Document {
+    let mut simulated = incident(&Settings::new(seed ^ PURPOSE, part), number);
+    let kinds = deck.kinds();
+    let kind = kinds[(number % kinds.len() as u64) as usize];
     // Budgets change once per deck, so that every kind has all of them.
-    let turn = (number / deck.len() as u64 + number) % BUDGETS.len() as u64;
-    let pack = pack(&simulated, BUDGETS[turn as usize]);
+    let turn = (number / kinds.len() as u64 + number) % BUDGETS.len() as u64;
+    let mut pack = within(&simulated, BUDGETS[turn as usize]);
     let variation = seed.rotate_left(32) ^ number;
+    if let Some(lines) = deck.lines(number) {
+        simulated = close_up(&simulated, &pack, lines, variation);
+        pack = within(&simulated, usize::MAX);
+    }
     let turns = match kind {
         DocumentKind::Talk => talk(&simulated, &pack, variation),
         DocumentKind::Explanation => vec![explanation(&simulated, &pack, variation)],
+        DocumentKind::Hint => vec![hint(&simulated, &pack, variation)],
+        DocumentKind::Echo => vec![echo(part, variation)],
         _ => Vec::new(),
     };
     let text = match kind {
@@ -96,7 +144,10 @@ pub fn document(deck: &[DocumentKind], seed: u64, part: Part, number: u64) -> Do
         DocumentKind::Runbook => runbook(&simulated, &pack, variation),
         DocumentKind::Reading => reading(&simulated, &pack, variation),
         DocumentKind::Lookup => lookup(&simulated, &pack, variation),
-        DocumentKind::Talk | DocumentKind::Explanation => {
+        DocumentKind::Talk
+        | DocumentKind::Explanation
+        | DocumentKind::Hint
+        | DocumentKind::Echo => {
             turns.iter().map(|(asked, answered)| format!("{asked}\n{answered}\n")).collect()
         }
         DocumentKind::Telemetry => excerpt(&simulated, variation),
@@ -105,21 +156,16 @@ pub fn document(deck: &[DocumentKind], seed: u64, part: Part, number: u64) -> Do
 }
 
 /// The documents of these numbers, in their order, made on all threads.
-pub fn documents(
-    deck: &[DocumentKind],
-    seed: u64,
-    part: Part,
-    numbers: Range<u64>,
-) -> Vec<Document> {
+pub fn documents(deck: Deck, seed: u64, part: Part, numbers: Range<u64>) -> Vec<Document> {
     numbers.into_par_iter().map(|number| document(deck, seed, part, number)).collect()
 }
 
 /// A pack within a budget; the whole one where the services alone are more.
-fn pack(simulated: &Simulated, budget: usize) -> Pack {
+fn within(simulated: &Simulated, budget: usize) -> Pack {
     let tokens = |text: &str| text.len().div_ceil(3);
-    let within = |budget| Options { budget, causes: &[], tokens: &tokens };
-    let pack = Pack::new(&simulated.incident, &within(budget));
-    let whole = || Pack::new(&simulated.incident, &within(usize::MAX));
+    let options = |budget| Options { budget, causes: &[], tokens: &tokens };
+    let pack = Pack::new(&simulated.incident, &options(budget));
+    let whole = || Pack::new(&simulated.incident, &options(usize::MAX));
     // Without a bound there is nothing that could be over it.
     pack.or_else(|_| whole()).unwrap_or_else(|_| Pack {
         services: Vec::new(),

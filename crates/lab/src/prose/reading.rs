@@ -60,6 +60,17 @@ pub(super) fn explanation(simulated: &Simulated, pack: &Pack, variation: u64) ->
     (format!("{}{question}", shown(pack)), explained(&mut dice, simulated, pack, list))
 }
 
+/// A question under a few lines, answered with nothing but where they point and why.
+pub(super) fn hint(simulated: &Simulated, pack: &Pack, variation: u64) -> (String, String) {
+    let mut dice = Dice::named(&[0x6869_6e74, variation]);
+    let question = QUESTIONS.say(&mut dice, simulated.part, &Slots::new()).unwrap_or_default();
+    let facts = Facts::new(&mut dice, simulated, pack, Naming::Label);
+    let mut teller = Teller::new(&mut dice, &facts);
+    teller.say(say::TOGETHER);
+    teller.say(teller.wording.why);
+    (format!("{}{question}", shown(pack)), paragraph(&teller.take(), false))
+}
+
 fn explained(dice: &mut Dice, simulated: &Simulated, pack: &Pack, list: bool) -> String {
     let naming = *dice.one(&[Naming::Label, Naming::Label, Naming::Both]);
     let facts = Facts::new(dice, simulated, pack, naming);

@@ -40,6 +40,9 @@ pub(super) fn talk(simulated: &Simulated, pack: &Pack, variation: u64) -> Vec<(S
     let count = dice.below(4) + 3;
     let asked = (0..count).filter_map(|_| turn(&mut dice, simulated, pack));
     let mut turns: Vec<(String, String)> = asked.collect();
+    while turns.is_empty() && !pack.services.is_empty() {
+        turns.extend(turn(&mut dice, simulated, pack));
+    }
     if let Some((question, _)) = turns.first_mut() {
         *question = format!("{}{question}", shown(pack));
     }

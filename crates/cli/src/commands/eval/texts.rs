@@ -7,7 +7,7 @@ use crate::output::table;
 use anyhow::Result;
 use eval::losses::{Loss, loss};
 use lab::Part;
-use lab::prose::{DECK, documents};
+use lab::prose::{Deck, documents};
 use serde_json::{Value, json};
 use text::record::{Content, Limits, Sources};
 
@@ -53,7 +53,7 @@ pub(super) fn suite(
 
 /// General prose, prose of the laboratory, and what the user names.
 fn sources(args: &EvalArgs) -> Result<Vec<(String, Vec<String>)>> {
-    let corpus = documents(&DECK, SEED, Part::Train, 0..DOCUMENTS);
+    let corpus = documents(Deck::Texts, SEED, Part::Train, 0..DOCUMENTS);
     let mut sources = vec![
         ("general prose".to_owned(), vec![GENERAL.to_owned()]),
         ("incident prose".to_owned(), corpus.into_iter().map(|it| it.text).collect()),

@@ -1,11 +1,11 @@
 //! `srek lab corpus`: documents about simulated incidents that a small model learns to read from.
 
-use crate::args::LabCorpusArgs;
+use crate::args::{DeckName, LabCorpusArgs};
 use crate::exit::usage;
 use crate::output::{Answer, pairs};
 use crate::progress::Progress;
 use lab::Part;
-use lab::prose::{CONVERSATIONS, DECK, Document, DocumentKind, documents};
+use lab::prose::{Deck, Document, documents};
 use serde_json::{Value, json};
 
 /// Documents that are made before they are written.
@@ -17,7 +17,11 @@ pub(crate) fn run(args: &LabCorpusArgs) -> anyhow::Result<Answer> {
         return Err(usage("--documents 0: there is nothing to write\nhint: --documents 10000"));
     }
     crate::paths::make_parent(&args.out)?;
-    let deck: &[DocumentKind] = if args.conversations { &CONVERSATIONS } else { &DECK };
+    let deck = match args.deck {
+        DeckName::Texts => Deck::Texts,
+        DeckName::Growing => Deck::Growing { documents: args.documents },
+        DeckName::Conversations => Deck::Conversations,
+    };
     let mut progress = Progress::new("writing", Some(args.documents));
     let mut bytes = 0;
     files::write_atomic(&args.out, |out| {
