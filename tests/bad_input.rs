@@ -333,7 +333,7 @@ error: typo.toml:20: unknown field `warm_up`, expected one of `steps`, `epochs`,
     room.srek("pretrain base.toml --set optimizer.betas=1").fails(
         2,
         r"
-error: base.toml with --set: unknown field `betas`, expected one of `beta1`, `beta2`, `eps`, `weight_decay`, `max_grad_norm`
+error: base.toml with --set: unknown field `betas`, expected one of `beta1`, `beta2`, `eps`, `weight_decay`, `max_grad_norm`, `coupled_embedding`
 ",
     );
     room.srek("pretrain base.toml --set schedule.steps=ten").fails(

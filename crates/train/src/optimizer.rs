@@ -2,7 +2,8 @@
 //! update, new values go up, while the next gradient is on its way.
 //!
 //! Semantics of PyTorch's `AdamW` after `clip_grad_norm_`: the norm is that of all gradients together,
-//! and the gradients are scaled by min(1, max / (norm + 1e-6)).
+//! and the gradients are scaled by min(1, max / (norm + 1e-6)). On request the rows of tokens share their
+//! second moment ([`OptimizerSection::coupled_embedding`]).
 
 use crate::Result;
 use crate::recipe::OptimizerSection;
@@ -28,7 +29,7 @@ pub struct Update {
 #[derive(Debug)]
 pub struct Optimizer {
     settings: OptimizerSection,
-    /// Per parameter m and v (P) f32, pinned.
+    /// Per parameter m (P) and v (P) f32, pinned; v of coupled rows (C).
     moments: Vec<[Buf; 2]>,
     /// (largest P) f32, pinned: one gradient arrives while the other one is used.
     gradients: [Buf; 2],
@@ -43,6 +44,11 @@ pub struct Optimizer {
 /// Stretches of a parameter's norm.
 fn stretches(param: &Param) -> usize {
     param.gradient.len.div_ceil(NORM_STRETCH)
+}
+
+/// The shape of a parameter's second moment: its own, or a row's where all rows share one.
+fn second_moment<'a>(param: &'a Param, settings: &OptimizerSection) -> &'a [usize] {
+    if settings.coupled_embedding && param.by_token { &param.shape[1..] } else { &param.shape }
 }
 
 impl Optimizer {
@@ -61,7 +67,11 @@ impl Optimizer {
         let mut pinned = |label, dtype, len| backend.alloc(label, Space::Pinned, dtype, len);
         let moments = params
             .iter()
-            .map(|p| ["first moment", "second moment"].map(|l| pinned(l, DType::F32, p.value.len)))
+            .map(|p| {
+                let second = second_moment(p, settings).iter().product();
+                [("first moment", p.value.len), ("second moment", second)]
+                    .map(|(label, len)| pinned(label, DType::F32, len))
+            })
             .collect();
         let gradients = [0, 1].map(|_| pinned("gradient staging", DType::F32, largest));
         let values = [0, 1].map(|_| pinned("value staging", dtype, largest));
@@ -176,14 +186,12 @@ impl Optimizer {
     pub fn save<B: Backend>(&self, backend: &mut B, params: &[Param], path: &Path) -> Result<()> {
         let mut header = serde_json::Map::new();
         let mut offset = 0;
-        let list =
-            || params.iter().zip(&self.moments).flat_map(|(p, mv)| ["m", "v"].map(|l| (p, l, mv)));
-        for (param, letter, _) in list() {
-            let end = offset + param.master.bytes();
+        for (name, shape, moment) in self.list(params) {
+            let end = offset + moment.bytes();
             let entry = serde_json::json!({
-                "dtype": "F32", "shape": param.shape, "data_offsets": [offset, end],
+                "dtype": "F32", "shape": shape, "data_offsets": [offset, end],
             });
-            header.insert(format!("{letter}.{}", param.name), entry);
+            header.insert(name, entry);
             offset = end;
         }
         let mut header = serde_json::to_vec(&header).expect("a header is plain data");
@@ -193,9 +201,9 @@ impl Optimizer {
         files::write_atomic(path, |out| {
             out.write_all(&(header.len() as u64).to_le_bytes())?;
             out.write_all(&header)?;
-            for (param, letter, [m, v]) in list() {
-                let values = &mut values[..param.master.len];
-                backend.read(if letter == "m" { *m } else { *v }, values);
+            for (_, _, moment) in self.list(params) {
+                let values = &mut values[..moment.len];
+                backend.read(moment, values);
                 write_values(out, values)?;
             }
             Ok(())
@@ -213,22 +221,29 @@ impl Optimizer {
         params: &[Param],
         moments: &Checkpoint,
     ) -> Result<()> {
-        for (param, bufs) in params.iter().zip(&self.moments) {
-            for (letter, buf) in ["m", "v"].into_iter().zip(bufs) {
-                let name = format!("{letter}.{}", param.name);
-                let tensor = moments.tensor(&name, &param.shape)?;
-                let values = tensor.to_f32()?;
-                if letter == "v"
-                    && let Some(at) = values.iter().position(|v| *v < 0.0)
-                {
-                    let message = format!("element {at} is {}, expected 0 or more", values[at]);
-                    let (path, tensor) = (tensor.path, name);
-                    return Err(model::Error::Tensor { path, tensor, message }.into());
-                }
-                backend.write(*buf, &values);
+        for (name, shape, moment) in self.list(params) {
+            let tensor = moments.tensor(&name, shape)?;
+            let values = tensor.to_f32()?;
+            if name.starts_with("v.")
+                && let Some(at) = values.iter().position(|v| *v < 0.0)
+            {
+                let message = format!("element {at} is {}, expected 0 or more", values[at]);
+                return Err(
+                    model::Error::Tensor { path: tensor.path, tensor: name, message }.into()
+                );
             }
+            backend.write(moment, &values);
         }
         Ok(())
+    }
+
+    /// Name in the file, shape and place of every moment.
+    fn list<'a>(&'a self, params: &'a [Param]) -> impl Iterator<Item = (String, &'a [usize], Buf)> {
+        params.iter().zip(&self.moments).flat_map(|(param, &[m, v])| {
+            let second = second_moment(param, &self.settings);
+            [("m", &*param.shape, m), ("v", second, v)]
+                .map(|(letter, shape, moment)| (format!("{letter}.{}", param.name), shape, moment))
+        })
     }
 
     /// Bytes of heap that [`Optimizer::save`] and [`Optimizer::load`] take for a moment.

@@ -313,6 +313,11 @@ pub struct OptimizerSection {
     pub weight_decay: f64,
     /// Norm to which larger gradients are scaled down; 0 leaves them as they are.
     pub max_grad_norm: f64,
+    /// One second moment for all rows of the embedding, and one for those of the head, as in Coupled Adam
+    /// (Stollenwerk and Stollenwerk, "Better Embeddings with Coupled Adam", 2025). With a moment for every
+    /// row, the vectors of tokens that are rarely an answer all drift in one direction. Adapters have no
+    /// such rows.
+    pub coupled_embedding: bool,
 }
 
 impl Default for OptimizerSection {
@@ -323,6 +328,7 @@ impl Default for OptimizerSection {
             eps: 1e-8,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
+            coupled_embedding: false,
         }
     }
 }

@@ -102,6 +102,8 @@ pub struct Param {
     pub gradient: Buf,
     /// Whether weight decay applies (not to norms).
     pub decays: bool,
+    /// Whether its rows (V C) belong to tokens: the embedding and the head.
+    pub by_token: bool,
 }
 
 /// One block's weights.
@@ -240,7 +242,8 @@ impl<B: Backend> Layout<'_, B> {
         let value = self.backend.alloc(label, Space::Device, value_type(self.spec.numerics), len);
         let gradient = self.backend.alloc("gradient", Space::Device, DType::F32, len);
         let master = self.backend.alloc("master copy", Space::Pinned, DType::F32, len);
-        self.params.push(Param { name, shape: shape.to_vec(), value, master, gradient, decays });
+        let (shape, by_token) = (shape.to_vec(), [EMBEDDING, HEAD].contains(&name.as_str()));
+        self.params.push(Param { name, shape, value, master, gradient, decays, by_token });
         value
     }
 

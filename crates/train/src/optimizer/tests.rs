@@ -2,20 +2,32 @@ use super::*;
 use model::Checkpoint;
 use ops::{Cpu, Dry, Isa, Size, Target};
 
-/// Parameters without a model: lengths around the stretch of a norm, one that does not decay.
+/// Parameters without a model: lengths around the stretch of a norm, one that does not decay, one of
+/// tokens.
 fn params<B: Backend>(backend: &mut B) -> Vec<Param> {
-    let sizes = [(7, true), (NORM_STRETCH + 5, true), (NORM_STRETCH, false), (1, true)];
-    let param = |(index, (len, decays)): (usize, (usize, bool))| {
-        let mut alloc = |space| backend.alloc("test", space, DType::F32, len);
+    let vector = |len, decays| (vec![len], decays, false);
+    let sizes = [
+        vector(7, true),
+        vector(NORM_STRETCH + 5, true),
+        vector(NORM_STRETCH, false),
+        vector(1, true),
+        (vec![50, 100], true, true),
+    ];
+    let param = |(index, (shape, decays, by_token)): (usize, (Vec<usize>, bool, bool))| {
+        let mut alloc = |space| backend.alloc("test", space, DType::F32, shape.iter().product());
         let (value, gradient) = (alloc(Space::Device), alloc(Space::Device));
         let master = alloc(Space::Pinned);
-        Param { name: format!("p{index}"), shape: vec![len], value, master, gradient, decays }
+        Param { name: format!("p{index}"), shape, value, master, gradient, decays, by_token }
     };
     sizes.into_iter().enumerate().map(param).collect()
 }
 
 fn settings(max_grad_norm: f64) -> OptimizerSection {
     OptimizerSection { weight_decay: 0.1, max_grad_norm, ..OptimizerSection::default() }
+}
+
+fn coupled() -> OptimizerSection {
+    OptimizerSection { coupled_embedding: true, ..settings(1.0) }
 }
 
 /// Some value for element `at` of parameter `param`.
@@ -29,14 +41,14 @@ fn values(param: usize, len: usize, step: u64) -> Vec<f32> {
 }
 
 /// A backend with parameters that hold the values of step 0, and their optimizer.
-fn bench(max_grad_norm: f64) -> (Cpu, Vec<Param>, Optimizer) {
+fn bench(settings: &OptimizerSection) -> (Cpu, Vec<Param>, Optimizer) {
     let target = Target::cpu(Isa::detect(), 2);
     let mut dry = Dry::new(target);
     let planned = params(&mut dry);
-    Optimizer::layout(&mut dry, &planned, &settings(max_grad_norm));
+    Optimizer::layout(&mut dry, &planned, settings);
     let mut cpu = Cpu::new(target, dry.trace().peak);
     let params = params(&mut cpu);
-    let optimizer = Optimizer::layout(&mut cpu, &params, &settings(max_grad_norm));
+    let optimizer = Optimizer::layout(&mut cpu, &params, settings);
     for (index, param) in params.iter().enumerate() {
         let values = values(index, param.value.len, 0);
         cpu.write(param.master, &values);
@@ -80,7 +92,7 @@ impl Number {
 #[test]
 fn five_steps_follow_the_formulas() {
     for max_grad_norm in [0.0, 1.0, 1e9] {
-        let (mut cpu, params, mut optimizer) = bench(max_grad_norm);
+        let (mut cpu, params, mut optimizer) = bench(&settings(max_grad_norm));
         let mut expected: Vec<Vec<Number>> = (0..params.len())
             .map(|index| {
                 let values = values(index, params[index].value.len, 0);
@@ -122,7 +134,7 @@ fn five_steps_follow_the_formulas() {
 #[test]
 fn a_norm_that_is_not_finite_changes_nothing() {
     for bad in [f32::NAN, f32::INFINITY] {
-        let (mut cpu, params, mut optimizer) = bench(1.0);
+        let (mut cpu, params, mut optimizer) = bench(&settings(1.0));
         write_gradients(&mut cpu, &params, 1);
         optimizer.step(&mut cpu, &params, Update { step: 1, learning_rate: 0.01 }).unwrap();
         write_gradients(&mut cpu, &params, 2);
@@ -141,32 +153,62 @@ fn a_norm_that_is_not_finite_changes_nothing() {
 }
 
 #[test]
+fn only_tokens_share_their_second_moment_and_only_on_request() {
+    let both = [settings(1.0), coupled()].map(|settings| {
+        let (mut cpu, params, mut optimizer) = bench(&settings);
+        write_gradients(&mut cpu, &params, 1);
+        // A token whose gradient is a thousandth of the others'.
+        let rare: Vec<f32> = values(4, 100, 1).iter().map(|g| g / 1000.0).collect();
+        cpu.write(params[4].gradient.slice(0, 100), &rare);
+        optimizer.step(&mut cpu, &params, Update { step: 1, learning_rate: 0.01 }).unwrap();
+        let lengths: Vec<usize> = optimizer.moments.iter().map(|[_, v]| v.len).collect();
+        let masters: Vec<Vec<f32>> = params.iter().map(|p| read(&mut cpu, p.master)).collect();
+        (lengths, masters)
+    });
+    let [(own, alone), (shared, together)] = both;
+    assert_eq!(own[4], 5000);
+    assert_eq!((&shared[..4], shared[4]), (&own[..4], 100));
+    assert_eq!(alone[..4], together[..4]);
+    let moved = |masters: &[Vec<f32>]| {
+        let start = values(4, 100, 0);
+        let kept = |w: f32| w * (1.0 - 0.01 * 0.1);
+        let moved = masters[4].iter().zip(&start).map(|(new, old)| (new - kept(*old)).abs());
+        moved.fold(0.0, f32::max)
+    };
+    assert!((moved(&alone) - 0.01).abs() < 1e-4, "{}", moved(&alone));
+    assert!(moved(&together) < 1e-4, "{}", moved(&together));
+}
+
+#[test]
 fn moments_survive_the_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("moments.safetensors");
-    let (mut cpu, params, mut optimizer) = bench(1.0);
-    for step in 1..4 {
-        write_gradients(&mut cpu, &params, step);
-        optimizer.step(&mut cpu, &params, Update { step, learning_rate: 0.01 }).unwrap();
+    for settings in [settings(1.0), coupled()] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("moments.safetensors");
+        let (mut cpu, params, mut optimizer) = bench(&settings);
+        for step in 1..4 {
+            write_gradients(&mut cpu, &params, step);
+            optimizer.step(&mut cpu, &params, Update { step, learning_rate: 0.01 }).unwrap();
+        }
+        optimizer.save(&mut cpu, &params, &path).unwrap();
+        let file = ["moments.safetensors".into()];
+        let file = Checkpoint::open_files(directory.path(), &file).unwrap();
+        let (mut other, other_params, fresh) = bench(&settings);
+        fresh.load(&mut other, &other_params, &file).unwrap();
+        for (from, to) in optimizer.moments.iter().flatten().zip(fresh.moments.iter().flatten()) {
+            let values = read(&mut cpu, *from);
+            assert!(values.iter().any(|v| *v != 0.0));
+            assert_eq!(values, read(&mut other, *to));
+        }
+        let mut renamed = other_params;
+        renamed[2].name = "another".into();
+        let error = fresh.load(&mut other, &renamed, &file).unwrap_err().to_string();
+        assert!(error.ends_with("tensor m.another: is missing"), "{error}");
     }
-    optimizer.save(&mut cpu, &params, &path).unwrap();
-    let file = Checkpoint::open_files(directory.path(), &["moments.safetensors".into()]).unwrap();
-    let (mut other, other_params, fresh) = bench(1.0);
-    fresh.load(&mut other, &other_params, &file).unwrap();
-    for (from, to) in optimizer.moments.iter().flatten().zip(fresh.moments.iter().flatten()) {
-        let values = read(&mut cpu, *from);
-        assert!(values.iter().any(|v| *v != 0.0));
-        assert_eq!(values, read(&mut other, *to));
-    }
-    let mut renamed = other_params;
-    renamed[2].name = "another".into();
-    let error = fresh.load(&mut other, &renamed, &file).unwrap_err().to_string();
-    assert!(error.ends_with("tensor m.another: is missing"), "{error}");
 }
 
 #[test]
 fn staging_is_two_of_the_largest() {
-    let (cpu, params, _) = bench(1.0);
+    let (cpu, params, _) = bench(&settings(1.0));
     let padded = |p: &Param| p.value.bytes().next_multiple_of(64);
     let all: usize = params.iter().map(padded).sum();
     let largest = params.iter().map(padded).max().unwrap();

@@ -128,7 +128,13 @@ impl Recipe {
         let decay = it.weight_decay;
         within("optimizer.weight_decay", decay, (0.0..1e3).contains(&decay), "0 or more")?;
         let norm = it.max_grad_norm;
-        within("optimizer.max_grad_norm", norm, norm >= 0.0 && norm.is_finite(), "0 or more")
+        within("optimizer.max_grad_norm", norm, norm >= 0.0 && norm.is_finite(), "0 or more")?;
+        if it.coupled_embedding && !self.trains_everything() {
+            return Err(
+                "optimizer.coupled_embedding is set, but an adapter trains no embedding".into()
+            );
+        }
+        Ok(())
     }
 }
 

@@ -124,6 +124,11 @@ fn values_that_cannot_be_are_refused() {
             "recipe.toml: optimizer.beta1 is 1, expected 0",
         ),
         (
+            "[batch]",
+            "[optimizer]\ncoupled_embedding = true\n[batch]",
+            "recipe.toml: optimizer.coupled_embedding is set, but an adapter",
+        ),
+        (
             "[lora]\n",
             "base = \"nf4\"\n",
             "recipe.toml: model.base and model.head must be \"as-stored\"",

@@ -63,9 +63,11 @@ fn an_adapter_resumes_bit_for_bit_after_every_step() {
 
 #[test]
 fn a_new_model_resumes_bit_for_bit_after_every_step() {
-    let bench = Bench::new(&documents(30, 40), 40, 24);
-    let recipe = new_model(&bench, SCHEDULE);
-    stop_everywhere(&bench, &recipe, &["model/model.safetensors", "model/config.json"]);
+    for optimizer in ["[optimizer]\n", "[optimizer]\ncoupled_embedding = true\n"] {
+        let bench = Bench::new(&documents(30, 40), 40, 24);
+        let recipe = new_model(&bench, &SCHEDULE.replace("[optimizer]\n", optimizer));
+        stop_everywhere(&bench, &recipe, &["model/model.safetensors", "model/config.json"]);
+    }
 }
 
 /// A recipe that starts a small model from random values.
