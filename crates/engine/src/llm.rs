@@ -52,10 +52,21 @@ impl<B: Backend> Llm for Engine<'_, B> {
         };
         let whole: Result<Vec<_>> =
             values.iter().map(|value| split(tokenizer, &head, &context, value)).collect();
-        let likelihoods = self.loglikelihoods_of(&whole?)?;
+        let likelihoods = self.loglikelihoods_of(&from_where_they_part(whole?))?;
         let sums: Vec<f64> = likelihoods.iter().map(|likelihood| likelihood.sum).collect();
         Ok(normalized(&sums))
     }
+}
+
+/// The same, scored from the first token that differs. Where the start of one value makes a token together
+/// with the end of the context (`":"-` beside `":"`, `s1`), those tokens compete, too.
+fn from_where_they_part(mut whole: Vec<(Vec<u32>, usize)>) -> Vec<(Vec<u32>, usize)> {
+    let Some(least) = whole.iter().map(|(_, scored)| *scored).min() else { return whole };
+    let first = &whole[0].0;
+    let alike = |ids: &Vec<u32>| ids.iter().zip(first).take_while(|(a, b)| a == b).count();
+    let part = whole.iter().map(|(ids, _)| alike(ids)).fold(least, usize::min).max(1);
+    whole.iter_mut().for_each(|(_, scored)| *scored = part);
+    whole
 }
 
 /// `head` and behind it the tokens of the whole text, and how many of all of them stand before the

@@ -2,10 +2,10 @@
 //! to read from. Patterns with places and choices, in pools that the two sides of the split do not
 //! share; what is said is backed by the incident, or not said.
 
+mod card;
 mod causes;
 mod close_up;
 mod corpus;
-mod echo;
 mod facts;
 mod layout;
 mod lookup;

@@ -187,7 +187,7 @@ impl Analyst<'_> {
     ) -> Result<Vec<(String, f64)>, AnalystError> {
         let mut labels = pack.labels();
         labels.push(NO_SERVICE.to_owned());
-        let shares = self.choose(prompt, Said::BEFORE_SERVICE, &labels)?;
+        let shares = self.choose(prompt, Said::BEFORE_SERVICE, &labels, Said::BEHIND_SERVICE)?;
         let mut services: Vec<_> = labels.into_iter().zip(shares).collect();
         services.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(services)
@@ -208,7 +208,7 @@ impl Analyst<'_> {
         let mut by_service = Vec::new();
         for (label, share) in asked {
             let written = format!("{}{label}{}", Said::BEFORE_SERVICE, Said::BEFORE_CAUSE);
-            let mut shares = self.choose(prompt, &written, &names)?;
+            let mut shares = self.choose(prompt, &written, &names, Said::BEHIND_CAUSE)?;
             for (total, value) in total.iter_mut().zip(&mut shares) {
                 *value *= share / covered;
                 *total += *value;
@@ -225,8 +225,9 @@ impl Analyst<'_> {
         prompt: &Prompt,
         written: &str,
         values: &[String],
+        behind: &str,
     ) -> Result<Vec<f64>, AnalystError> {
-        let ended: Vec<String> = values.iter().map(|value| format!("{value}\"")).collect();
+        let ended: Vec<String> = values.iter().map(|value| format!("{value}{behind}")).collect();
         let ended: Vec<&str> = ended.iter().map(String::as_str).collect();
         Ok(self.llm.distribution(prompt, written, &ended)?)
     }

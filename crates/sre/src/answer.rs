@@ -41,6 +41,13 @@ impl Said {
     /// What stands between a service's label and the name of the cause.
     pub const BEFORE_CAUSE: &'static str = "\",\"cause\":\"";
 
+    /// What follows a service's label, up to the end of a word: with it the tokens of a label are those
+    /// of a whole answer ([`text::llm::Llm::distribution`]).
+    pub const BEHIND_SERVICE: &'static str = "\",\"cause";
+
+    /// What follows the name of a cause, likewise.
+    pub const BEHIND_CAUSE: &'static str = "\",\"evidence";
+
     /// The text of an answer, as it is trained and as it is generated.
     pub fn text(&self) -> String {
         // A struct of strings always serializes.

@@ -244,8 +244,10 @@ pub trait Llm {
 
     /// How probable the model finds each of these values after `prompt` and what is already written
     /// of the answer: p(value) over the sum of all of them, in their order, where p is that of the
-    /// value's tokens behind both. End the values with what ends them in the text, such as the quote
-    /// of a JSON string, so that one that begins another competes fairly with it.
+    /// tokens from the first one on in which the values differ. Tokens are those of the whole text, and may
+    /// reach over the ends of a value (`","` is one of Llama 3's). So give every value what follows it in
+    /// the text, up to the end of a word: `disk-full","evidence` and not `disk-full"`, whose last token no
+    /// model has seen in that place. Then a value that begins another competes fairly with it, too.
     ///
     /// After a prompt of ids the answer is encoded by itself, as it is after a chat template; after a
     /// text, as one text with it.

@@ -162,6 +162,28 @@ fn a_distribution_has_the_bits_of_single_scores() {
     }
 }
 
+/// A tokenizer may join the end of what is written with the start of one value alone, as one that has
+/// read answers without a service does with `":"-`. That token competes with the others' first ones.
+#[test]
+fn a_distribution_is_over_the_tokens_of_whole_texts() {
+    let texts = [r#""a":"-","b" "#.repeat(50), r#""a":"s","b":"q" "#.repeat(50)];
+    let tokenizer = Tokenizer::train_bpe(texts.into_iter().map(Ok), 280).unwrap();
+    let (written, values) = (r#"{"a":""#, [r#"-","b"#, r#"s","b"#]);
+    let whole = values.map(|value| tokenizer.encode(&format!("{written}{value}")).unwrap());
+    let alike = whole[0].iter().zip(&whole[1]).take_while(|(a, b)| a == b).count();
+    let written_alone = tokenizer.encode(written).unwrap();
+    assert!(alike < written_alone.len(), "a token reaches from what is written into a value");
+    let mut rig = Rig::random(EngineOptions { slots: 2, context: CONTEXT, prefill_chunk: 8 });
+    let mut engine = rig.engine(Some(&tokenizer));
+    let head = [tokenizer.bos()];
+    let sums = whole.map(|ids| {
+        let context = [&head, &ids[..alike]].concat();
+        engine.loglikelihood_of(&context, &ids[alike..]).unwrap().sum
+    });
+    let got = engine.distribution(&Prompt::Ids(head.to_vec()), written, &values).unwrap();
+    assert_eq!(got, text::llm::normalized(&sums));
+}
+
 /// What a chat template renders to ends before the answer, which is encoded by itself.
 #[test]
 fn after_ids_the_answer_is_encoded_by_itself() {

@@ -1,8 +1,8 @@
 //! The corpus that a small model learns to read from: an endless sequence of documents, each a
 //! function of seed and number.
 
+use super::card::card;
 use super::close_up::close_up;
-use super::echo::echo;
 use super::lookup::lookup;
 use super::post_mortem::post_mortem;
 use super::reading::{explanation, hint, reading};
@@ -39,8 +39,8 @@ pub enum DocumentKind {
     Explanation,
     /// A question about an evidence pack, answered with nothing but where it points and why.
     Hint,
-    /// Names, and the same names again.
-    Echo,
+    /// What stands on a card, and the same in JSON.
+    Card,
     /// Log lines, events, samples of metrics, changes.
     Telemetry,
 }
@@ -80,11 +80,11 @@ impl Deck {
             ],
             Self::Conversations => &[
                 Kind::Hint,
-                Kind::Echo,
+                Kind::Card,
                 Kind::Explanation,
                 Kind::Talk,
                 Kind::Hint,
-                Kind::Echo,
+                Kind::Card,
                 Kind::Explanation,
             ],
             Self::Growing { .. } => &[Kind::Hint, Kind::Hint, Kind::Talk, Kind::Hint],
@@ -136,7 +136,7 @@ pub fn document(deck: Deck, seed: u64, part: Part, number: u64) -> Document {
         DocumentKind::Talk => talk(&simulated, &pack, variation),
         DocumentKind::Explanation => vec![explanation(&simulated, &pack, variation)],
         DocumentKind::Hint => vec![hint(&simulated, &pack, variation)],
-        DocumentKind::Echo => vec![echo(part, variation)],
+        DocumentKind::Card => vec![card(part, variation)],
         _ => Vec::new(),
     };
     let text = match kind {
@@ -147,7 +147,7 @@ pub fn document(deck: Deck, seed: u64, part: Part, number: u64) -> Document {
         DocumentKind::Talk
         | DocumentKind::Explanation
         | DocumentKind::Hint
-        | DocumentKind::Echo => {
+        | DocumentKind::Card => {
             turns.iter().map(|(asked, answered)| format!("{asked}\n{answered}\n")).collect()
         }
         DocumentKind::Telemetry => excerpt(&simulated, variation),

@@ -218,7 +218,7 @@ fn explanations_name_lines_and_services_of_the_pack() {
     for document in documents(Deck::Conversations, 4, Part::Train, 0..200) {
         assert!(!document.turns.is_empty());
         let [(asked, said)] = &document.turns[..] else { continue };
-        if document.kind == DocumentKind::Echo {
+        if document.kind == DocumentKind::Card {
             continue;
         }
         assert!(asked.contains("services:\n") && asked.ends_with(['?', '.']), "{asked}");
@@ -265,25 +265,34 @@ fn is_evidence(line: &str) -> bool {
 }
 
 #[test]
-fn names_are_echoed_as_they_stand() {
-    let mut counted = 0;
-    for document in documents(Deck::Conversations, 7, Part::Train, 0..600) {
-        if document.kind != DocumentKind::Echo {
+fn cards_say_the_same_in_the_form_of_answers_and_name_no_answer() {
+    let (mut cards, mut seen) = (0, BTreeSet::new());
+    for document in documents(Deck::Conversations, 7, Part::Train, 0..2_000) {
+        if document.kind != DocumentKind::Card {
             continue;
         }
         let [(asked, said)] = &document.turns[..] else { panic!("{:?}", document.turns) };
-        let (names, question) = asked.strip_prefix("names: ").unwrap().split_once('\n').unwrap();
         let answer: serde_json::Value = serde_json::from_str(said).unwrap();
-        if let Some(all) = answer["names"].as_array() {
-            assert!(all.iter().map(|it| it.as_str().unwrap()).eq(names.split(' ')), "{said}");
-        } else {
-            let one = answer["name"].as_str().unwrap();
-            let begin = one.split('-').next().unwrap();
-            assert!(question.contains(begin), "{question}: {one}");
-            let same = |name: &&str| name.split('-').next() == Some(begin);
-            assert_eq!(names.split(' ').filter(same).collect::<Vec<_>>(), [one]);
-            counted += 1;
+        let on = |key: &str| {
+            let line = asked.lines().find_map(|line| line.strip_prefix(&format!("{key}: ")));
+            line.unwrap_or_default()
+        };
+        for key in ["service", "cause", "action"] {
+            assert_eq!(answer[key], on(key), "{said}");
         }
+        let cited = answer["evidence"].as_array().unwrap().iter().map(|it| it.as_str().unwrap());
+        assert!(cited.eq(on("evidence").split_whitespace()), "{said}");
+        // The order of keys is that of an answer, so that its tokens are.
+        let places = ["service", "cause", "evidence", "action"].map(|key| said.find(key).unwrap());
+        assert!(places.is_sorted(), "{said}");
+        let error = sre::answer::Said::parse(said).unwrap_err().to_string();
+        assert!(error.contains("unknown variant"), "{error}");
+        seen.extend(on("cause").split('-').map(str::to_owned));
+        cards += 1;
     }
-    assert!(counted > 20, "{counted}");
+    assert!(cards > 500, "{cards}");
+    let words = Settings::new(1, Part::Train).causes();
+    let words = words.iter().flat_map(|cause| cause.name().split('-')).filter(|it| it.len() > 1);
+    let missing: Vec<_> = words.filter(|word| !seen.contains(*word)).collect();
+    assert!(missing.is_empty(), "never written: {missing:?}");
 }

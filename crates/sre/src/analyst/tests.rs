@@ -42,9 +42,12 @@ impl Llm for Sure {
         values: &[&str],
     ) -> Result<Vec<f64>, LlmError> {
         self.asked.push(written.to_owned());
-        let liked = if written == Said::BEFORE_SERVICE { self.service } else { self.cause };
+        let (liked, behind) = match written {
+            Said::BEFORE_SERVICE => (self.service, Said::BEHIND_SERVICE),
+            _ => (self.cause, Said::BEHIND_CAUSE),
+        };
         let knows = written == Said::BEFORE_SERVICE || written.contains(self.service);
-        let liked = format!("{liked}\"");
+        let liked = format!("{liked}{behind}");
         let found = values.iter().position(|value| *value == liked).filter(|_| knows);
         let share = |index| match found {
             Some(place) if place == index => 0.8,

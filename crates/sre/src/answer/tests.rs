@@ -20,8 +20,10 @@ fn said() -> Said {
 fn the_text_of_an_answer_leads_through_the_places_where_distributions_are_read() {
     let text = said().text();
     let rest = text.strip_prefix(Said::BEFORE_SERVICE).unwrap().strip_prefix("s2").unwrap();
+    assert!(rest.starts_with(Said::BEHIND_SERVICE));
     let rest = rest.strip_prefix(Said::BEFORE_CAUSE).unwrap();
-    assert!(rest.starts_with("memory-limit-too-low\""));
+    let rest = rest.strip_prefix("memory-limit-too-low").unwrap();
+    assert!(rest.starts_with(Said::BEHIND_CAUSE));
     assert_eq!(Said::parse(&text).unwrap(), said());
 }
 
