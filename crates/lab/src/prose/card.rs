@@ -61,14 +61,17 @@ fn name(dice: &mut Dice) -> Option<String> {
         *dice.one(&words()[from])
     };
     let name = (0..count).map(word).collect::<Vec<_>>().join("-");
-    let mut known = names().filter(|known| known.contains('-'));
-    (!known.any(|known| name.contains(known))).then_some(name)
+    (!holds_an_answer(&name)).then_some(name)
 }
 
-/// Causes and actions as answers name them, without what is held out.
+/// Whether a cause or an action of more than one word stands in it as answers name it.
+pub(super) fn holds_an_answer(name: &str) -> bool {
+    names().filter(|known| known.contains('-')).any(|known| name.contains(known))
+}
+
+/// Causes and actions as answers name them, those too that are held out.
 fn names() -> impl Iterator<Item = &'static str> {
-    let causes = Cause::ALL.into_iter().filter(|it| !Settings::HELD_OUT_FAULTS.contains(it));
-    causes.map(Cause::name).chain(ActionKind::ALL.map(ActionKind::name))
+    Cause::ALL.into_iter().map(Cause::name).chain(ActionKind::ALL.map(ActionKind::name))
 }
 
 /// The words of what is said about the faults of the training, and those of the names that answers
@@ -77,11 +80,12 @@ fn words() -> &'static [Vec<&'static str>; 2] {
     static WORDS: OnceLock<[Vec<&'static str>; 2]> = OnceLock::new();
     WORDS.get_or_init(|| {
         let causes = Cause::ALL.into_iter().filter(|it| !Settings::HELD_OUT_FAULTS.contains(it));
+        let shown = causes.clone().map(Cause::name).chain(ActionKind::ALL.map(ActionKind::name));
         let said = causes.map(wording).flat_map(|wording| {
             let pools = [wording.symptom, wording.why, wording.fix, wording.prevention];
             pools.into_iter().flat_map(|pool| pool.train.iter().copied())
         });
-        [apart(said), apart(names())]
+        [apart(said), apart(shown)]
     })
 }
 

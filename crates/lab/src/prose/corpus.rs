@@ -5,7 +5,7 @@ use super::card::card;
 use super::close_up::close_up;
 use super::lookup::lookup;
 use super::post_mortem::post_mortem;
-use super::reading::{explanation, hint, reading};
+use super::reading::{explanation, hint, reading, title};
 use super::runbook::runbook;
 use super::talk::talk;
 use super::telemetry::excerpt;
@@ -39,6 +39,8 @@ pub enum DocumentKind {
     Explanation,
     /// A question about an evidence pack, answered with nothing but where it points and why.
     Hint,
+    /// A question about an evidence pack, answered with a title in JSON, its words joined.
+    Title,
     /// What stands on a card, and the same in JSON.
     Card,
     /// Log lines, events, samples of metrics, changes.
@@ -81,11 +83,11 @@ impl Deck {
             Self::Conversations => &[
                 Kind::Hint,
                 Kind::Card,
+                Kind::Title,
                 Kind::Explanation,
+                Kind::Title,
                 Kind::Talk,
-                Kind::Hint,
-                Kind::Card,
-                Kind::Explanation,
+                Kind::Title,
             ],
             Self::Growing { .. } => &[Kind::Hint, Kind::Hint, Kind::Talk, Kind::Hint],
         }
@@ -136,6 +138,7 @@ pub fn document(deck: Deck, seed: u64, part: Part, number: u64) -> Document {
         DocumentKind::Talk => talk(&simulated, &pack, variation),
         DocumentKind::Explanation => vec![explanation(&simulated, &pack, variation)],
         DocumentKind::Hint => vec![hint(&simulated, &pack, variation)],
+        DocumentKind::Title => vec![title(&simulated, &pack, variation)],
         DocumentKind::Card => vec![card(part, variation)],
         _ => Vec::new(),
     };
@@ -147,6 +150,7 @@ pub fn document(deck: Deck, seed: u64, part: Part, number: u64) -> Document {
         DocumentKind::Talk
         | DocumentKind::Explanation
         | DocumentKind::Hint
+        | DocumentKind::Title
         | DocumentKind::Card => {
             turns.iter().map(|(asked, answered)| format!("{asked}\n{answered}\n")).collect()
         }

@@ -2,6 +2,7 @@
 //! question and its answer. The list of causes and the structured answer are left out: this teaches to
 //! read, not to answer.
 
+use super::card::holds_an_answer;
 use super::facts::{Facts, Naming};
 use super::layout::paragraph;
 use super::statements as say;
@@ -9,6 +10,7 @@ use super::teller::Teller;
 use super::template::{Pool, Slots};
 use crate::dice::Dice;
 use crate::simulated::Simulated;
+use sre::answer::NO_SERVICE;
 use sre::evidence::Pack;
 
 const LEADS: Pool = Pool {
@@ -36,6 +38,19 @@ const QUESTIONS: Pool = Pool {
     ],
     test: &["Put it into words.", "How do you read this?", "Where would you look?"],
 };
+
+const FILED: Pool = Pool {
+    train: &[
+        "A title for the report.",
+        "What shall it be filed under?",
+        "Name this incident.",
+        "How would you head it?",
+    ],
+    test: &["Give it a heading.", "Which title fits?"],
+};
+
+/// Most words of a title.
+const TITLE_WORDS: usize = 8;
 
 /// The prompt without the options.
 pub(super) fn shown(pack: &Pack) -> &str {
@@ -69,6 +84,40 @@ pub(super) fn hint(simulated: &Simulated, pack: &Pack, variation: u64) -> (Strin
     teller.say(say::TOGETHER);
     teller.say(teller.wording.why);
     (format!("{}{question}", shown(pack)), paragraph(&teller.take(), false))
+}
+
+/// A question under a pack, answered with where it points, why and what helps, in JSON and with the words
+/// joined, as names in answers are.
+pub(super) fn title(simulated: &Simulated, pack: &Pack, variation: u64) -> (String, String) {
+    let mut dice = Dice::named(&[0x7469_746c, variation]);
+    let question = FILED.say(&mut dice, simulated.part, &Slots::new()).unwrap_or_default();
+    let facts = Facts::new(&mut dice, simulated, pack, Naming::Label);
+    let mut teller = Teller::new(&mut dice, &facts);
+    let wording = teller.wording;
+    let [why, fix] = [wording.why, wording.fix].map(|pool| {
+        teller.say(pool);
+        joined(teller.take().first().map_or(NO_SERVICE, String::as_str))
+    });
+    let about = &facts.said.service;
+    let answer = format!(r#"{{"about":"{about}","title":"{why}","remedy":"{fix}"}}"#);
+    (format!("{}{question}", shown(pack)), answer)
+}
+
+/// The first words of a sentence, joined by hyphens, up to where they would make a name of an answer.
+fn joined(sentence: &str) -> String {
+    let words = sentence.split(|it: char| !it.is_ascii_alphanumeric());
+    let mut name = String::new();
+    for word in words.filter(|word| !word.is_empty()).take(TITLE_WORDS) {
+        let longer = match name.as_str() {
+            "" => word.to_ascii_lowercase(),
+            _ => format!("{name}-{}", word.to_ascii_lowercase()),
+        };
+        if holds_an_answer(&longer) {
+            break;
+        }
+        name = longer;
+    }
+    name
 }
 
 fn explained(dice: &mut Dice, simulated: &Simulated, pack: &Pack, list: bool) -> String {

@@ -296,3 +296,29 @@ fn cards_say_the_same_in_the_form_of_answers_and_name_no_answer() {
     let missing: Vec<_> = words.filter(|word| !seen.contains(*word)).collect();
     assert!(missing.is_empty(), "never written: {missing:?}");
 }
+
+#[test]
+fn titles_say_in_joined_words_what_explanations_say_and_name_no_answer() {
+    let (mut titles, mut about) = (0, BTreeSet::new());
+    for document in documents(Deck::Conversations, 8, Part::Train, 0..700) {
+        if document.kind != DocumentKind::Title {
+            continue;
+        }
+        let [(asked, said)] = &document.turns[..] else { panic!("{:?}", document.turns) };
+        let answer: serde_json::Value = serde_json::from_str(said).unwrap();
+        let service = answer["about"].as_str().unwrap();
+        assert!(service == "-" || asked.contains(&format!("\n{service} ")), "{said}\n{asked}");
+        about.insert(service.to_owned());
+        for key in ["title", "remedy"] {
+            let words: Vec<&str> = answer[key].as_str().unwrap().split('-').collect();
+            assert!((2..=8).contains(&words.len()), "{said}");
+            let plain = |word: &&str| word.bytes().all(|it| it.is_ascii_alphanumeric());
+            assert!(words.iter().all(plain), "{said}");
+        }
+        for known in Cause::ALL.map(Cause::name).into_iter().filter(|it| it.contains('-')) {
+            assert!(!said.contains(known), "{known}: {said}");
+        }
+        titles += 1;
+    }
+    assert!(titles > 200 && about.len() > 6 && about.contains("-"), "{titles} {about:?}");
+}
