@@ -9,7 +9,7 @@
 //!   w -= (lr / c₁) · m / (√v / √c₂ + eps)      out = w, rounded
 //!
 //! Where v is one row (D) for the P / D rows of w, all rows share it, and their mean takes the place of
-//! ĝ²: v[d] = β₂ v[d] + (1 - β₂) · D/P · Σ ĝ[·, d]² (Stollenwerk and Stollenwerk, "Better Embeddings with
+//! ĝ², per column: v = β₂ v + (1 - β₂) · D/P · Σ ĝ² over its rows (Stollenwerk and Stollenwerk, "Better Embeddings with
 //! Coupled Adam", 2025, section 4). With a v of its own a token that is never the answer moves as fast as
 //! any, however small its gradient, and all such tokens in one direction.
 //! Bound: memory, 28 bytes per parameter, 24 where v is shared.
