@@ -223,11 +223,15 @@ fn add(likelihood: &mut LogLikelihood, logits: &[f32], id: u32) -> Result<()> {
 /// Leading tokens that all share and that none needs the logits of: of the context, all but the
 /// token that predicts the first scored one.
 fn shared_prefix(whole: &[(Vec<u32>, usize)]) -> usize {
+    let before = whole.iter().map(|(_, scored)| scored - 1).min().unwrap_or(0);
+    alike(whole).min(before)
+}
+
+/// Leading tokens that all share.
+pub(crate) fn alike(whole: &[(Vec<u32>, usize)]) -> usize {
     let Some((first, _)) = whole.first() else { return 0 };
-    let common = |(ids, scored): &(Vec<u32>, usize)| {
-        let common = ids.iter().zip(first).take_while(|(a, b)| a == b).count();
-        common.min(scored - 1)
-    };
+    let common =
+        |(ids, _): &(Vec<u32>, usize)| ids.iter().zip(first).take_while(|(a, b)| a == b).count();
     whole.iter().map(common).min().unwrap_or(0)
 }
 

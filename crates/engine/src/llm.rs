@@ -1,5 +1,6 @@
 //! The engine as anybody's language model.
 
+use crate::likelihood::alike;
 use crate::{Engine, Error, Result};
 use ops::Backend;
 use text::llm::{
@@ -61,10 +62,8 @@ impl<B: Backend> Llm for Engine<'_, B> {
 /// The same, scored from the first token that differs. Where the start of one value makes a token together
 /// with the end of the context (`":"-` beside `":"`, `s1`), those tokens compete, too.
 fn from_where_they_part(mut whole: Vec<(Vec<u32>, usize)>) -> Vec<(Vec<u32>, usize)> {
-    let Some(least) = whole.iter().map(|(_, scored)| *scored).min() else { return whole };
-    let first = &whole[0].0;
-    let alike = |ids: &Vec<u32>| ids.iter().zip(first).take_while(|(a, b)| a == b).count();
-    let part = whole.iter().map(|(ids, _)| alike(ids)).fold(least, usize::min).max(1);
+    let behind = whole.iter().map(|(_, scored)| *scored).min().unwrap_or(0);
+    let part = alike(&whole).min(behind);
     whole.iter_mut().for_each(|(_, scored)| *scored = part);
     whole
 }

@@ -183,6 +183,9 @@ fn a_distribution_is_over_the_tokens_of_whole_texts() {
     });
     let got = engine.distribution(&Prompt::Ids(head.to_vec()), written, &values).unwrap();
     assert_eq!(got, text::llm::normalized(&sums));
+    // Without a prompt there is nothing that the first token could follow.
+    let error = engine.distribution(&Prompt::Ids(Vec::new()), "", &["-", "s"]).unwrap_err();
+    assert!(error.to_string().contains("prompt is empty"), "{error}");
 }
 
 /// What a chat template renders to ends before the answer, which is encoded by itself.

@@ -268,13 +268,9 @@ fn is_evidence(line: &str) -> bool {
 
 #[test]
 fn cards_say_the_same_in_the_form_of_answers_and_name_no_answer() {
-    let (mut cards, mut seen) = (0, BTreeSet::new());
-    for document in documents(Deck::Conversations, 7, Part::Train, 0..2_000) {
-        if document.kind != DocumentKind::Card {
-            continue;
-        }
-        let [(asked, said)] = &document.turns[..] else { panic!("{:?}", document.turns) };
-        let answer: serde_json::Value = serde_json::from_str(said).unwrap();
+    let cards = asked_and_answered(DocumentKind::Card, 0..2_000);
+    let mut seen = BTreeSet::new();
+    for (asked, said, answer) in &cards {
         let on = |key: &str| {
             let line = asked.lines().find_map(|line| line.strip_prefix(&format!("{key}: ")));
             line.unwrap_or_default()
@@ -290,9 +286,8 @@ fn cards_say_the_same_in_the_form_of_answers_and_name_no_answer() {
         let error = sre::answer::Said::parse(said).unwrap_err().to_string();
         assert!(error.contains("unknown variant"), "{error}");
         seen.extend(on("cause").split('-').map(str::to_owned));
-        cards += 1;
     }
-    assert!(cards > 200, "{cards}");
+    assert!(cards.len() > 200, "{}", cards.len());
     let words = Settings::new(1, Part::Train).causes();
     let words = words.iter().flat_map(|cause| cause.name().split('-')).filter(|it| it.len() > 1);
     let missing: Vec<_> = words.filter(|word| !seen.contains(*word)).collect();
@@ -301,13 +296,9 @@ fn cards_say_the_same_in_the_form_of_answers_and_name_no_answer() {
 
 #[test]
 fn titles_say_in_joined_words_what_explanations_say_and_name_no_answer() {
-    let (mut titles, mut about) = (0, BTreeSet::new());
-    for document in documents(Deck::Conversations, 8, Part::Train, 0..700) {
-        if document.kind != DocumentKind::Title {
-            continue;
-        }
-        let [(asked, said)] = &document.turns[..] else { panic!("{:?}", document.turns) };
-        let answer: serde_json::Value = serde_json::from_str(said).unwrap();
+    let titles = asked_and_answered(DocumentKind::Title, 0..700);
+    let mut about = BTreeSet::new();
+    for (asked, said, answer) in &titles {
         let service = answer["about"].as_str().unwrap();
         assert!(service == "-" || asked.contains(&format!("\n{service} ")), "{said}\n{asked}");
         about.insert(service.to_owned());
@@ -320,7 +311,20 @@ fn titles_say_in_joined_words_what_explanations_say_and_name_no_answer() {
         for known in Cause::ALL.map(Cause::name).into_iter().filter(|it| it.contains('-')) {
             assert!(!said.contains(known), "{known}: {said}");
         }
-        titles += 1;
     }
-    assert!(titles > 200 && about.len() > 6 && about.contains("-"), "{titles} {about:?}");
+    assert!(titles.len() > 200, "{}", titles.len());
+    assert!(about.len() > 6 && about.contains("-"), "{about:?}");
+}
+
+/// Questions, answers and what the answers' JSON holds, of the conversations of one turn of that kind.
+fn asked_and_answered(
+    kind: DocumentKind,
+    numbers: std::ops::Range<u64>,
+) -> Vec<(String, String, serde_json::Value)> {
+    let documents = documents(Deck::Conversations, 7, Part::Train, numbers).into_iter();
+    let turn = |document: corpus::Document| {
+        let [(asked, said)] = &document.turns[..] else { panic!("{:?}", document.turns) };
+        (asked.clone(), said.clone(), serde_json::from_str(said).unwrap())
+    };
+    documents.filter(|document| document.kind == kind).map(turn).collect()
 }

@@ -8,10 +8,10 @@
 //!   w *= 1 - lr · decay      m = β₁ m + (1 - β₁) ĝ      v = β₂ v + (1 - β₂) ĝ²
 //!   w -= (lr / c₁) · m / (√v / √c₂ + eps)      out = w, rounded
 //!
-//! Where v is one row (D) for the P / D rows of w, all rows share it, and their mean takes the place of
-//! ĝ², per column: v = β₂ v + (1 - β₂) · D/P · Σ ĝ² over its rows (Stollenwerk and Stollenwerk, "Better Embeddings with
-//! Coupled Adam", 2025, section 4). With a v of its own a token that is never the answer moves as fast as
-//! any, however small its gradient, and all such tokens in one direction.
+//! Where v is one row (D) for the P / D rows of w, all rows share it, and the mean over them takes the
+//! place of ĝ²: v = β₂ v + (1 - β₂) · D/P · Σ ĝ² by column (Stollenwerk and Stollenwerk, "Better
+//! Embeddings with Coupled Adam", 2025, section 4). With a v of its own a token that is never the answer
+//! moves as fast as any, however small its gradient, and all such tokens in one direction.
 //! Bound: memory, 28 bytes per parameter, 24 where v is shared.
 
 mod cpu;
