@@ -27,6 +27,9 @@ mod value;
 /// What begins every mask.
 const MASK: &str = "[REDACTED:";
 
+/// Most characters of a value that a message quotes; the longest masks fit.
+const QUOTED_CHARS: usize = 32;
+
 /// How many of each kind.
 pub type Counts = BTreeMap<&'static str, u64>;
 
@@ -92,6 +95,28 @@ pub fn redact(text: &str, masking: Masking) -> Option<(String, Counts)> {
             *counts.entry(finding.kind).or_default() += 1;
         }
         masked = Some(mask(text, &findings));
+    }
+}
+
+/// A text for messages, with everything masked that is known here: messages are logged, copied and
+/// kept beside data sets, whatever those may hold.
+pub(crate) fn masked(text: &str) -> String {
+    let everything = Masking { ip_addresses: true };
+    redact(text, everything).map_or_else(|| text.to_owned(), |(masked, _)| masked)
+}
+
+/// What a message quotes of a value of the input: its beginning, masked and without characters that
+/// steer a terminal.
+pub(crate) fn quoted(value: &str) -> String {
+    // Masked before it is cut: nobody knows a secret by its beginning.
+    let text = masked(value);
+    // Where nothing announces a secret, how it looks is all that there is to go by.
+    if text == value && placeholder::is_drawn(value) {
+        return format!("{MASK}secret]");
+    }
+    match text.char_indices().nth(QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", text[..end].escape_debug()),
+        None => text.escape_debug().to_string(),
     }
 }
 

@@ -50,6 +50,7 @@ impl Cleaner {
     pub(super) fn clean(&mut self, records: &mut [Result<Record>]) {
         let secrets = self.secrets;
         let clean = |record: &mut Result<Record>| {
+            // What an error quotes of its record is masked where errors are taken (`refusals`).
             record.as_mut().map_or_else(|_| Cleaned::default(), |record| clean(record, secrets))
         };
         let cleaned: Vec<Cleaned> = records.par_iter_mut().with_max_len(1).map(clean).collect();

@@ -1,6 +1,7 @@
 //! Records that cannot become documents: they stop the build, or are left out and listed.
 
 use crate::record::Sources;
+use crate::secrets;
 use crate::{Error, Place, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,8 +59,11 @@ impl Refusals {
         Self { mode, names, left_out: LeftOut::default(), first: None }
     }
 
-    /// Lists what is wrong with a record, or gives it back as the error that it is.
+    /// Lists what is wrong with a record, or gives it back as the error that it is. Every error
+    /// about a record goes through here, and none keeps a secret: what cannot be read as a record
+    /// was not looked through.
     pub(super) fn take(&mut self, error: Error) -> Result<()> {
+        let error = masked(error);
         let reason = match (self.mode, reason(&error)) {
             (Refused::Skip, Some(reason)) => reason,
             _ => return Err(error),
@@ -67,9 +71,8 @@ impl Refusals {
         self.left_out.records += 1;
         if self.left_out.first.len() < LISTED {
             let (place, reason) = reason;
-            self.left_out
-                .first
-                .push(Refusal { source: self.name(&place), reason: clipped(&reason) });
+            let source = secrets::masked(&self.name(&place));
+            self.left_out.first.push(Refusal { source, reason: clipped(&reason) });
         }
         self.first.get_or_insert(error);
         Ok(())
@@ -90,6 +93,16 @@ impl Refusals {
             Some(line) => format!("{name}:{line}"),
             None => name,
         }
+    }
+}
+
+/// The error with what it quotes of a record masked.
+fn masked(error: Error) -> Error {
+    match error {
+        Error::Record { place, problem } => {
+            Error::Record { place, problem: secrets::masked(&problem) }
+        }
+        other => other,
     }
 }
 

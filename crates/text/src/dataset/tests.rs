@@ -2,8 +2,6 @@ use super::shard::{Draft, Encoded, Membership};
 use super::*;
 use crate::chat::{Date, Template};
 use crate::record::{self, Limits, MASKED, Sources};
-use crate::secrets::Masking;
-use crate::secrets::tests::planted::{Planted, longest_part, planted, without_masks};
 use crate::tokenizer::Tokenizer;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -14,6 +12,7 @@ use tempfile::TempDir;
 mod conversations;
 mod duplicates;
 mod refusals;
+mod secrets;
 mod sections;
 mod times;
 
@@ -149,58 +148,6 @@ fn tokenized_lines_keep_ids_and_labels() {
 }
 
 #[test]
-fn records_that_cannot_train_are_named() {
-    let cases = [
-        (
-            "{\"input_ids\": [1, 10], \"labels\": [1, 2]}",
-            "input:1: input_ids[1] is 10, the vocabulary has 10 ids",
-        ),
-        (
-            "{\"input_ids\": [1, 2], \"labels\": [1, -1]}",
-            "input:1: labels[1] is -1, expected -100 or an id of the 10 in the vocabulary",
-        ),
-        (
-            "{\"input_ids\": [1, 2], \"labels\": [1, 10]}",
-            "input:1: labels[1] is 10, expected -100 or an id of the 10 in the vocabulary",
-        ),
-        (
-            "{\"input_ids\": [1, 2], \"labels\": [1, 8589934590]}",
-            "input:1: labels[1] is 8589934590, expected -100 or an id of the 10 in the vocabulary",
-        ),
-        (
-            "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,1,1,1,1,1,1,1,1]}",
-            "input:1: the document has 9 tokens, the context holds 8\nhint: use a longer context, \
-             or ask for long documents to be split",
-        ),
-        (
-            "{\"text\": \"disk full\"}",
-            "input:1: a text needs a tokenizer, and there is none\nhint: give the tokenizer of the \
-             model, or records with input_ids and labels",
-        ),
-        (
-            "\n \n",
-            "input: no document found\nhint: directories are searched for .md and .txt; .jsonl files are named themselves, as DIR/*.jsonl",
-        ),
-        (
-            "{\"input_ids\": [1, 2], \"labels\": [1, -100]}\n{\"input_ids\": [1], \"labels\": [1]}",
-            "input: none of the 3 tokens in 2 documents is trained\nhint: a document's first token \
-             never trains, and a label of -100 masks its token",
-        ),
-    ];
-    for (lines, problem) in cases {
-        assert_eq!(build_lines(lines, 10).unwrap_err(), problem);
-    }
-}
-
-#[test]
-fn the_first_error_of_the_input_is_the_one_reported() {
-    // The second line cannot be encoded, the third cannot be read: reading runs ahead.
-    let lines = "{\"input_ids\": [1], \"labels\": [1]}\n{\"input_ids\": [99], \"labels\": [1]}\nx";
-    let error = build_lines(lines, 10).unwrap_err();
-    assert_eq!(error, "input:2: input_ids[0] is 99, the vocabulary has 10 ids");
-}
-
-#[test]
 fn long_documents_are_split_when_asked() {
     let text = prose(6);
     let ids = TOKENIZER.encode(&text).unwrap();
@@ -276,59 +223,6 @@ fn a_split_leaks_nothing() {
         let error = dataset.split(fraction, 7).unwrap_err().to_string();
         assert!(error.contains("expected above 0 and below 1"), "{error}");
     }
-}
-
-/// The 200 secrets that are planted, as records.
-fn planted_lines(planted: &[Planted]) -> String {
-    planted.iter().map(|it| serde_json::json!({"text": it.text}).to_string() + "\n").collect()
-}
-
-#[test]
-fn secrets_are_refused_with_their_places() {
-    let planted = planted(200, 3);
-    let files = [
-        ("a.md".to_owned(), "# Fine\n\nNothing here.\n\npassword: hunter22x\n".to_owned()),
-        ("b.md".to_owned(), planted[4].text.clone()),
-    ];
-    let error = |input: &Path| {
-        let vocabulary = Vocabulary::Tokenizer(&TOKENIZER);
-        try_build(input, vocabulary, &BuildOptions::new(4096)).unwrap_err()
-    };
-    let input = inputs(&files);
-    let message = error(input.path());
-    assert!(message.starts_with("2 secrets in the documents, nothing was written:\n"), "{message}");
-    assert!(message.contains("input/a.md:5: password (hun…)"), "{message}");
-    assert!(!message.contains("hunt") && !message.contains(&planted[4].secret), "{message}");
-    let input = inputs(&[("x.jsonl".to_owned(), planted_lines(&planted))]);
-    let message = error(&input.path().join("x.jsonl"));
-    assert!(message.contains("input:1, line ") && message.contains("more\nhint: "), "{message}");
-    assert!(planted.iter().all(|it| !message.contains(&it.secret)));
-}
-
-#[test]
-fn masked_secrets_are_in_no_shard() {
-    let planted = planted(200, 3);
-    let input = inputs(&[("x.jsonl".to_owned(), planted_lines(&planted))]);
-    let file = input.path().join("x.jsonl");
-    let secrets = Secrets::Redact(Masking::default());
-    let duplicates = Duplicates::Keep;
-    let options = BuildOptions { secrets, duplicates, ..BuildOptions::new(4096) };
-    let sources = Sources::find(std::slice::from_ref(&file)).unwrap();
-    let texts = clean_texts(&sources, &options, &mut |_| {}).unwrap();
-    let tokenizer = Tokenizer::train_bpe(texts.into_iter().map(Ok), 600).unwrap();
-    let vocabulary = Vocabulary::Tokenizer(&tokenizer);
-    let (out, report) = try_build(&file, vocabulary, &options).unwrap();
-    assert!(report.redacted.len() >= 12, "{:?}", report.redacted);
-    assert!(report.redacted.values().sum::<u64>() >= 200);
-    let dataset = open(&out);
-    assert_eq!(dataset.len(), 200);
-    for (plant, doc) in planted.iter().zip(dataset.docs()) {
-        let text = tokenizer.decode(doc.ids);
-        assert!(longest_part(&plant.secret, &without_masks(&text)) <= 4, "{text}");
-    }
-    let counts: BTreeMap<String, u64> =
-        report.redacted.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
-    assert_eq!(dataset.manifest.redacted, Some(counts));
 }
 
 #[test]

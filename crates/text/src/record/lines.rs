@@ -2,6 +2,7 @@
 
 use super::turns::{self, SharedTurn, Side, Turn};
 use super::{Content, Limits, MASKED, Record, Time, refuse_empty, unreadable, wrong_file};
+use crate::secrets::quoted;
 use crate::{Error, Place, Result};
 use serde::Deserialize;
 use std::fs::File;
@@ -234,5 +235,23 @@ fn check_lengths(ids: &[u32], labels: &[i64]) -> std::result::Result<(), String>
 fn explained(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    format!("not a record: {what} (byte {} of the line)", error.column())
+    format!("not a record: {} (byte {} of the line)", without_values(what), error.column())
+}
+
+/// What the JSON reader says without the texts that it quotes: a record that cannot be read is not
+/// looked through for secrets, and of what is wrong only the kind and the place help. Of a key the
+/// beginning stays, masked.
+fn without_values(what: &str) -> String {
+    // What is expected stands last and is ours, so a text that says the same is no end of itself.
+    for kind in ["invalid type: string", "invalid value: string"] {
+        let rest = what.strip_prefix(kind).and_then(|rest| rest.strip_prefix(" \""));
+        if let Some((_, expected)) = rest.and_then(|rest| rest.rsplit_once("\", expected ")) {
+            return format!("{kind}, expected {expected}");
+        }
+    }
+    let key = what.strip_prefix("unknown field `");
+    match key.and_then(|rest| rest.rsplit_once("`, expected ")) {
+        Some((key, expected)) => format!("unknown field `{}`, expected {expected}", quoted(key)),
+        None => what.to_owned(),
+    }
 }

@@ -114,6 +114,12 @@ fn lines_that_are_no_record_are_named() {
              `output`, `prompt`, `completion` (byte 7 of the line)",
         ),
         (
+            "{\"password=hunter22x\": \"a\"}",
+            "1: not a record: unknown field `password=[REDACTED:password]`, expected one of `id`, \
+             `group`, `time`, `text`, `input_ids`, `labels`, `messages`, `conversations`, \
+             `instruction`, `input`, `output`, `prompt`, `completion` (byte 21 of the line)",
+        ),
+        (
             "{\"text\": \"a\", \"time\": \"May\"}",
             "1: the time is none\nhint: write 2024-05-17T08:30:00Z, or a day as 2024-05-17",
         ),
@@ -227,6 +233,26 @@ fn conversations_that_are_none_are_named() {
         (
             r#"{"messages": [{"role": "user", "content": null}]}"#,
             "not a record: invalid type: null, expected a string (",
+        ),
+        (
+            r#"{"messages": "password=hunter22x\", expected a sequence"}"#,
+            "not a record: invalid type: string, expected a sequence (",
+        ),
+        (
+            r#"{"messages": [{"role": "user", "content": "x", "`, expected y": 1}]}"#,
+            "not a record: unknown field ``, expected y`, expected one of `role`, `content`, ",
+        ),
+        (
+            r#"{"messages": [{"role": "password=hunter22x", "content": "x"}]}"#,
+            "message 1: the role \"password=[REDACTED:password]\" is none of system, user,",
+        ),
+        (
+            r#"{"conversations": [{"from": "a person that has no name but is", "value": "x"}]}"#,
+            "message 1: it is from \"a person that has no name but is\", expected system,",
+        ),
+        (
+            r#"{"conversations": [{"from": "a person that has no name but was", "value": "x"}]}"#,
+            "message 1: it is from \"a person that has no name but wa…\", expected system,",
         ),
         (r#"{"messages": [{"role": "user"}]}"#, "not a record: missing field `content` ("),
         (

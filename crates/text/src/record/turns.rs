@@ -6,6 +6,7 @@
 //! - `{"prompt", "completion"}`, both text or both lists of messages.
 
 use crate::chat::{Message, Role};
+use crate::secrets::quoted;
 use serde::Deserialize;
 
 /// Most messages of one conversation.
@@ -45,10 +46,9 @@ pub(super) fn of_turns(turns: Vec<Turn>) -> Result<Vec<Message>, String> {
     let message = |(index, turn): (usize, Turn)| {
         let known = Role::ALL.into_iter().find(|role| role.name() == turn.role);
         let role = known.ok_or_else(|| {
-            let role = turn.role.escape_debug();
+            let (role, number) = (quoted(&turn.role), index + 1);
             format!(
-                "message {}: the role \"{role}\" is none of system, user, assistant, tool",
-                index + 1
+                "message {number}: the role \"{role}\" is none of system, user, assistant, tool"
             )
         })?;
         Ok(with_choice(Message::new(role, turn.content), turn.train))
@@ -65,7 +65,7 @@ pub(super) fn of_shared(turns: Vec<SharedTurn>) -> Result<Vec<Message>, String> 
             "gpt" | "assistant" => Role::Assistant,
             "tool" => Role::Tool,
             other => {
-                let (other, number) = (other.escape_debug(), index + 1);
+                let (other, number) = (quoted(other), index + 1);
                 return Err(format!(
                     "message {number}: it is from \"{other}\", expected system, human, user, gpt, \
                      assistant or tool"

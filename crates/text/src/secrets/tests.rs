@@ -7,10 +7,6 @@ use std::path::Path;
 
 pub(crate) mod planted;
 
-fn masked(text: &str) -> String {
-    redact(text, Masking { ip_addresses: true }).map_or(text.to_owned(), |(masked, _)| masked)
-}
-
 #[test]
 fn every_planted_secret_is_found_and_masked() {
     let planted = planted(1000, 11);
@@ -102,6 +98,22 @@ fn little_of_a_secret_is_ever_shown() {
     let text = "a\nb\n  password=hunter22x";
     let found = find(text);
     assert_eq!((found[0].line(text), found[0].beginning(text)), (3, "hun"));
+}
+
+#[test]
+fn messages_quote_little_of_a_value_and_no_secret() {
+    let table = [
+        ("bot", "bot"),
+        ("password=hunter22x", "password=[REDACTED:password]"),
+        ("x7Kq9LmZ2pVw4RtY", "[REDACTED:secret]"),
+        ("jane.doe@example.com", "[REDACTED:email]"),
+        ("10.1.2.3", "[REDACTED:ip-address]"),
+        ("\u{1b}[2J\u{202e}\n", "\\u{1b}[2J\\u{202e}\\n"),
+        ("the disk of the node was full again", "the disk of the node was full ag…"),
+    ];
+    for (value, expected) in table {
+        assert_eq!(quoted(value), expected);
+    }
 }
 
 #[test]

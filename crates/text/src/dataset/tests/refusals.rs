@@ -9,6 +9,58 @@ fn refusal(source: &str, reason: &str) -> Refusal {
 }
 
 #[test]
+fn records_that_cannot_train_are_named() {
+    let cases = [
+        (
+            "{\"input_ids\": [1, 10], \"labels\": [1, 2]}",
+            "input:1: input_ids[1] is 10, the vocabulary has 10 ids",
+        ),
+        (
+            "{\"input_ids\": [1, 2], \"labels\": [1, -1]}",
+            "input:1: labels[1] is -1, expected -100 or an id of the 10 in the vocabulary",
+        ),
+        (
+            "{\"input_ids\": [1, 2], \"labels\": [1, 10]}",
+            "input:1: labels[1] is 10, expected -100 or an id of the 10 in the vocabulary",
+        ),
+        (
+            "{\"input_ids\": [1, 2], \"labels\": [1, 8589934590]}",
+            "input:1: labels[1] is 8589934590, expected -100 or an id of the 10 in the vocabulary",
+        ),
+        (
+            "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,1,1,1,1,1,1,1,1]}",
+            "input:1: the document has 9 tokens, the context holds 8\nhint: use a longer context, \
+             or ask for long documents to be split",
+        ),
+        (
+            "{\"text\": \"disk full\"}",
+            "input:1: a text needs a tokenizer, and there is none\nhint: give the tokenizer of the \
+             model, or records with input_ids and labels",
+        ),
+        (
+            "\n \n",
+            "input: no document found\nhint: directories are searched for .md and .txt; .jsonl files are named themselves, as DIR/*.jsonl",
+        ),
+        (
+            "{\"input_ids\": [1, 2], \"labels\": [1, -100]}\n{\"input_ids\": [1], \"labels\": [1]}",
+            "input: none of the 3 tokens in 2 documents is trained\nhint: a document's first token \
+             never trains, and a label of -100 masks its token",
+        ),
+    ];
+    for (lines, problem) in cases {
+        assert_eq!(build_lines(lines, 10).unwrap_err(), problem);
+    }
+}
+
+#[test]
+fn the_first_error_of_the_input_is_the_one_reported() {
+    // The second line cannot be encoded, the third cannot be read: reading runs ahead.
+    let lines = "{\"input_ids\": [1], \"labels\": [1]}\n{\"input_ids\": [99], \"labels\": [1]}\nx";
+    let error = build_lines(lines, 10).unwrap_err();
+    assert_eq!(error, "input:2: input_ids[0] is 99, the vocabulary has 10 ids");
+}
+
+#[test]
 fn what_is_refused_is_left_out_and_listed() {
     let long = "word ".repeat(300);
     let lines = [
@@ -80,14 +132,15 @@ fn where_nothing_is_left_the_first_reason_is_the_error() {
 
 #[test]
 fn long_reasons_are_clipped() {
-    let role = "r".repeat(5000);
-    let line = format!(
-        "{{\"messages\": [{{\"role\": \"{role}\", \"content\": \"x\"}}]}}\n{{\"text\": \"a\"}}"
-    );
-    let input = inputs(&[("data.jsonl".to_owned(), line)]);
-    let vocabulary = Vocabulary::Tokenizer(&TOKENIZER);
+    let line = "{\"prompt\": \"why?\", \"completion\": \"disk\"}\n{\"text\": \"a\"}";
+    let source = format!("{{{{ raise_exception('{}') }}}}", "not this one, ".repeat(100));
+    let input =
+        inputs(&[("data.jsonl".to_owned(), line.to_owned()), ("chat.jinja".to_owned(), source)]);
+    let template = Template::from_file(&input.path().join("chat.jinja"), Date::STANDARD).unwrap();
+    let vocabulary = Vocabulary::Chat { tokenizer: &TOKENIZER, template: &template };
     let (_, report) =
         try_build(&input.path().join("data.jsonl"), vocabulary, &skipping(64)).unwrap();
     let reason = &report.left_out.first[0].reason;
-    assert!(reason.ends_with("r…") && reason.chars().count() == 301, "{reason}");
+    assert!(reason.contains("it refuses the conversation: not this one, not"), "{reason}");
+    assert!(reason.ends_with('…') && reason.chars().count() == 301, "{reason}");
 }
