@@ -1,5 +1,6 @@
 //! Real post-mortems as incidents: does what was learned from a simulation carry over? A post-mortem
-//! is shown as an incident with one service whose "logs" are the lines of its summary and timeline.
+//! is shown as an incident with one service whose "logs" are its summary, impact and timeline, cut to what a
+//! line of a pack holds; a pack takes the first of them, and the title as its alert.
 //! What comes after these (contributing factors, action items, lessons) tells the cause and is left
 //! out; summaries often tell it too, so this is an easier task than finding a cause, and one of other
 //! words.
@@ -9,6 +10,7 @@ use crate::incidents::Shown;
 use serde::Deserialize;
 use sre::analyst::{AnalystError, pack};
 use sre::cause::Cause;
+use sre::evidence::MOST_TEXT;
 use sre::incident::{Alert, Incident, Level, LogLine, Service, plain};
 use std::collections::BTreeSet;
 
@@ -22,8 +24,8 @@ const SERVICE: &str = "platform";
 /// level two is shown too.
 const SHOWN: [&str; 3] = ["summary", "impact", "timeline"];
 
-/// Most characters of a line.
-const LINE: usize = 240;
+/// Most characters of a title.
+const TITLE: usize = 240;
 
 /// A label given by a reader.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -63,10 +65,10 @@ pub fn incident(document: &str, markdown: &str) -> Option<Incident> {
         }
         let text = words(line);
         if shown && text.len() > 2 {
-            lines.push(plain(&text, LINE));
+            lines.extend(pieces(&plain(&text, usize::MAX)));
         }
     }
-    let title = plain(&title?, LINE);
+    let title = plain(&title?, TITLE);
     (!lines.is_empty()).then(|| made(document, title, &lines))
 }
 
@@ -78,10 +80,30 @@ fn words(line: &str) -> String {
     joined.trim_start_matches(['-', '*', '>', ' ']).to_owned()
 }
 
+/// A text in pieces that a pack shows whole, cut between words.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = pieces.last_mut().filter(|last| {
+            last.is_empty() || last.chars().count() + 1 + word.chars().count() <= MOST_TEXT
+        });
+        match last {
+            Some(last) if last.is_empty() => last.push_str(word),
+            Some(last) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            None => pieces.push(word.to_owned()),
+        }
+    }
+    pieces
+}
+
 fn made(document: &str, title: String, lines: &[String]) -> Incident {
     let start = jiff::Timestamp::UNIX_EPOCH;
     let log = |(index, message): (usize, &String)| LogLine {
-        id: format!("l{}", index + 1),
+        // Of lines that weigh the same the first by id are shown.
+        id: format!("l{:04}", index + 1),
         service: SERVICE.to_owned(),
         time: start,
         level: Level::Error,

@@ -3,7 +3,6 @@
 //! only ever chooses among what exists; how sure an answer is, is computed and not written by it.
 
 use crate::Error;
-use crate::action::ActionKind;
 use crate::answer::{Answer, NO_SERVICE, Said};
 use crate::cause::Cause;
 use crate::evidence::{Options, Pack};
@@ -35,7 +34,8 @@ pub struct Analyst<'a> {
     pub frame: &'a dyn Fn(&str) -> Result<Prompt, LlmError>,
     /// The causes that are offered.
     pub causes: &'a [Cause],
-    /// Below this probability of the likeliest cause the answer is [`Cause::Unknown`]; 0 never.
+    /// A fault that is the likeliest cause and less probable than this is not named: the cause is
+    /// then [`Cause::Unknown`], and [`Answer::below_threshold`] keeps the fault. 0 names them all.
     pub threshold: f64,
     /// The time that writing the answer may take.
     pub deadline: Option<Duration>,
@@ -56,6 +56,11 @@ impl Opinion {
     /// The probability of the likeliest cause.
     pub fn confidence(&self) -> f64 {
         self.causes.first().map_or(0.0, |(_, share)| *share)
+    }
+
+    /// The probability of a cause; 0 where it was not offered.
+    fn share(&self, cause: Cause) -> f64 {
+        self.causes.iter().find(|(it, _)| *it == cause).map_or(0.0, |(_, share)| *share)
     }
 }
 
@@ -123,13 +128,9 @@ impl Analyst<'_> {
         pack: &Pack,
     ) -> Result<Diagnosis, AnalystError> {
         let opinion = self.weigh(pack)?;
-        let (mut said, tokens) = self.answer(pack, &opinion)?;
-        let confidence = opinion.confidence();
-        if confidence < self.threshold && !matches!(said.cause, Cause::None | Cause::Unknown) {
-            said.cause = Cause::Unknown;
-            said.action = ActionKind::Escalate;
-        }
-        let answer = Answer::check(&said, confidence, pack, incident)?;
+        let (said, tokens) = self.answer(pack, &opinion)?;
+        let answer = Answer::check(&said, opinion.confidence(), pack, incident)?;
+        let answer = answer.held_to(self.threshold, opinion.share(Cause::Unknown), incident);
         let Opinion { causes, services, .. } = opinion;
         Ok(Diagnosis { answer, said, causes, services, tokens })
     }

@@ -91,17 +91,34 @@ impl Said {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// The service at fault; `None` where nothing is wrong or nothing is known.
+    /// The service at fault; `None` where nothing is wrong, and where none could be named.
     pub service: Option<String>,
     /// The cause.
     pub cause: Cause,
     /// How sure the answer is, from 0 to 1: the probability of the cause among all that were
     /// offered, not a number that the model wrote.
     pub confidence: f64,
-    /// Ids of the evidence for it, each of which was shown.
+    /// The likeliest cause, where it is not named because it is not probable enough; the cause is
+    /// then [`Cause::Unknown`], and so is what the confidence is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below_threshold: Option<BelowThreshold>,
+    /// Ids of the evidence for it, each of which was shown; with `below_threshold` that for the
+    /// likeliest cause.
     pub evidence: Vec<String>,
     /// What to do, with arguments from the incident. A proposal.
     pub action: Action,
+}
+
+/// The likeliest cause, less probable than a cause has to be to be named.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BelowThreshold {
+    /// Which.
+    pub cause: Cause,
+    /// Its probability among all causes that were offered.
+    pub probability: f64,
+    /// The probability that it would need.
+    pub threshold: f64,
 }
 
 impl Answer {
@@ -118,6 +135,8 @@ impl Answer {
                 Error::Answer(format!("\"{label}\" is no service of the prompt"))
             })?),
         };
+        // Where nothing is wrong no service is at fault, whichever label was written before that.
+        let service = service.filter(|_| said.cause != Cause::None);
         let mut evidence: Vec<String> = Vec::new();
         for id in &said.evidence {
             if !pack.items.iter().any(|item| item.id == *id) {
@@ -133,8 +152,27 @@ impl Answer {
             service: service.map(str::to_owned),
             cause: said.cause,
             confidence,
+            below_threshold: None,
             evidence,
             action: Action::propose(said.action, incident, service),
         })
+    }
+
+    /// The answer where a fault has to be at least as probable as the threshold: a less probable
+    /// one is not named but kept in `below_threshold`, and a human is asked. `unknown` is the
+    /// probability of [`Cause::Unknown`].
+    pub(crate) fn held_to(self, threshold: f64, unknown: f64, incident: &Incident) -> Self {
+        let is_fault = !matches!(self.cause, Cause::None | Cause::Unknown);
+        let (cause, probability) = (self.cause, self.confidence);
+        if !(is_fault && probability < threshold) {
+            return self;
+        }
+        Self {
+            cause: Cause::Unknown,
+            confidence: unknown,
+            below_threshold: Some(BelowThreshold { cause, probability, threshold }),
+            action: Action::propose(ActionKind::Escalate, incident, None),
+            ..self
+        }
     }
 }

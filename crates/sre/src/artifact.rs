@@ -3,7 +3,6 @@
 //! No model writes here. Every number is from the incident, every statement about it carries the id
 //! of its evidence, and every text from the cluster is a code span. What is not known is said.
 
-use crate::answer::Answer;
 use crate::cause::Cause;
 use crate::evidence::{Item, Kind};
 use crate::incident::Incident;
@@ -60,7 +59,7 @@ fn is_fault(cause: Cause) -> bool {
     !matches!(cause, Cause::None | Cause::Unknown)
 }
 
-/// The probability in words, without a precision that it does not have.
-fn confidence(answer: &Answer) -> String {
-    format!("{:.0} %", 100.0 * answer.confidence.clamp(0.0, 1.0))
+/// A probability in words, without a precision that it does not have.
+fn percent(probability: f64) -> String {
+    format!("{:.0} %", 100.0 * probability.clamp(0.0, 1.0))
 }

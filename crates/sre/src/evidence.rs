@@ -34,7 +34,7 @@ const MOST_PER_SERVICE: usize = 4;
 const LEAST_GROWTH: f64 = 0.6;
 
 /// Most characters of a text from the cluster.
-const MOST_TEXT: usize = 90;
+pub const MOST_TEXT: usize = 90;
 
 /// What kind of thing a line shows, in the order in which the prompt has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

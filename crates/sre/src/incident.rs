@@ -18,6 +18,9 @@ pub const VERSION: u32 = 1;
 /// Most bytes of an incident file.
 pub const MOST_BYTES: usize = 64 << 20;
 
+/// Most characters of what is wrong with a document's form.
+const MOST_SHOWN: usize = 400;
+
 /// An incident: a window of time and everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -202,8 +205,8 @@ impl Incident {
             return Err(Error::Form(problem));
         }
         let incident: Self = serde_json::from_str(json).map_err(|error| {
-            // serde_json names line and column at the end of its message.
-            Error::Form(error.to_string())
+            // serde_json names line and column at the end of its message, and quotes the document.
+            Error::Form(plain(&error.to_string(), MOST_SHOWN))
         })?;
         check::check(&incident)?;
         Ok(incident)

@@ -1,10 +1,13 @@
-//! `srek diagnose`: an incident file becomes a checked answer, a post-mortem and a runbook.
+//! `srek diagnose`: an incident file becomes a checked answer, a post-mortem, a runbook and a
+//! report.
 
 use crate::args::DiagnoseArgs;
 use crate::asked::{Asked, Manner};
+use crate::chart::signals::{Cited, signals};
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, pairs, table};
+use crate::report::{Report, Table};
 use crate::weights::Source;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -16,15 +19,18 @@ use sre::incident::{Incident, plain};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+mod tests;
+
 /// Largest incident file that is opened; what is in it is counted more strictly.
 const LIMIT_BYTES: u64 = 64 << 20;
 /// Causes and services that are listed.
 const LISTED: usize = 5;
-/// Characters of a line of evidence that are shown.
+/// Characters of a text of the cluster that are shown in a line; names are shorter.
 const SHOWN: usize = 110;
 
 /// What stands in the directory of a result.
-const PARTS: [&str; 3] = ["answer.json", "post-mortem.md", "runbook.md"];
+const PARTS: [&str; 4] = ["answer.json", "post-mortem.md", "runbook.md", "report.html"];
 
 /// A diagnosis with what it was made of.
 pub(crate) struct Diagnosed {
@@ -116,14 +122,50 @@ impl Diagnosed {
     /// Writes everything into a directory of its own.
     pub(crate) fn write(&self, out: &Path) -> Result<()> {
         let answer = format!("{:#}\n", self.json());
-        let parts = [answer, self.post_mortem(), self.runbook()];
+        let texts = [answer, self.post_mortem(), self.runbook()];
+        let report = self.report();
+        let [names @ .., page] = PARTS;
         crate::paths::make_parent(out)?;
-        files::write_dir_atomic(out, |inside| -> files::Result<()> {
-            PARTS.iter().zip(&parts).try_for_each(|(name, text)| {
-                files::write_atomic(inside.join(name), |out| out.write_all(text.as_bytes()))
-            })
-        })?;
-        Ok(())
+        files::write_dir_atomic(out, |inside| -> Result<()> {
+            for (name, text) in names.iter().zip(&texts) {
+                files::write_atomic(inside.join(name), |out| out.write_all(text.as_bytes()))?;
+            }
+            report.write(&inside.join(page))
+        })
+    }
+
+    /// The signals of the incident with the cited evidence marked, and the answer.
+    fn report(&self) -> Report {
+        let Self { incident, pack, diagnosis, .. } = self;
+        let cited = Cited {
+            incident,
+            pack,
+            ids: &diagnosis.answer.evidence,
+            at_fault: diagnosis.answer.service.as_deref(),
+        };
+        let table = |title: &str, rows: Vec<(&str, String)>| {
+            let rows = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            Table { title: title.to_owned(), rows }
+        };
+        Report {
+            title: "Diagnosis".to_owned(),
+            lead: format!(
+                "What the model makes of incident {}. A proposal: nothing was changed.",
+                plain(&incident.id, SHOWN)
+            ),
+            figures: vec![signals("The incident, and the evidence that the answer cites", &cited)],
+            tables: vec![
+                table("The answer", self.rows()),
+                table("How probable", self.probabilities()),
+            ],
+            samples: vec![],
+        }
+    }
+
+    /// The likeliest causes.
+    fn probabilities(&self) -> Vec<(&'static str, String)> {
+        let listed = self.diagnosis.causes.iter().take(LISTED);
+        listed.map(|(cause, share)| (cause.name(), format!("{share:.3}"))).collect()
     }
 
     fn json(&self) -> serde_json::Value {
@@ -144,14 +186,21 @@ impl Diagnosed {
         })
     }
 
-    /// The answer as names and values.
+    /// The answer as names and values. Text of the cluster is shown plain, here as in the rest: it
+    /// must not steer a terminal.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let answer = &self.diagnosis.answer;
         let service = answer.service.as_deref().unwrap_or("none");
         let mut rows = vec![
             ("cause", format!("{} ({:.0} %)", answer.cause.name(), 100.0 * answer.confidence)),
-            ("service", service.to_owned()),
+            ("service", plain(service, SHOWN)),
         ];
+        if let Some(it) = &answer.below_threshold {
+            let share = (100.0 * it.probability).floor();
+            let needed = 100.0 * it.threshold;
+            let text = format!("{} ({share} %), below the threshold of {needed} %", it.cause);
+            rows.insert(1, ("likeliest", text));
+        }
         if !matches!(answer.cause, Cause::None | Cause::Unknown) {
             rows.push(("why", answer.cause.because().to_owned()));
         }
@@ -161,22 +210,20 @@ impl Diagnosed {
 
     /// The answer with its evidence and how probable other causes are.
     pub(crate) fn text(&self) -> String {
-        let Diagnosis { answer, causes, .. } = &self.diagnosis;
+        let answer = &self.diagnosis.answer;
         let mut text = pairs(&self.rows());
         text.push_str("\nevidence\n");
         for item in self.pack.items.iter().filter(|item| answer.evidence.contains(&item.id)) {
-            // Text of the cluster is shown plain: it must not steer a terminal.
-            let line = plain(&item.text, SHOWN);
-            text.push_str(&format!("  {:<5} {}: {line}\n", item.id, item.service));
+            let [id, service, line] =
+                [&item.id, &item.service, &item.text].map(|it| plain(it, SHOWN));
+            text.push_str(&format!("  {id:<5} {service}: {line}\n"));
         }
         if answer.evidence.is_empty() {
             text.push_str("  none cited\n");
         }
         text.push_str("\nhow probable\n");
-        let listed = causes.iter().take(LISTED);
-        let rows: Vec<Vec<String>> = listed
-            .map(|(cause, share)| vec![format!("  {}", cause.name()), format!("{share:.3}")])
-            .collect();
+        let row = |(cause, share): (&str, String)| vec![format!("  {cause}"), share];
+        let rows: Vec<Vec<String>> = self.probabilities().into_iter().map(row).collect();
         text.push_str(&table(&rows));
         text
     }
@@ -184,7 +231,8 @@ impl Diagnosed {
     fn answer(&self, out: Option<&Path>) -> Answer {
         let mut text = self.text();
         if let Some(out) = out {
-            text.push_str(&format!("\nanswer, post-mortem and runbook in {}\n", out.display()));
+            let out = out.display();
+            text.push_str(&format!("\nanswer, post-mortem, runbook and report in {out}\n"));
         }
         Answer { text, json: self.json() }
     }

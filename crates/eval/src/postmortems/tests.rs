@@ -67,6 +67,20 @@ fn a_document_becomes_an_example_with_its_label() {
 }
 
 #[test]
+fn the_beginning_of_a_long_document_is_shown_in_its_order() {
+    let words: Vec<_> = (0..400).map(|number| format!("word{number}")).collect();
+    let document = format!("# Long\n\n## Summary\n{}\n", words.join(" "));
+    let label = Label { document: "PM3".into(), cause: Cause::DiskFull };
+    let tokens = |text: &str| Ok(text.len() / 3);
+    let shown = Shown { budget: 500, tokens: &tokens };
+    let made = example(&label, &document, &[Cause::DiskFull], &shown).unwrap().unwrap();
+    let place = |word: &str| made.pack.prompt.split_whitespace().position(|it| it == word);
+    let places: Vec<_> = (0..60).filter_map(|number| place(&format!("word{number}"))).collect();
+    assert_eq!(places.len(), 60, "{}", made.pack.prompt);
+    assert!(places.is_sorted(), "{}", made.pack.prompt);
+}
+
+#[test]
 fn labels_are_read_with_their_lines() {
     let good = "{\"document\": \"PM1\", \"cause\": \"bad-config\"}\n\n";
     assert_eq!(labels(good).unwrap()[0].cause, Cause::BadConfig);

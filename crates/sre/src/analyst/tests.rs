@@ -1,4 +1,6 @@
 use super::*;
+use crate::action::ActionKind;
+use crate::answer::BelowThreshold;
 use crate::evidence::Options;
 use crate::incident::tests::small;
 use text::llm::{Completion, FinishReason, LogLikelihood};
@@ -103,7 +105,25 @@ fn below_the_threshold_a_human_is_asked() {
     let diagnosis = ask(&mut sure(), 0.9).unwrap();
     assert_eq!(diagnosis.answer.cause, Cause::Unknown);
     assert_eq!(diagnosis.answer.action.kind, ActionKind::Escalate);
-    assert_eq!(diagnosis.causes[0].0, Cause::MemoryLimitTooLow);
+    let (cause, probability) = diagnosis.causes[0];
+    assert_eq!(cause, Cause::MemoryLimitTooLow);
+    let likeliest = BelowThreshold { cause, probability, threshold: 0.9 };
+    assert_eq!(diagnosis.answer.below_threshold, Some(likeliest));
+    // The confidence is that of the cause in the answer, and what the model said stays as it was.
+    let unknown = diagnosis.causes.iter().find(|(cause, _)| *cause == Cause::Unknown).unwrap();
+    assert_eq!(diagnosis.answer.confidence, unknown.1);
+    assert!(unknown.1 < 0.1, "{}", unknown.1);
+    assert_eq!(diagnosis.said.cause, Cause::MemoryLimitTooLow);
+    assert_eq!(ask(&mut sure(), 0.5).unwrap().answer.below_threshold, None);
+}
+
+#[test]
+fn where_nothing_is_wrong_no_service_is_named() {
+    let diagnosis = ask(&mut Sure { cause: "none", ..sure() }, 0.9).unwrap();
+    assert_eq!(diagnosis.answer.cause, Cause::None);
+    assert_eq!(diagnosis.answer.service, None);
+    assert_eq!(diagnosis.answer.below_threshold, None);
+    assert_eq!(diagnosis.said.service, "s2");
 }
 
 #[test]

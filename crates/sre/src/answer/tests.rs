@@ -38,6 +38,56 @@ fn an_answer_is_in_names_and_says_nothing_twice() {
 }
 
 #[test]
+fn where_nothing_is_wrong_no_service_is_at_fault() {
+    let said = Said { cause: Cause::None, action: ActionKind::Nothing, ..said() };
+    let answer = Answer::check(&said, 0.75, &pack(), &small()).unwrap();
+    assert_eq!((answer.service, answer.cause), (None, Cause::None));
+    // An action that nobody would propose then has no service to be carried out on.
+    let said = Said { action: ActionKind::RaiseMemoryLimit, ..said };
+    let action = Answer::check(&said, 0.75, &pack(), &small()).unwrap().action;
+    assert_eq!((action.service, action.value), (None, None));
+    // A label that does not exist stays an error.
+    let wrong = Said { service: "s9".to_owned(), ..said };
+    assert!(Answer::check(&wrong, 0.75, &pack(), &small()).is_err());
+}
+
+#[test]
+fn a_fault_below_the_threshold_is_kept_and_not_named() {
+    let incident = small();
+    let answer = Answer::check(&said(), 0.3, &pack(), &incident).unwrap();
+    assert_eq!(answer.clone().held_to(0.3, 0.1, &incident), answer);
+    assert_eq!(answer.clone().held_to(0.0, 0.1, &incident), answer);
+    let text = serde_json::to_string(&answer).unwrap();
+    assert!(!text.contains("below_threshold"), "{text}");
+    let held = answer.clone().held_to(0.5, 0.1, &incident);
+    assert_eq!(
+        serde_json::to_value(&held).unwrap(),
+        json!({
+            "service": "cart",
+            "cause": "unknown",
+            "confidence": 0.1,
+            "below_threshold": {
+                "cause": "memory-limit-too-low",
+                "probability": 0.3,
+                "threshold": 0.5,
+            },
+            "evidence": ["m1", "e1"],
+            "action": {"kind": "escalate"},
+        })
+    );
+    for answer in [answer, held] {
+        let text = serde_json::to_string(&answer).unwrap();
+        assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
+    }
+    // What names no fault has nothing to withdraw.
+    for cause in [Cause::None, Cause::Unknown] {
+        let said = Said { cause, action: cause.remedy(), ..said() };
+        let answer = Answer::check(&said, 0.3, &pack(), &incident).unwrap();
+        assert_eq!(answer.clone().held_to(0.5, 0.1, &incident), answer);
+    }
+}
+
+#[test]
 fn what_was_not_shown_cannot_be_named() {
     let wrong = Said { service: "s9".to_owned(), ..said() };
     let error = Answer::check(&wrong, 0.5, &pack(), &small()).unwrap_err().to_string();

@@ -4,9 +4,9 @@ use super::actions::steps;
 use super::causes::guide;
 use super::timeline::{self, shown};
 use super::unknown::{open, ruled_out};
-use super::{MOST_NAME, MOST_TEXT, confidence, described, is_fault, name};
+use super::{MOST_NAME, MOST_TEXT, described, is_fault, name, percent};
 use crate::action::ActionKind;
-use crate::answer::Answer;
+use crate::answer::{Answer, BelowThreshold};
 use crate::cause::Cause;
 use crate::evidence::{Pack, deviation::Deviation};
 use crate::incident::{Incident, Series};
@@ -74,8 +74,11 @@ fn summary(incident: &Incident, answer: &Answer) -> String {
 
 /// The cause in a sentence, and how sure it is.
 fn verdict(answer: &Answer) -> String {
-    let sure = confidence(answer);
+    let sure = percent(answer.confidence);
     let service = answer.service.as_deref().map(name);
+    if let Some(likeliest) = &answer.below_threshold {
+        return not_named(likeliest, service.as_deref());
+    }
     match (answer.cause, service) {
         (Cause::None, _) => format!(
             "What was measured and logged is within what is usual; no fault was found ({sure} \
@@ -99,6 +102,22 @@ fn verdict(answer: &Answer) -> String {
             guide(cause).title
         ),
     }
+}
+
+/// That there is a likeliest cause, and that it is not probable enough to be named as the cause.
+fn not_named(likeliest: &BelowThreshold, service: Option<&str>) -> String {
+    let lead = service.map_or_else(
+        || "No".to_owned(),
+        |service| format!("The trouble seems to begin at {service}, but no"),
+    );
+    // Rounded down, so that what is just below the threshold does not read as if it reached it.
+    let probable = (100.0 * likeliest.probability.clamp(0.0, 1.0)).floor();
+    format!(
+        "{lead} cause is named: the likeliest, \"{}\", is only {probable:.0} % probable among the \
+         causes that were offered, below the threshold of {}.",
+        guide(likeliest.cause).title,
+        percent(likeliest.threshold)
+    )
 }
 
 /// What callers notice, where it left its baseline: the service at fault and that of the alert
@@ -148,7 +167,11 @@ fn root_cause(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
         out.push_str(&format!("\n{way}\n"));
     }
     if !answer.evidence.is_empty() {
-        let lead = if is_fault(answer.cause) { "Evidence for it" } else { "What was looked at" };
+        let lead = match answer.below_threshold {
+            Some(_) => "What was cited for the likeliest cause",
+            None if is_fault(answer.cause) => "Evidence for it",
+            None => "What was looked at",
+        };
         out.push_str(&format!("\n{lead}:\n\n"));
     }
     for id in &answer.evidence {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::action::{Action, ActionKind};
-use crate::answer::Said;
+use crate::answer::{Answer, Said};
 use crate::evidence::{Options, Pack};
 use crate::incident::tests::small;
 use pulldown_cmark::{Event, Options as Reading, Parser, Tag, TagEnd};
@@ -91,6 +91,30 @@ fn without_a_cause_none_is_named() {
 }
 
 #[test]
+fn a_cause_below_the_threshold_is_told_for_what_it_is() {
+    let incident = small();
+    let answer = answer(&incident, "s2", Cause::MemoryLimitTooLow, &["m1"]);
+    for (probability, shown) in [(0.3, 30), (0.4999, 49)] {
+        let answer = Answer { confidence: probability, ..answer.clone() };
+        let held = answer.held_to(0.5, 0.02, &incident);
+        let draft = post_mortem(&incident, &held, &pack(&incident));
+        let expected = format!(
+            "The trouble seems to begin at `cart`, but no cause is named: the likeliest, \"memory \
+             limit too low\", is only {shown} % probable among the causes that were offered, below \
+             the threshold of 50 %."
+        );
+        assert!(draft.contains(&expected), "{draft}");
+        assert!(draft.contains("\nWhat was cited for the likeliest cause:\n\n- `m1`: "), "{draft}");
+        assert!(draft.contains("# Incident `inc-1`: `cart` in trouble, cause not known\n"));
+        assert!(draft.contains("None is proposed: a human"), "{draft}");
+        assert!(!draft.contains("none of the known causes"), "{draft}");
+        let nowhere = Answer { service: None, ..held };
+        let draft = post_mortem(&incident, &nowhere, &pack(&incident));
+        assert!(draft.contains(" No cause is named: the likeliest, \"memory"), "{draft}");
+    }
+}
+
+#[test]
 fn a_runbook_has_the_action_and_commands_with_its_arguments() {
     let incident = small();
     let answer = answer(&incident, "s2", Cause::MemoryLimitTooLow, &["m1"]);
@@ -169,10 +193,11 @@ fn text_from_a_cluster_is_only_ever_code() {
 /// An incident in which every text is this one, as far as the form allows.
 fn hostile(text: &str) -> Incident {
     let mut incident = small();
-    let name: String = text.chars().filter(|it| !it.is_control()).take(60).collect();
+    // What nobody sees is refused in a name.
+    let name = crate::incident::plain(text, 60);
     incident.id.clone_from(&name);
     incident.services[1].name.clone_from(&name);
-    incident.services[1].node = Some(text.to_owned());
+    incident.services[1].node = Some(name.clone());
     incident.services[0].calls[0].clone_from(&name);
     incident.metrics[0].service.clone_from(&name);
     incident.events[0].service = name;

@@ -1,6 +1,6 @@
 //! What a well-formed incident must hold to besides its form.
 
-use super::{Incident, Series, VERSION};
+use super::{Incident, Series, VERSION, is_invisible};
 use crate::{Error, Result};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -48,6 +48,9 @@ fn services(incident: &Incident) -> Result<BTreeSet<&str>> {
         name(&place, &service.name)?;
         if !names.insert(service.name.as_str()) {
             return Err(Error::incident(place, format!("\"{}\" is there twice", service.name)));
+        }
+        if let Some(node) = &service.node {
+            visible(&format!("services[{index}].node"), node)?;
         }
     }
     for (index, service) in incident.services.iter().enumerate() {
@@ -156,10 +159,32 @@ fn known(place: &str, service: &str, names: &BTreeSet<&str>) -> Result<()> {
 }
 
 fn name(place: &str, value: &str) -> Result<()> {
-    if value.chars().any(char::is_control) {
-        return Err(Error::incident(place, "has a control character in it"));
-    }
+    visible(place, value)?;
     text(place, value, MOST_NAME)
+}
+
+/// Names and ids enter prompts and answers as they are, so they may hold nothing that makes two of
+/// them look alike or one read as another.
+fn visible(place: &str, value: &str) -> Result<()> {
+    let Some((at, found)) = value.chars().enumerate().find(|(_, it)| is_hidden(*it)) else {
+        return Ok(());
+    };
+    let kind = if found.is_control() { "a control" } else { "an invisible or direction-changing" };
+    let problem = format!(
+        "has {kind} character in it, U+{:04X} as character {}\nhint: remove it; names and ids are \
+         shown as they are",
+        u32::from(found),
+        at + 1
+    );
+    Err(Error::incident(place, problem))
+}
+
+/// Control, invisible and direction-changing characters, and the two separators that break a line
+/// without being control characters.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || is_invisible(character)
+        || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 fn message(place: &str, value: &str) -> Result<()> {

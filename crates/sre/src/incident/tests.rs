@@ -50,6 +50,54 @@ fn what_contradicts_itself_is_refused_with_its_place() {
     }
 }
 
+/// What the small incident is refused for with this text in place of another.
+fn refusal(from: &str, to: &str) -> String {
+    let broken = SMALL.replace(from, to);
+    assert_ne!(broken, *SMALL, "{from}");
+    Incident::read(&broken).unwrap_err().to_string()
+}
+
+#[test]
+fn names_with_characters_that_nobody_sees_are_refused() {
+    let unseen = "an invisible or direction-changing character in it";
+    for character in ['\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}', '\u{200b}', '\u{200f}']
+        .into_iter()
+        .chain(['\u{2060}', '\u{feff}', '\u{ad}', '\u{61c}', '\u{2028}', '\u{e0041}'])
+    {
+        let code = format!("U+{:04X}", u32::from(character));
+        for (from, to, place, at) in [
+            (r#""id": "inc-1""#, r#""id": "inc-1@""#, "id", 6),
+            (r#""name": "search""#, r#""name": "@search""#, "services[2].name", 1),
+            (r#""node": "node-a""#, r#""node": "node@-a""#, "services[1].node", 5),
+            (r#""id": "m2""#, r#""id": "m@2""#, "metrics[1].id", 2),
+            (r#""id": "l1""#, r#""id": "l@1""#, "logs[0].id", 2),
+            (r#""reason": "BackOff""#, r#""reason": "Back@Off""#, "events[0].reason", 5),
+            (r#""id": "c1""#, r#""id": "c1@""#, "changes[0].id", 3),
+        ] {
+            let error = refusal(from, &to.replace('@', &character.to_string()));
+            let expected = format!(
+                "incident: {place}: has {unseen}, {code} as character {at}\nhint: remove it; names \
+                 and ids are shown as they are"
+            );
+            assert_eq!(error, expected);
+        }
+    }
+    let error = refusal(r#""id": "e1""#, r#""id": "e\u0007""#);
+    assert!(error.starts_with("incident: events[0].id: has a control character in it, U+0007 as"));
+    // Other scripts are names, and texts may hold what they like: they are made plain when shown.
+    let named = SMALL.replace("\"node-a\"", "\"узел-é-節點\"");
+    Incident::read(&named).unwrap();
+    Incident::read(&SMALL.replace("image 1.4", "image\u{202e} 1.4")).unwrap();
+}
+
+#[test]
+fn what_is_wrong_with_the_form_is_told_in_plain_text() {
+    let key = format!("\"\\u001b[2J\u{202e}{}\": 1, \"version\"", "x".repeat(1000));
+    let error = refusal("\"version\"", &key);
+    assert!(error.starts_with("incident: unknown field ` [2Jxxx"), "{error}");
+    assert!(error.len() < 600 && !error.contains(['\u{1b}', '\u{202e}']), "{error}");
+}
+
 #[test]
 fn the_schema_names_every_list() {
     let schema = Incident::schema();
