@@ -1,6 +1,9 @@
 //! Schemas of Kubernetes kinds, out of its own API description.
 
-use super::{Constraint, Grammar, Vocabulary, check_valid, check_walks, grammar, vocabulary, walk};
+use super::{
+    Constraint, Grammar, Vocabulary, check_instances, check_valid, check_walks, grammar,
+    vocabulary, walk,
+};
 use crate::random::Numbers;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -57,6 +60,43 @@ fn keyword(key: &str, value: &Value, wanted: &mut Vec<String>) -> Value {
     }
 }
 
+/// What instances are made of: every reference replaced by what it leads to, and below so many of them
+/// only what is required. Texts of a certain form are one of that form.
+fn unrolled(schema: &Value, defs: &Value, depth: usize) -> Value {
+    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+        return unrolled(
+            &defs[target.trim_start_matches("#/$defs/")],
+            defs,
+            depth.saturating_sub(1),
+        );
+    }
+    let kind =
+        if schema["type"].is_array() { "integer" } else { schema["type"].as_str().unwrap_or("") };
+    match (kind, schema.get("format").and_then(Value::as_str)) {
+        ("string", Some(_)) => json!({ "const": "2026-01-02T03:04:05Z" }),
+        ("string", None) if schema.get("pattern").is_some() => json!({ "const": "aGk=" }),
+        ("array", _) if depth == 0 => json!({ "const": [] }),
+        ("array", _) => json!({ "type": kind, "items": unrolled(&schema["items"], defs, depth) }),
+        ("object", _) => unrolled_object(schema, defs, depth),
+        _ => json!({ "type": kind }),
+    }
+}
+
+fn unrolled_object(schema: &Value, defs: &Value, depth: usize) -> Value {
+    let required = schema.get("required").cloned().unwrap_or_else(|| json!([]));
+    let is_required = |name: &String| required.as_array().unwrap().iter().any(|it| it == name);
+    let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let properties: serde_json::Map<_, _> = own
+        .filter(|(name, _)| depth > 0 || is_required(name))
+        .map(|(name, schema)| (name.clone(), unrolled(schema, defs, depth)))
+        .collect();
+    let mut object = json!({ "type": "object", "properties": properties, "required": required });
+    if let Some(free) = schema.get("additionalProperties").filter(|it| it.is_object()) {
+        object["additionalProperties"] = unrolled(free, defs, depth);
+    }
+    object
+}
+
 /// The API description; `None`, and said so, where it is not there.
 pub(super) fn api() -> Option<Value> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/kubernetes");
@@ -102,7 +142,10 @@ fn kinds_of_kubernetes_give_valid_objects() {
 
 fn check_kind(api: &Value, kind: &str, vocabulary: &Arc<Vocabulary>) {
     let schema = standalone(api, kind);
-    check_walks(&schema, vocabulary, &mut Numbers::named(&[kind.len() as u64]));
+    let numbers = &mut Numbers::named(&[kind.len() as u64]);
+    check_walks(&schema, vocabulary, numbers);
+    let shape = unrolled(&schema, &schema["$defs"], 4);
+    check_instances((&schema, &shape), vocabulary, numbers);
 }
 
 /// Every definition that is a kind.
