@@ -6,6 +6,7 @@ mod bad_output;
 mod base;
 mod command;
 mod conversations;
+mod demo;
 mod duplicates;
 mod golden_run;
 mod held_to_schema;

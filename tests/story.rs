@@ -7,6 +7,19 @@ use serde_json::Value;
 /// Causes that are asked about where the answer does not matter: few are quick.
 const CAUSES: &str = "--causes dns-failure,bad-config --budget 220";
 
+/// What a tuned model has to beat.
+const WITHOUT_A_MODEL: [&str; 4] =
+    ["majority", "most frequent fault", "logistic regression", "nearest neighbour"];
+
+/// Of each difference, what it is of and what was subtracted.
+fn compared(incidents: &Value) -> Vec<(&str, &str)> {
+    fn name(value: &Value) -> &str {
+        value.as_str().expect("a name")
+    }
+    let list = incidents["differences"].as_array().expect("a list");
+    list.iter().map(|it| (name(&it["to"]), name(&it["from"]))).collect()
+}
+
 fn simulated(room: &Room) {
     room.must("lab incidents --count 3 --seed 5 --part test --files 3 --out lab");
 }
@@ -44,6 +57,8 @@ fn a_diagnosis_names_only_what_was_shown_and_is_the_same_twice() {
     for file in ["answer.json", "post-mortem.md", "runbook.md"] {
         assert!(!read(&format!("one/{file}")).is_empty());
     }
+    assert!(read("one/report.html").contains("<svg"));
+    assert_eq!(read("one/report.html"), read("deep/two/report.html"));
     assert_eq!(read("one/post-mortem.md"), read("deep/two/post-mortem.md"));
     // A cause that nobody is sure of is not named.
     let unsure = ask("three", "--threshold 1");
@@ -131,11 +146,14 @@ fn a_comparison_scores_models_and_methods_on_the_same_incidents() {
     let json = room.srek(command).json();
     let scores = json["incidents"]["scores"].as_array().expect("a list");
     let methods: Vec<_> = scores.iter().map(|it| it["method"].as_str().expect("a name")).collect();
-    let expected =
-        ["majority", "logistic regression", "nearest neighbour", "few-shot base", "base"];
-    assert_eq!(methods, expected);
+    assert_eq!(methods[..4], WITHOUT_A_MODEL);
+    assert_eq!(methods[4..], ["few-shot base", "base"]);
+    // Nothing was tuned: what the base adds to every other method is what can be said.
+    let compared = compared(&json["incidents"]);
+    assert_eq!(compared, methods[..5].iter().map(|it| ("base", *it)).collect::<Vec<_>>());
     assert_eq!(json["incidents"]["leaks"], 0);
     assert_eq!(json["incidents"]["near_duplicates"], 0);
+    assert_eq!(json["incidents"]["train_checked"], 40);
     let cases = json["incidents"]["cases"].as_object().expect("counts");
     assert_eq!(cases.values().filter_map(Value::as_u64).sum::<u64>(), 2);
     let reading = json["reading"].as_array().expect("a list");
@@ -144,6 +162,7 @@ fn a_comparison_scores_models_and_methods_on_the_same_incidents() {
     assert!(reading.iter().all(|it| it["found"]["count"] == 8 && it["nats"]["mean"].is_f64()));
     let losses = json["forgetting"][0]["losses"].as_array().expect("a list");
     let loss = |index: usize| losses[index]["per_token"].as_f64().expect("a number");
+    assert!(losses.iter().all(|it| it["by_text"]["count"].as_u64() > Some(5)), "{losses:?}");
     // It was pretrained on incident prose and on nothing else.
     assert!(loss(1) < loss(0), "{losses:?}");
     let page = std::fs::read_to_string(room.path("runs/eval/report.html")).expect("a report");
@@ -162,11 +181,27 @@ fn every_seed_and_the_controls_are_trained_and_scored() {
     let json = room.srek(command).json();
     let scores = json["incidents"]["scores"].as_array().expect("a list");
     let methods: Vec<_> = scores.iter().map(|it| it["method"].as_str().expect("a name")).collect();
-    assert_eq!(
-        methods[3..],
-        ["few-shot base", "base", "tuned, seed 1", "tuned, seed 2", "control: shuffled causes",]
-    );
+    assert_eq!(methods[..4], WITHOUT_A_MODEL);
+    let models = [
+        "few-shot base",
+        "base",
+        "tuned, seed 1",
+        "tuned, seed 2",
+        "control: shuffled causes",
+        "tuned, mean of 2 seeds",
+    ];
+    assert_eq!(methods[4..], models);
     assert_eq!(json["incidents"]["seeds"]["count"], 2);
+    // The mean of the seeds is compared with everything but the seeds, controls among it.
+    let mut others = WITHOUT_A_MODEL.to_vec();
+    others.extend(["few-shot base", "base", "control: shuffled causes"]);
+    let expected: Vec<_> = others.into_iter().map(|it| ("tuned, mean of 2 seeds", it)).collect();
+    assert_eq!(compared(&json["incidents"]), expected);
+    let page = std::fs::read_to_string(room.path("seeds/report.html")).expect("a report");
+    assert!(page.contains("tuned, mean of 2 seeds minus base in cause top-1: "));
+    // The base, too, writes without the grammar; what every seed trains on is looked at.
+    assert_eq!(scores[5]["valid_unheld"]["count"], 1);
+    assert_eq!(json["incidents"]["train_checked"], 24);
     let lines = |name: &str| {
         let path = room.path(&format!("seeds/{name}/incidents.jsonl"));
         std::fs::read_to_string(path).expect("records")
@@ -181,4 +216,25 @@ fn every_seed_and_the_controls_are_trained_and_scored() {
     };
     assert_eq!(prompts(&right), prompts(&shuffled));
     assert_ne!(right, shuffled);
+}
+
+#[test]
+fn commands_stand_beside_constant_answers_and_first_tokens_are_of_unread_prompts() {
+    let room = Room::new();
+    let json = room.srek("eval --suite commands,latency --count 3 --json").json();
+    let rows = json["commands"].as_array().expect("a list");
+    let models: Vec<_> = rows.iter().map(|it| it["model"].as_str().expect("a name")).collect();
+    assert_eq!(models, ["constant answer", "constant answer", "base", "base"]);
+    for row in rows {
+        let of = |name: &str| row["score"][name]["mean"].as_f64().expect("a share");
+        assert!(of("verbs") <= of("commands") && of("verdicts") <= 1.0, "{row}");
+        assert_eq!(row["score"]["paths"]["count"], 3);
+    }
+    let times = &json["latency"][0];
+    assert_eq!(times["diagnoses"], 3);
+    let median = |name: &str| times[name][0].as_f64().expect("seconds");
+    // Hundreds of tokens are read for the one, and one for the other.
+    let (cold, warm) = (median("first_token_cold_seconds"), median("first_token_warm_seconds"));
+    assert!(cold > 2.0 * warm, "{times}");
+    assert!(median("diagnosis_seconds") > warm, "{times}");
 }

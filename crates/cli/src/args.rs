@@ -10,6 +10,10 @@ mod lab;
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
+/// Most tokens of evidence in a prompt, where nothing else is said: what is tuned on one budget is asked with
+/// the same.
+pub(crate) const BUDGET: usize = 300;
+
 /// Tunes a 4-bit Llama 3 on your own post-mortems, on your own machine.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.

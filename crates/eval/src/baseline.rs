@@ -1,5 +1,6 @@
 //! Methods without a language model, which a tuned one has to beat: the majority of the training
-//! incidents, logistic regression on features of the evidence, and the nearest training incident.
+//! incidents, their most frequent fault, logistic regression on features of the evidence, and the
+//! nearest training incident.
 //! None of them sees more than the model: all work on the evidence pack.
 
 mod features;
@@ -23,9 +24,10 @@ pub trait Method: Sync {
 }
 
 /// All of them by their names, trained on the same examples.
-pub fn all(train: &[Example]) -> [(&'static str, Box<dyn Method>); 3] {
+pub fn all(train: &[Example]) -> [(&'static str, Box<dyn Method>); 4] {
     [
         ("majority", Box::new(Majority::train(train))),
+        ("most frequent fault", Box::new(Majority::of_faults(train))),
         ("logistic regression", Box::new(Logistic::train(train))),
         ("nearest neighbour", Box::new(Nearest::train(train))),
     ]
@@ -41,6 +43,17 @@ pub struct Majority {
 impl Majority {
     /// Counts the answers of the training examples.
     pub fn train(examples: &[Example]) -> Self {
+        Self::count(&examples.iter().collect::<Vec<_>>())
+    }
+
+    /// Counts those alone that name a fault. The majority of all is never right about a fault where
+    /// "none" or "unknown" is the most frequent answer.
+    pub fn of_faults(examples: &[Example]) -> Self {
+        let named = examples.iter().filter(|it| Cause::faults().contains(&it.cause));
+        Self::count(&named.collect::<Vec<_>>())
+    }
+
+    fn count(examples: &[&Example]) -> Self {
         let mut causes: BTreeMap<Cause, f64> = BTreeMap::new();
         let mut services: BTreeMap<String, f64> = BTreeMap::new();
         for example in examples {

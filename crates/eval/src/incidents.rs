@@ -146,6 +146,20 @@ impl Score {
             valid_unheld: None,
         }
     }
+
+    /// Of what a method said in several runs about these examples, as trained with different seeds.
+    /// How often it is right is first averaged over the runs, example by example, so that its
+    /// intervals are those of examples; the rest is of all answers together.
+    pub fn of_runs(method: &str, examples: &[Example], runs: &[&[Prediction]], seed: u64) -> Self {
+        let (repeated, said) = (vec![examples; runs.len()].concat(), runs.concat());
+        let accuracy = |cases: &[Case]| Hits::of_runs(examples, runs, cases).accuracy(seed);
+        Self {
+            known: accuracy(&[Case::Known]),
+            two: accuracy(&[Case::Two]),
+            all: accuracy(&Case::ALL),
+            ..Self::of(method, &repeated, &said, seed)
+        }
+    }
 }
 
 /// How much better one method is than another on the same examples.
@@ -162,14 +176,15 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Between two methods' predictions, example by example.
+    /// Between two methods' predictions, example by example; of a method with several runs, their
+    /// mean.
     pub fn between(
-        (from, before): (&str, &[Prediction]),
-        (to, after): (&str, &[Prediction]),
+        (from, before): (&str, &[&[Prediction]]),
+        (to, after): (&str, &[&[Prediction]]),
         examples: &[Example],
         seed: u64,
     ) -> Self {
-        let hits = |predictions| Hits::of(examples, predictions, &[Case::Known]);
+        let hits = |runs| Hits::of_runs(examples, runs, &[Case::Known]);
         let (before, after) = (hits(before), hits(after));
         Self {
             from: from.to_owned(),
@@ -186,21 +201,47 @@ pub fn counts(examples: &[Example]) -> Vec<(Case, usize)> {
     Case::ALL.into_iter().map(of).collect()
 }
 
-/// Lists of examples in which a label of a cause stands outside of the list of options: their ids.
-/// A right answer that can be read off is no answer.
+/// Lists of examples in which a label of a cause stands outside of the list of options, in capitals
+/// or not: their ids. A right answer that can be read off is no answer.
 pub fn leaks(examples: &[Example]) -> Vec<String> {
     let labels: Vec<_> =
         Cause::ALL.map(Cause::name).into_iter().filter(|name| name.contains('-')).collect();
-    let leaks = |example: &&Example| labels.iter().any(|label| evidence(example).contains(label));
+    let leaks = |example: &&Example| {
+        let evidence = evidence(example).to_lowercase();
+        labels.iter().any(|label| evidence.contains(label))
+    };
     examples.iter().filter(leaks).map(|example| example.id.clone()).collect()
 }
 
-/// Test examples whose evidence is nearly that of a training example: a right answer to them may be
-/// remembered and not found.
+/// Test examples whose evidence is nearly that of a training example, names of services and numbers
+/// apart: a right answer to them may be remembered and not found. Healthy windows do not count: where
+/// nothing happened, little differs but names and numbers.
 pub fn duplicates(train: &[Example], test: &[Example]) -> Vec<Pair> {
-    let texts = |examples: &[Example]| examples.iter().map(|it| evidence(it).to_owned()).collect();
-    let (train, test): (Vec<String>, Vec<String>) = (texts(train), texts(test));
-    between(&train, &test)
+    let texts = |examples: &[Example]| examples.iter().map(form).collect::<Vec<String>>();
+    let mut pairs = between(&texts(train), &texts(test));
+    pairs.retain(|pair| test[pair.test].case != Case::Healthy);
+    pairs
+}
+
+/// Evidence without what differs between any two incidents: every service of its table has the same
+/// name and every number is 0.
+fn form(example: &Example) -> String {
+    let mut names: Vec<&str> = example.pack.services.iter().map(String::as_str).collect();
+    // The longest first: a name may be a part of another one.
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let mut shown = evidence(example).to_owned();
+    for name in names {
+        shown = shown.replace(name, "service");
+    }
+    let mut form = String::with_capacity(shown.len());
+    for character in shown.chars() {
+        match character.is_ascii_digit() {
+            true if form.ends_with('0') => {}
+            true => form.push('0'),
+            false => form.push(character),
+        }
+    }
+    form
 }
 
 /// A prompt without the list of options, which all share.

@@ -2,7 +2,7 @@
 //! function of its inputs and a seed; models are reached through `text::llm::Llm` only.
 //!
 //! - [`example`]: an incident with the right answer, and what a method said about it.
-//! - [`baseline`]: majority, logistic regression and nearest neighbour.
+//! - [`baseline`]: majority, most frequent fault, logistic regression and nearest neighbour.
 //! - [`incidents`]: simulated incidents as examples, and a model asked about them.
 //! - [`commands`]: Kubernetes commands and field paths that a model writes, judged by the schema.
 //! - [`losses`]: how well a model predicts texts, before and after tuning.

@@ -54,6 +54,18 @@ impl Hits {
         hits
     }
 
+    /// What was right in several runs over the same examples: for each example the mean over the
+    /// runs.
+    pub fn of_runs(examples: &[Example], runs: &[&[Prediction]], cases: &[Case]) -> Self {
+        let hits: Vec<_> = runs.iter().map(|run| Self::of(examples, run, cases)).collect();
+        Self {
+            cause_top1: mean(&hits, |it| it.cause_top1.as_slice()),
+            cause_top3: mean(&hits, |it| it.cause_top3.as_slice()),
+            service_top1: mean(&hits, |it| it.service_top1.as_slice()),
+            service_top3: mean(&hits, |it| it.service_top3.as_slice()),
+        }
+    }
+
     /// Their means with intervals; `None` without any example.
     pub fn accuracy(&self, seed: u64) -> Option<Accuracy> {
         Some(Accuracy {
@@ -65,13 +77,26 @@ impl Hits {
     }
 }
 
+/// Example by example, the mean of one measure over runs.
+fn mean(runs: &[Hits], of: fn(&Hits) -> &[f64]) -> Vec<f64> {
+    let mut sums: Vec<f64> = vec![0.0; runs.first().map_or(0, |run| of(run).len())];
+    for run in runs {
+        sums.iter_mut().zip(of(run)).for_each(|(sum, value)| *sum += *value);
+    }
+    sums.into_iter().map(|sum| sum / runs.len() as f64).collect()
+}
+
 /// What a method cites.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Citations {
-    /// Share of cited ids that were shown.
+    /// Share of cited ids that were shown. A grammar that knows no other ids makes it 1: it says
+    /// nothing about a model.
     pub exist: f64,
     /// Share of cited ids that support the right answer.
     pub support: f64,
+    /// What `support` is by chance: of all that was shown, the share that supports the right answer,
+    /// as the mean over the same incidents.
+    pub at_random: f64,
     /// Share of answers to incidents with support that cite at least one id that supports.
     pub grounded: f64,
 }
@@ -79,7 +104,7 @@ pub struct Citations {
 /// What the methods cite in cases that have support; `None` where nothing is cited.
 pub fn citations(examples: &[Example], predictions: &[Prediction]) -> Option<Citations> {
     let (mut cited, mut exist, mut support) = (0usize, 0usize, 0usize);
-    let (mut answers, mut grounded) = (0usize, 0usize);
+    let (mut answers, mut grounded, mut at_random) = (0usize, 0usize, 0.0);
     for (example, prediction) in examples.iter().zip(predictions) {
         let Some(ids) = &prediction.cited else { continue };
         if example.support.is_empty() {
@@ -90,14 +115,23 @@ pub fn citations(examples: &[Example], predictions: &[Prediction]) -> Option<Cit
         exist += ids.iter().filter(|id| example.pack.items.iter().any(|it| it.id == **id)).count();
         support += supporting;
         answers += 1;
+        at_random += share_of_support(example);
         grounded += usize::from(supporting > 0);
     }
     let share = |part: usize, whole: usize| part as f64 / whole as f64;
     (cited > 0).then(|| Citations {
         exist: share(exist, cited),
         support: share(support, cited),
+        at_random: at_random / answers as f64,
         grounded: share(grounded, answers),
     })
+}
+
+/// Share of what was shown that supports the right answer.
+fn share_of_support(example: &Example) -> f64 {
+    let shown = &example.pack.items;
+    let support = shown.iter().filter(|item| example.support.contains(&item.id)).count();
+    support as f64 / shown.len().max(1) as f64
 }
 
 /// One bin of a reliability diagram.

@@ -2,9 +2,10 @@
 
 use sre::cause::Cause;
 
-/// A side of the split between what is learned from and what is tested on. The two share the form of
-/// everything and the wording of nothing: names, shapes of call graphs, sentences of logs, events
-/// and changes, and ranges of parameters are disjoint, and one dialect is in [`Part::Test`] alone.
+/// A side of the split between what is learned from and what is tested on. Names, shapes of call graphs,
+/// sentences of logs and changes, and what is normal for a service (replicas, limits, load, work, failures,
+/// use of memory and CPU) are disjoint; one dialect, some faults and incidents of two faults are in
+/// [`Part::Test`] alone. Shared are the sentences of Kubernetes' own events and how strong a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// What is learned from.
@@ -28,7 +29,7 @@ impl Part {
 pub struct Shares {
     /// Nothing is wrong.
     pub healthy: f64,
-    /// Two faults at once.
+    /// Two faults at once; [`Part::Test`] only.
     pub two_faults: f64,
     /// A fault that is not among the causes on offer; [`Part::Test`] only.
     pub held_out_fault: f64,
@@ -64,7 +65,7 @@ impl Settings {
         let shares = match part {
             Part::Train => Shares {
                 healthy: 0.08,
-                two_faults: 0.08,
+                two_faults: 0.0,
                 held_out_fault: 0.0,
                 too_little_evidence: 0.06,
             },

@@ -195,10 +195,11 @@ fn callers(
     }
 }
 
-/// What is normal for a service. The ranges of the parts are neighbours that do not overlap.
+/// What is normal for a service. Replicas, limits, load, work, failures and use of memory and CPU come from
+/// ranges that the parts do not share.
 fn node(dice: &mut Dice, (name, role): (String, Role), part: Part, hosts: usize) -> Node {
     let test = part == Part::Test;
-    let replicas = dice.whole(if test { (3, 8) } else { (2, 6) }).unsigned_abs();
+    let replicas = dice.whole(if test { (7, 10) } else { (2, 6) }).unsigned_abs();
     let megabytes: &[u64] =
         if test { &[192, 384, 768, 1536] } else { &[128, 256, 512, 1024, 2048] };
     let cores: &[u64] = if test { &[300, 600, 1200] } else { &[250, 500, 1000, 2000] };
@@ -208,7 +209,7 @@ fn node(dice: &mut Dice, (name, role): (String, Role), part: Part, hosts: usize)
             traits.push(wanted);
         }
     }
-    let outside = if test { (60.0, 900.0) } else { (20.0, 400.0) };
+    let outside = if test { (400.0, 900.0) } else { (20.0, 400.0) };
     Node {
         name,
         role,
@@ -221,10 +222,10 @@ fn node(dice: &mut Dice, (name, role): (String, Role), part: Part, hosts: usize)
         memory_limit_mib: *dice.one(megabytes),
         cpu_limit_millicores: *dice.one(cores),
         outside_load: if role == Role::Edge { dice.spread(outside) } else { 0.0 },
-        work: dice.spread(if test { (0.004, 0.09) } else { (0.003, 0.06) }),
-        failing: dice.spread((0.0005, 0.004)),
-        memory_use: dice.between((0.35, 0.7)),
-        cpu_use: dice.between((0.2, 0.55)),
+        work: dice.spread(if test { (0.06, 0.12) } else { (0.003, 0.06) }),
+        failing: dice.spread(if test { (0.004, 0.007) } else { (0.0005, 0.004) }),
+        memory_use: dice.between(if test { (0.22, 0.35) } else { (0.35, 0.7) }),
+        cpu_use: dice.between(if test { (0.1, 0.2) } else { (0.2, 0.55) }),
         retries: if dice.happens(0.6) { dice.between((0.3, 1.2)) } else { 0.0 },
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct DiagnoseArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) incident: PathBuf,
     /// Most tokens of evidence that the model is shown
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = super::BUDGET)]
     pub(crate) budget: usize,
     /// A cause that is less probable than this is not named: the answer is "unknown"
     #[arg(long, value_name = "P", default_value_t = 0.0)]
@@ -51,7 +51,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Most tokens of evidence in a prompt
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = super::BUDGET)]
     pub(crate) budget: usize,
     /// Train this many adapters with different seeds and score all, with controls; then --adapter
     /// is not needed

@@ -25,7 +25,7 @@ pub(crate) struct LabIncidentsArgs {
     #[arg(long, value_enum, default_value_t = PartName::Train)]
     pub(crate) part: PartName,
     /// Most tokens of a prompt
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = super::BUDGET)]
     pub(crate) budget: usize,
     /// The tokenizer that counts them [default: a token is three bytes]
     #[arg(long, value_name = "FILE")]

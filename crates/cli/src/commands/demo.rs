@@ -2,7 +2,7 @@
 //! tuned on them with QLoRA, base and tuned model are compared on incidents of another side of the
 //! laboratory, and one of these is diagnosed.
 
-use crate::args::DemoArgs;
+use crate::args::{BUDGET, DemoArgs};
 use crate::asked::{Asked, Manner};
 use crate::chart::signals::{Cited, signals};
 use crate::commands::diagnose::{Diagnosed, diagnose};
@@ -24,9 +24,9 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The incidents of the demo; the recipe's number of steps reads the training ones about once.
-const SIZES: Sizes = Sizes { train: 1200, test: 100, budget: 300, seed: 1, train_seed: 1 };
+const SIZES: Sizes = Sizes { train: 1200, test: 100, budget: BUDGET, seed: 1, train_seed: 1 };
 /// Those of `--quick`, with its steps.
-const QUICK: Sizes = Sizes { train: 64, test: 24, budget: 300, seed: 1, train_seed: 1 };
+const QUICK: Sizes = Sizes { train: 64, test: 24, budget: BUDGET, seed: 1, train_seed: 1 };
 const QUICK_STEPS: u64 = 6;
 
 /// What of an earlier demo may be replaced.

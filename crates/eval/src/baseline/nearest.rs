@@ -101,15 +101,15 @@ fn rank_at_fault(example: &Example) -> Option<usize> {
     by_weight(example).iter().position(|label| example.is_service(label))
 }
 
-/// How often each word occurs in what a prompt says before its list of options. Numbers count as
-/// one word.
+/// How often each word occurs in what a prompt says before its list of options. Numbers count as one word,
+/// and numbers at the end of words are left out: `m12` and `s3` name things of one incident alone.
 fn counts(prompt: &str) -> BTreeMap<String, f64> {
     let shown = prompt.rsplit_once("causes:").map_or(prompt, |(shown, _)| shown);
     let mut counts = BTreeMap::new();
     let split = |c: char| !c.is_alphanumeric();
     for word in shown.split(split).filter(|word| !word.is_empty()) {
-        let digits = word.chars().all(|c| c.is_ascii_digit());
-        let word = if digits { "0".to_owned() } else { word.to_lowercase() };
+        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        let word = if letters.is_empty() { "0".to_owned() } else { letters.to_lowercase() };
         *counts.entry(word).or_default() += 1.0;
     }
     counts

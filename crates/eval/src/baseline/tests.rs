@@ -23,6 +23,24 @@ fn the_majority_says_what_was_most_often_right() {
 }
 
 #[test]
+fn the_most_frequent_fault_is_named_where_most_incidents_have_none() {
+    let mut training = training();
+    training.extend((0..50).map(|_| example(Case::Healthy, Cause::None, NO_SERVICE)));
+    let asked = example(Case::Known, Cause::MemoryLimitTooLow, "s2");
+    let majority = Majority::train(&training).predict(&asked);
+    assert_eq!(majority.cause().unwrap().0, Cause::None);
+    let fault = Majority::of_faults(&training).predict(&asked);
+    let (cause, share) = fault.cause().unwrap();
+    assert_eq!((cause, fault.services[0].0.as_str()), (Cause::DiskFull, "s1"));
+    assert!((share - 2.0 / 3.0).abs() < 1e-9);
+    assert!(fault.services.iter().all(|(label, _)| label != NO_SERVICE));
+    assert!(fault.causes.iter().all(|(cause, _)| Cause::faults().contains(cause)));
+    let names = all(&training).map(|(name, _)| name);
+    let expected = ["majority", "most frequent fault", "logistic regression", "nearest neighbour"];
+    assert_eq!(names, expected);
+}
+
+#[test]
 fn methods_that_look_at_the_evidence_tell_causes_and_services_apart() {
     let training = training();
     let logistic = Logistic::train(&training);

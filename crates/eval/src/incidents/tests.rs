@@ -30,9 +30,29 @@ fn examples_are_of_every_case_and_their_answers_fit_them() {
     near[3].pack.prompt = near[3].pack.prompt.replacen("from +0m", "from +1m", 1);
     let found = duplicates(&near, &test[3..4]);
     assert!(found.len() == 1 && found[0].train == 3, "{found:?}");
-    let mut leaking = test[0].clone();
-    leaking.pack.prompt.insert_str(0, "certificate-expired here\n");
-    assert_eq!(leaks(&[leaking]), [test[0].id.clone()]);
+    for label in ["certificate-expired", "Certificate-Expired"] {
+        let mut leaking = test[0].clone();
+        leaking.pack.prompt.insert_str(0, &format!("{label} here\n"));
+        assert_eq!(leaks(&[leaking]), [test[0].id.clone()]);
+    }
+}
+
+#[test]
+fn an_incident_with_other_names_and_numbers_is_a_duplicate() {
+    let test = made(Part::Test, 20);
+    let renamed = |example: &Example| {
+        let mut copy = example.clone();
+        copy.pack.prompt = copy.pack.prompt.replace('1', "77");
+        for (number, name) in copy.pack.services.iter_mut().enumerate() {
+            let other = format!("renamed{number}");
+            copy.pack.prompt = copy.pack.prompt.replace(name.as_str(), &other);
+            *name = other;
+        }
+        copy
+    };
+    let copies: Vec<_> = test.iter().map(renamed).collect();
+    let found = duplicates(&copies, &test);
+    assert_eq!(found.iter().map(|it| it.test).collect::<Vec<_>>(), Vec::from_iter(0..20));
 }
 
 #[test]
@@ -48,8 +68,20 @@ fn scores_and_differences_follow_the_predictions() {
     assert_eq!(score.known.as_ref().unwrap().cause_top1.mean, 1.0);
     assert_eq!(score.calibration.expected_error, 0.0);
     assert_eq!(Score::of("wrong", &test, &wrong, 1).known.unwrap().cause_top3.mean, 0.0);
-    let difference = Difference::between(("wrong", &wrong), ("right", &right), &test, 1);
+    let (right, wrong): (&[_], &[_]) = (&right, &wrong);
+    let difference = Difference::between(("wrong", &[wrong]), ("right", &[right]), &test, 1);
+    assert_eq!((difference.from.as_str(), difference.to.as_str()), ("wrong", "right"));
     assert_eq!(difference.cause_top1.unwrap().low, 1.0);
+    // Two seeds, one of which is always right: every incident is right in one half of them.
+    let mean = Score::of_runs("mean", &test, &[right, wrong], 1);
+    let half = mean.known.unwrap().cause_top1;
+    assert_eq!((half.low, half.mean, half.high), (0.5, 0.5, 0.5));
+    assert_eq!(half.count, test.iter().filter(|it| it.case == Case::Known).count());
+    let answers: usize = mean.calibration.bins.iter().map(|bin| bin.count).sum();
+    assert_eq!(answers, 2 * test.len());
+    let difference = Difference::between(("wrong", &[wrong]), ("mean", &[right, wrong]), &test, 1);
+    assert_eq!(difference.cause_top1.unwrap().high, 0.5);
+    assert_eq!(Score::of_runs("right", &test, &[right], 1), score);
     let text = serde_json::to_string(&score).unwrap();
     assert!(text.contains("\"method\":\"right\""), "{text}");
 }

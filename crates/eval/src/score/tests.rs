@@ -31,6 +31,27 @@ fn hits_are_counted_by_case() {
 }
 
 #[test]
+fn runs_are_averaged_example_by_example() {
+    let examples = [
+        example(Case::Known, Cause::DiskFull, "s1"),
+        example(Case::Healthy, Cause::None, "-"),
+        example(Case::Known, Cause::BadConfig, "s2"),
+    ];
+    let always = |cause: Cause| examples.each_ref().map(|_| said(cause, 0.9, "s1"));
+    let (disk, none) = (always(Cause::DiskFull), always(Cause::ClockSkew));
+    let hits = Hits::of_runs(&examples, &[&disk[..], &none[..]], &[Case::Known]);
+    assert_eq!(hits.cause_top1, [0.5, 0.0]);
+    // Among three likeliest stands a bad configuration, in both runs.
+    assert_eq!(hits.cause_top3, [0.5, 1.0]);
+    assert_eq!(hits.service_top1, [1.0, 0.0]);
+    assert_eq!(
+        Hits::of_runs(&examples, &[&disk[..]], &Case::ALL),
+        Hits::of(&examples, &disk, &Case::ALL)
+    );
+    assert_eq!(Hits::of_runs(&examples, &[], &[Case::Known]), Hits::default());
+}
+
+#[test]
 fn either_cause_of_two_is_right() {
     let mut both = example(Case::Two, Cause::DiskFull, "s1");
     both.second_cause = Some(Cause::DnsFailure);
@@ -92,4 +113,6 @@ fn citations_must_exist_and_support() {
     assert_eq!(found.grounded, 1.0);
     assert!((found.exist - 2.0 / 3.0).abs() < 1e-12);
     assert!((found.support - 1.0 / 3.0).abs() < 1e-12);
+    // One of the two that are shown supports the answer.
+    assert_eq!(found.at_random, 0.5);
 }

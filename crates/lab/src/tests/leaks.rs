@@ -1,7 +1,9 @@
 //! Nothing of the test may be known from training, and no prompt may give its answer away.
 
 use super::{Part, Settings, pack};
+use crate::dice::Dice;
 use crate::many;
+use crate::topology::Topology;
 use sre::cause::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +49,39 @@ fn names_and_dialects_of_the_test_are_new() {
     let new: Vec<_> = dialects(&test).difference(&dialects(&train)).copied().collect();
     assert_eq!(new, ["statsd"]);
     assert_eq!(dialects(&train).len(), 4);
+}
+
+#[test]
+fn what_is_normal_for_a_service_is_new() {
+    let ranges = |part: Part| {
+        let mut all: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
+        for number in 0..200 {
+            let dice = &mut Dice::named(&[number, part as u64]);
+            for it in Topology::new(dice, part).services {
+                all.entry("memory limit").or_default().insert(it.memory_limit_mib);
+                all.entry("CPU limit").or_default().insert(it.cpu_limit_millicores);
+                all.entry("replicas").or_default().insert(it.replicas);
+                for (name, value) in [
+                    ("work", it.work),
+                    ("failing", it.failing),
+                    ("memory use", it.memory_use),
+                    ("CPU use", it.cpu_use),
+                    ("load", it.outside_load),
+                ] {
+                    // Positive numbers are in the order of their bits.
+                    all.entry(name).or_default().extend((value > 0.0).then_some(value.to_bits()));
+                }
+            }
+        }
+        all
+    };
+    let (train, test) = (ranges(Part::Train), ranges(Part::Test));
+    for (name, values) in &train {
+        let other = &test[name];
+        assert!(values.is_disjoint(other) && values.len() > 2 && other.len() > 2, "{name}");
+        let apart = values.last() < other.first() || other.last() < values.first();
+        assert!(apart || name.ends_with("limit"), "{name}: ranges overlap");
+    }
 }
 
 /// Runs of four words, numbers and labels apart.

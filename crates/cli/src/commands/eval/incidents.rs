@@ -1,5 +1,9 @@
 //! The suite `incidents`: models and methods without one on the same simulated incidents.
 
+mod overlap;
+#[cfg(test)]
+mod tests;
+
 use super::{Subject, share};
 use crate::args::EvalArgs;
 use crate::asked::{Asked, Manner, Voice};
@@ -11,16 +15,16 @@ use crate::progress::Progress;
 use anyhow::Result;
 use eval::baseline;
 use eval::example::{Case, Example, Prediction};
-use eval::incidents::{
-    Difference, Score, Shown, ask, counts, duplicates, examples, is_valid_unheld, leaks,
-};
+use eval::incidents::{Difference, Score, Shown, ask, counts, examples, is_valid_unheld};
 use eval::interval::Interval;
 use lab::{Part, Settings};
+use overlap::Overlap;
 use serde_json::{Value, json};
 use sre::cause::Cause;
 
-/// Solved incidents that the base is shown before each question, in the comparison "few-shot".
-const SHOTS: usize = 3;
+/// Solved incidents that the base is shown before each question, in the comparison "few-shot": as
+/// many as fit into the 1,024 tokens that sre-tiny was pretrained on.
+const SHOTS: usize = 2;
 /// Among this many training incidents the shortest are chosen for it.
 const SHOTS_FROM: usize = 200;
 /// Incidents of whose answers the form is looked at where no grammar holds it.
@@ -50,24 +54,33 @@ pub(crate) struct Laboratory {
     /// The causes on offer.
     pub(crate) causes: Vec<Cause>,
     seed: u64,
+    /// What was counted before anybody was asked.
+    overlap: Overlap,
 }
 
 impl Laboratory {
     /// Simulates both sides, shown in this model's tokens.
     ///
     /// # Errors
-    /// A budget that is too small.
+    /// A budget that is too small, or incidents that give answers away.
     pub(crate) fn new(voice: &Voice, sizes: &Sizes) -> Result<Laboratory> {
         let tokens = |text: &str| voice.tokens(text);
         let shown = Shown { budget: sizes.budget, tokens: &tokens };
+        let settings = Settings::new(sizes.seed, Part::Test);
+        let test = examples(&settings, 0..sizes.test, &shown)?;
         let train = Settings::new(sizes.train_seed, Part::Train);
-        let test = Settings::new(sizes.seed, Part::Test);
-        Ok(Laboratory {
-            train: examples(&train, 0..sizes.train, &shown)?,
-            test: examples(&test, 0..sizes.test, &shown)?,
-            causes: test.causes(),
-            seed: sizes.seed,
-        })
+        let train = examples(&train, 0..sizes.train, &shown)?;
+        let overlap = Overlap::of(&train, &test).checked()?;
+        Ok(Laboratory { train, test, causes: settings.causes(), seed: sizes.seed, overlap })
+    }
+
+    /// Looks at what another laboratory trains as at its own training incidents.
+    ///
+    /// # Errors
+    /// Incidents that give answers away.
+    pub(super) fn check_with(&mut self, other: &Laboratory) -> Result<()> {
+        self.overlap = self.overlap.and(Overlap::of(&other.train, &self.test)).checked()?;
+        Ok(())
     }
 
     /// Questions with their right answers, short ones of different causes.
@@ -85,24 +98,43 @@ impl Laboratory {
     }
 }
 
+/// What a method said about them.
+struct Said {
+    name: String,
+    predictions: Vec<Prediction>,
+    /// Share of answers that are valid where nothing holds them to the schema; `None` where that
+    /// was not looked at.
+    valid_unheld: Option<Interval>,
+    /// Whether all others are compared with it.
+    is_target: bool,
+}
+
 /// What everybody said about the incidents of a laboratory.
 pub(crate) struct Incidents {
     /// The incidents.
     pub(crate) laboratory: Laboratory,
     /// Who may stop the asking.
     interrupt: Option<Interrupt>,
-    /// By method, in the order in which they were asked.
-    said: Vec<(String, Vec<Prediction>, Option<Interval>)>,
+    /// In the order in which they were asked.
+    said: Vec<Said>,
 }
 
 impl Incidents {
     /// Asks the methods without a model.
     pub(crate) fn new(laboratory: Laboratory) -> Incidents {
-        let said = baseline::all(&laboratory.train).map(|(name, method)| {
-            let predictions = laboratory.test.iter().map(|it| method.predict(it)).collect();
-            (name.to_owned(), predictions, None)
-        });
-        Incidents { said: said.into(), laboratory, interrupt: None }
+        let methods = baseline::all(&laboratory.train);
+        let mut incidents = Incidents { laboratory, interrupt: None, said: Vec::new() };
+        for (name, method) in methods {
+            let test = &incidents.laboratory.test;
+            let predictions = test.iter().map(|it| method.predict(it)).collect();
+            incidents.keep(name, predictions);
+        }
+        incidents
+    }
+
+    fn keep(&mut self, name: &str, predictions: Vec<Prediction>) {
+        let name = name.to_owned();
+        self.said.push(Said { name, predictions, valid_unheld: None, is_target: false });
     }
 
     /// Lets the user stop between two incidents.
@@ -117,7 +149,7 @@ impl Incidents {
     pub(crate) fn ask(&mut self, name: &str, asked: &mut Asked, cite: bool) -> Result<()> {
         let manner = Manner::plain(&self.laboratory.causes);
         let predictions = self.answers(asked, &manner, cite)?;
-        self.said.push((name.to_owned(), predictions, None));
+        self.keep(name, predictions);
         Ok(())
     }
 
@@ -132,10 +164,17 @@ impl Incidents {
             let valid = |example| Ok(f64::from(u8::from(is_valid_unheld(analyst, example)?)));
             looked_at.map(valid).collect::<Result<_>>()
         })?;
-        if let Some((.., share)) = self.said.last_mut() {
-            *share = Interval::of(&valid, self.laboratory.seed);
+        if let Some(said) = self.said.last_mut() {
+            said.valid_unheld = Interval::of(&valid, self.laboratory.seed);
         }
         Ok(())
+    }
+
+    /// Compares all others with the last model: with what was tuned, and not with a control.
+    pub(super) fn compare_last(&mut self) {
+        if let Some(said) = self.said.last_mut() {
+            said.is_target = true;
+        }
     }
 
     /// Asks a model that is shown a few solved incidents before each question.
@@ -146,7 +185,7 @@ impl Incidents {
         let shots = self.laboratory.shots();
         let manner = Manner { examples: &shots, ..Manner::plain(&self.laboratory.causes) };
         let predictions = self.answers(asked, &manner, false)?;
-        self.said.push((name.to_owned(), predictions, None));
+        self.keep(name, predictions);
         Ok(())
     }
 
@@ -172,36 +211,55 @@ impl Incidents {
         })
     }
 
-    /// Every method's scores, in order.
+    /// Every method's scores, in order; behind them the mean of the models that all others are
+    /// compared with, if there are several.
     pub(crate) fn scores(&self) -> Vec<Score> {
         let Laboratory { test, seed, .. } = &self.laboratory;
-        let score = |(name, predictions, unheld): &(String, Vec<Prediction>, Option<Interval>)| {
-            Score { valid_unheld: *unheld, ..Score::of(name, test, predictions, *seed) }
+        let score = |it: &Said| {
+            let score = Score::of(&it.name, test, &it.predictions, *seed);
+            Score { valid_unheld: it.valid_unheld, ..score }
         };
-        self.said.iter().map(score).collect()
+        let mean = (self.targets().len() > 1).then(|| self.score_of_target());
+        self.said.iter().map(score).chain(mean).collect()
     }
 
-    /// How much better the last method is than every other.
-    fn differences(&self) -> Vec<Difference> {
-        let Some(((last, after, _), others)) = self.said.split_last() else { return Vec::new() };
+    /// How well the models do that all others are compared with, as a mean over them.
+    pub(super) fn score_of_target(&self) -> Score {
         let Laboratory { test, seed, .. } = &self.laboratory;
-        let difference = |(name, before, _): &(String, Vec<Prediction>, Option<Interval>)| {
-            Difference::between((name, before), (last, after), test, *seed)
+        let targets = self.targets();
+        Score::of_runs(&name_of(&targets), test, &runs(&targets), *seed)
+    }
+
+    /// Those that all others are compared with; where none was named, whoever was asked last.
+    fn targets(&self) -> Vec<&Said> {
+        let named: Vec<_> = self.said.iter().filter(|it| it.is_target).collect();
+        if named.is_empty() { self.said.last().into_iter().collect() } else { named }
+    }
+
+    /// How much better the target is than every other method.
+    fn differences(&self) -> Vec<Difference> {
+        let Laboratory { test, seed, .. } = &self.laboratory;
+        let targets = self.targets();
+        let (name, after) = (name_of(&targets), runs(&targets));
+        let is_other = |it: &&Said| targets.iter().all(|target| target.name != it.name);
+        let difference = |it: &Said| {
+            let before: [&[Prediction]; 1] = [&it.predictions];
+            Difference::between((&it.name, &before), (&name, &after), test, *seed)
         };
-        others.iter().map(difference).collect()
+        self.said.iter().filter(is_other).map(difference).collect()
     }
 
     /// A table and all numbers.
     pub(crate) fn findings(&self) -> (String, Value) {
-        let Laboratory { train, test, .. } = &self.laboratory;
+        let Laboratory { train, test, overlap, .. } = &self.laboratory;
         let (scores, differences) = (self.scores(), self.differences());
         let found: Vec<_> =
             counts(test).iter().map(|(case, n)| format!("{n} {}", case.name())).collect();
-        let leaking = leaks(test).len() + leaks(train).len();
-        let near = duplicates(train, test).len();
+        let Overlap { train: checked, leaks, near_duplicates } = overlap;
         let mut text = format!(
             "{} test incidents: {}; {} training incidents\nprompts that name a cause outside of the \
-             options: {leaking}; nearly the same in training and test: {near}\n\n",
+             options: {leaks}; nearly the same in the test and in {checked} of training: \
+             {near_duplicates}\n\n",
             test.len(),
             found.join(", "),
             train.len()
@@ -213,13 +271,26 @@ impl Incidents {
         let json = json!({
             "cases": cases,
             "train": train.len(),
-            "leaks": leaking,
-            "near_duplicates": near,
+            "train_checked": checked,
+            "leaks": leaks,
+            "near_duplicates": near_duplicates,
             "scores": scores,
             "differences": differences,
         });
         (text, json)
     }
+}
+
+/// What one model or the mean of several is called.
+fn name_of(targets: &[&Said]) -> String {
+    match targets {
+        [one] => one.name.clone(),
+        several => format!("tuned, mean of {} seeds", several.len()),
+    }
+}
+
+fn runs<'a>(targets: &[&'a Said]) -> Vec<&'a [Prediction]> {
+    targets.iter().map(|it| it.predictions.as_slice()).collect()
 }
 
 /// What a table of scores says in one column.
@@ -276,15 +347,15 @@ fn lines(score: &Score) -> String {
     let mut text = String::new();
     if let Some(cited) = &score.citations {
         text.push_str(&format!(
-            "{name} cites evidence that exists in {:.2} and supports in {:.2} of all cases; {:.2} of \
-             its answers cite some that supports\n",
-            cited.exist, cited.support, cited.grounded
+            "{name} cites evidence that supports in {:.2} of all cases, at random {:.2}; {:.2} of \
+             its answers cite some that supports; by the grammar what it cites exists, in {:.2}\n",
+            cited.support, cited.at_random, cited.grounded, cited.exist
         ));
     }
     if let Some(valid) = &score.valid_unheld {
-        let valid = valid.mean;
+        let Interval { mean, count, .. } = valid;
         text.push_str(&format!(
-            "{name} writes valid answers without the grammar in {valid:.2}, with it always\n"
+            "{name} writes valid answers without the grammar in {mean:.2} of {count}\n"
         ));
     }
     if let Some(silent) = &score.abstention {
@@ -327,6 +398,9 @@ pub(super) fn suite(args: &EvalArgs, machine: &Machine, subjects: &[Subject]) ->
         }
         incidents.ask(&subject.name, &mut asked, true)?;
         incidents.look_unheld(&mut asked)?;
+        if subject.adapter.is_some() {
+            incidents.compare_last();
+        }
     }
     incidents.ok_or_else(|| crate::exit::usage("there is no model to ask"))
 }

@@ -11,8 +11,6 @@ use crate::machine::Machine;
 use crate::output::{Answer, note};
 use crate::tuning::Tuning;
 use anyhow::Result;
-use eval::incidents::Score;
-use eval::interval::Interval;
 use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
@@ -28,6 +26,13 @@ struct Planned {
     exact: bool,
 }
 
+impl Planned {
+    /// Whether it is there to be compared with what was tuned as it should be.
+    fn is_control(&self) -> bool {
+        self.shuffled || self.exact
+    }
+}
+
 /// Trains and scores.
 pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> Result<Answer> {
     let seeds = args.seeds.unwrap_or(1);
@@ -37,12 +42,13 @@ pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> 
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
     let voice = Voice::of_model(base_directory)?;
-    let mut incidents = Incidents::new(laboratory(args, &voice, args.seed)?).stopped_by(&interrupt);
+    let mut incidents = Incidents::new(shared(args, &voice, seeds)?).stopped_by(&interrupt);
     let mut base = Subject::pair(base_directory, None)?.remove(0);
     base.form = crate::weights::Form::of_recipe(&crate::tuning::recipe()?);
     let mut asked = base.open(machine)?;
     incidents.ask_with_examples("few-shot base", &mut asked)?;
     incidents.ask("base", &mut asked, true)?;
+    incidents.look_unheld(&mut asked)?;
     drop(asked);
     for planned in plan(args, seeds) {
         note(&format!("{}: training", planned.name));
@@ -52,13 +58,18 @@ pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> 
         let mut asked = subjects.remove(1).open(machine)?;
         incidents.ask(&planned.name, &mut asked, true)?;
         incidents.look_unheld(&mut asked)?;
+        if !planned.is_control() {
+            incidents.compare_last();
+        }
     }
-    let scores = incidents.scores();
-    let (mut text, mut json) = incidents.findings();
-    let means = mean_of_seeds(&scores);
-    text.push_str(&format!("\n{}", means_line(&means, seeds)));
-    json["seeds"] = json!({ "count": seeds, "cause_top1": means.0, "service_top1": means.1 });
-    let mut findings = Findings { figures: figures(&scores), ..Findings::default() };
+    let (text, mut json) = incidents.findings();
+    let known = incidents.score_of_target().known;
+    json["seeds"] = json!({
+        "count": seeds,
+        "cause_top1": known.as_ref().map(|it| it.cause_top1),
+        "service_top1": known.as_ref().map(|it| it.service_top1),
+    });
+    let mut findings = Findings { figures: figures(&incidents.scores()), ..Findings::default() };
     findings.add(SuiteName::Incidents, (text, json));
     findings.json.insert("peak_rss_bytes".into(), json!(files::memory::vm_hwm_bytes()));
     finish(findings, &args.out, started.elapsed().as_secs_f64())
@@ -79,10 +90,23 @@ fn plan(args: &EvalArgs, seeds: u64) -> Vec<Planned> {
     runs
 }
 
-fn laboratory(args: &EvalArgs, voice: &Voice, train_seed: u64) -> Result<Laboratory> {
-    let (train, test) = (args.train, args.count);
-    let sizes = Sizes { train, test, budget: args.budget, seed: args.seed, train_seed };
-    Laboratory::new(voice, &sizes)
+/// The incidents of the test and those of the first seed, looked at together with what every other
+/// seed trains on: before the first training, as hours of it would be lost after the last.
+fn shared(args: &EvalArgs, voice: &Voice, seeds: u64) -> Result<Laboratory> {
+    let mut shared = laboratory(args, voice, (args.count, args.seed))?;
+    for index in 1..seeds {
+        shared.check_with(&laboratory(args, voice, (0, args.seed + index))?)?;
+    }
+    Ok(shared)
+}
+
+fn laboratory(
+    args: &EvalArgs,
+    voice: &Voice,
+    (test, train_seed): (u64, u64),
+) -> Result<Laboratory> {
+    let (train, budget, seed) = (args.train, args.budget, args.seed);
+    Laboratory::new(voice, &Sizes { train, test, budget, seed, train_seed })
 }
 
 fn train(
@@ -103,34 +127,7 @@ fn train(
         exact: planned.exact,
     };
     // Only what is trained on differs from seed to seed.
-    let own = Laboratory::new(
-        voice,
-        &Sizes {
-            train: args.train,
-            test: 0,
-            budget: args.budget,
-            seed: args.seed,
-            train_seed: planned.seed,
-        },
-    )?;
+    let own = laboratory(args, voice, (0, planned.seed))?;
     let ran = tuning.train(machine, &own, interrupt)?;
     Ok(ran.result().map(Path::to_owned).unwrap_or_default())
-}
-
-/// Means over the seeds of cause and service top-1, with the interval of the means of seeds.
-fn mean_of_seeds(scores: &[Score]) -> (Option<Interval>, Option<Interval>) {
-    let seeds = scores.iter().filter(|score| score.method.starts_with("tuned, seed"));
-    let known: Vec<_> = seeds.filter_map(|score| score.known.as_ref()).collect();
-    let causes: Vec<f64> = known.iter().map(|it| it.cause_top1.mean).collect();
-    let services: Vec<f64> = known.iter().map(|it| it.service_top1.mean).collect();
-    (Interval::of(&causes, 1), Interval::of(&services, 1))
-}
-
-fn means_line((causes, services): &(Option<Interval>, Option<Interval>), seeds: u64) -> String {
-    let mean = |it: &Option<Interval>| it.map_or(f64::NAN, |it| it.mean);
-    format!(
-        "tuned, mean of {seeds} seeds: cause top-1 {:.2}, service top-1 {:.2}\n",
-        mean(causes),
-        mean(services)
-    )
 }

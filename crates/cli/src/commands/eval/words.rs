@@ -1,5 +1,6 @@
 //! The suite `commands`: what models write, judged by the Kubernetes schema, about kinds that a
-//! tuned model was trained on and about kinds that were held out.
+//! tuned model was trained on and about kinds that were held out. Beside them stand answers that are
+//! always the same, given without reading the question.
 
 use super::{Subject, share};
 use crate::args::EvalArgs;
@@ -8,7 +9,7 @@ use crate::machine::Machine;
 use crate::output::table;
 use crate::progress::Progress;
 use anyhow::Result;
-use eval::commands::{CommandScore, Outcome, Task, Want, ask, rights, tasks};
+use eval::commands::{CommandScore, Outcome, Task, Want, ask, constant, rights, tasks, valids};
 use eval::interval::Interval;
 use serde_json::{Value, json};
 use text::kubernetes::{HoldOut, PairOptions, Schema, Side};
@@ -20,6 +21,15 @@ pub(crate) const HELD_OUT_PERCENT: u32 = 10;
 /// Which kinds are asked about.
 const SIDES: [(Side, &str); 2] =
     [(Side::Training, "kinds of training"), (Side::HeldOut, "held-out kinds")];
+
+/// What is compared: a name for it, a sort of questions, and what counts as 1.
+type Measure = (&'static str, Want, fn(&[Outcome], Want) -> Vec<f64>);
+const MEASURES: [Measure; 4] = [
+    ("valid commands", Want::Command, valids),
+    ("right verbs", Want::Command, rights),
+    ("right paths", Want::Path, rights),
+    ("right verdicts", Want::Verdict, rights),
+];
 
 /// Runs the suite.
 pub(super) fn suite(
@@ -34,7 +44,10 @@ pub(super) fn suite(
         let options = PairOptions { seed: args.seed, hold_out, side };
         asked_about.push((name, tasks(&schema, &options, args.count as usize)?));
     }
-    let mut outcomes: Vec<(String, &str, Vec<Outcome>)> = Vec::new();
+    let unread = |(name, tasks): &(&'static str, Vec<Task>)| {
+        ("constant answer".to_owned(), *name, constant(&schema, tasks))
+    };
+    let mut outcomes: Vec<(String, &str, Vec<Outcome>)> = asked_about.iter().map(unread).collect();
     for subject in subjects {
         let mut asked = subject.open(machine)?;
         for (name, tasks) in &asked_about {
@@ -59,8 +72,8 @@ fn answers(asked: &mut Asked, schema: &Schema, tasks: &[Task]) -> Result<Vec<Out
 }
 
 fn findings(outcomes: &[(String, &str, Vec<Outcome>)], seed: u64) -> (String, Value) {
-    let head = ["model", "about", "valid commands", "existing paths", "right verdicts"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let head = ["model", "about"].into_iter().chain(MEASURES.map(|(name, ..)| name));
+    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
     let (mut lines, mut json) = (String::new(), Vec::new());
     for (model, about, found) in outcomes {
         let score = CommandScore::of(found, seed);
@@ -68,6 +81,7 @@ fn findings(outcomes: &[(String, &str, Vec<Outcome>)], seed: u64) -> (String, Va
             model.clone(),
             (*about).to_owned(),
             share(score.commands.as_ref()),
+            share(score.verbs.as_ref()),
             share(score.paths.as_ref()),
             share(score.verdicts.as_ref()),
         ]);
@@ -93,11 +107,8 @@ fn differences(outcomes: &[(String, &str, Vec<Outcome>)], seed: u64) -> Vec<(Str
     let mut differences = Vec::new();
     for (_, about) in SIDES {
         let (Some(base), Some(tuned)) = (of("base", about), of("tuned", about)) else { continue };
-        for (want, name) in
-            [(Want::Command, "commands"), (Want::Path, "paths"), (Want::Verdict, "verdicts")]
-        {
-            let difference =
-                Interval::of_difference(&rights(base, want), &rights(tuned, want), seed);
+        for (name, want, ones) in MEASURES {
+            let difference = Interval::of_difference(&ones(base, want), &ones(tuned, want), seed);
             differences.extend(difference.map(|it| (format!("{name}, {about}"), it)));
         }
     }
