@@ -52,7 +52,9 @@ fn an_incident_with_other_names_and_numbers_is_a_duplicate() {
     };
     let copies: Vec<_> = test.iter().map(renamed).collect();
     let found = duplicates(&copies, &test);
-    assert_eq!(found.iter().map(|it| it.test).collect::<Vec<_>>(), Vec::from_iter(0..20));
+    let found: Vec<_> = found.iter().map(|it| it.test).collect();
+    let faults: Vec<_> = (0..20).filter(|it| test[*it].case != Case::Healthy).collect();
+    assert!(found == faults && (1..20).contains(&found.len()), "{found:?}");
 }
 
 #[test]
