@@ -24,7 +24,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The incidents of the demo; the recipe's number of steps reads the training ones about once.
-const SIZES: Sizes = Sizes { train: 1200, test: 100, budget: BUDGET, seed: 1, train_seed: 1 };
+const SIZES: Sizes = Sizes { train: 2000, test: 100, budget: BUDGET, seed: 1, train_seed: 1 };
 /// Those of `--quick`, with its steps.
 const QUICK: Sizes = Sizes { train: 64, test: 24, budget: BUDGET, seed: 1, train_seed: 1 };
 const QUICK_STEPS: u64 = 6;
