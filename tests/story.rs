@@ -238,3 +238,23 @@ fn commands_stand_beside_constant_answers_and_first_tokens_are_of_unread_prompts
     assert!(cold > 2.0 * warm, "{times}");
     assert!(median("diagnosis_seconds") > warm, "{times}");
 }
+
+#[test]
+fn an_incident_without_telemetry_and_a_directory_of_others_are_refused() {
+    let room = Room::new();
+    let times = r#""start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:30:00Z""#;
+    let services = r#""services": [{"name": "cart"}]"#;
+    room.write("bare.json", format!("{{\"version\": 1, \"id\": \"bare\", {times}, {services}}}"));
+    room.srek("diagnose --incident bare.json").fails(
+        2,
+        "
+error: bare.json: there is nothing to diagnose: no metrics, logs, events or changes
+hint: docs/incident.md says what of each is useful
+",
+    );
+    room.write("mine/notes.md", "mine");
+    let ran = room.srek("eval --suite latency --count 1 --out mine");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("notes.md"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(room.path("mine/notes.md")).expect("a file"), "mine");
+}

@@ -6,7 +6,7 @@ use crate::asked::{Asked, Manner};
 use crate::chart::signals::{Cited, signals};
 use crate::exit::usage;
 use crate::machine::Machine;
-use crate::output::{Answer, pairs, table};
+use crate::output::{Answer, note, pairs, table};
 use crate::report::{Report, Table};
 use crate::weights::Source;
 use anyhow::{Context, Result};
@@ -55,6 +55,12 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
     }
     let causes = causes(&args.causes)?;
     let incident = read(&args.incident)?;
+    if args.model.model.is_none() && args.model.adapter.is_none() {
+        note(
+            "sre-tiny is asked as it is, without an adapter: what it says is a guess; `srek demo` \
+             tunes one",
+        );
+    }
     let source = Source::open(&args.model, machine)?;
     let mut asked = Asked::open(machine, &source, &args.model.directory()?)?;
     let manner = Manner {
@@ -90,7 +96,16 @@ fn causes(names: &[String]) -> Result<Vec<Cause>> {
 /// Reads an incident file.
 pub(crate) fn read(file: &Path) -> Result<Incident> {
     let text = files::read_to_string(file, LIMIT_BYTES)?;
-    Incident::read(&text).with_context(|| file.display().to_string())
+    let incident = Incident::read(&text).with_context(|| file.display().to_string())?;
+    let Incident { metrics, logs, events, changes, .. } = &incident;
+    if metrics.is_empty() && logs.is_empty() && events.is_empty() && changes.is_empty() {
+        return Err(usage(format!(
+            "{}: there is nothing to diagnose: no metrics, logs, events or changes\nhint: \
+             docs/incident.md says what of each is useful",
+            file.display()
+        )));
+    }
+    Ok(incident)
 }
 
 /// Asks a model about an incident of which it is shown at most `budget` tokens.

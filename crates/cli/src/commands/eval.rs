@@ -127,6 +127,7 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     let adapter = args.adapter.as_deref().map(|adapter| ("--adapter", adapter));
     let inputs = [("--base", base.as_path())].into_iter().chain(adapter);
     crate::paths::check_directory(&args.out, inputs)?;
+    files::check_replaceable(&args.out, "comparison", is_part)?;
     if args.seeds.is_some() {
         return seeds::run(args, &base, machine);
     }
@@ -159,6 +160,13 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     findings.json.insert("seconds".into(), seconds.into());
     findings.json.insert("peak_rss_bytes".into(), json!(files::memory::vm_hwm_bytes()));
     finish(findings, &args.out, seconds)
+}
+
+/// What of an earlier comparison may be replaced: the results, and with `--seeds` the trainings.
+fn is_part(name: &str) -> bool {
+    ["eval.json", "report.html"].contains(&name)
+        || name.starts_with("tuned-seed-")
+        || name.starts_with("control-")
 }
 
 /// Writes the results and says where they are.

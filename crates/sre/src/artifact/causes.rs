@@ -344,7 +344,7 @@ const GUIDES: [Guide; 26] = [
         meaning: "The telemetry shows nothing beyond what is usual for this service.",
         diagnosis: &[PODS, TOP, EVENTS],
         moves: None,
-        prevention: &["review the alert: it was raised where nothing was wrong"],
+        prevention: &["review the alert, if nothing was wrong indeed"],
     },
     Guide {
         cause: Cause::Unknown,

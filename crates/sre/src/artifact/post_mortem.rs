@@ -81,8 +81,8 @@ fn verdict(answer: &Answer) -> String {
     }
     match (answer.cause, service) {
         (Cause::None, _) => format!(
-            "What was measured and logged is within what is usual; no fault was found ({sure} \
-             probable among the causes that were offered)."
+            "No fault was found in what was measured and logged ({sure} probable among the causes \
+             that were offered); what did move is below."
         ),
         (Cause::Unknown, Some(service)) => format!(
             "The trouble seems to begin at {service}, but none of the known causes explains what \
