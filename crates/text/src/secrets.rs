@@ -1,10 +1,11 @@
 //! Secrets and personal data in text: found before anything is learned from it, or masked.
 //!
 //! [`find`] looks for what must never be trained on: private keys, tokens and passwords, by their
-//! form (`tokens`, `keys`) or by the name that they are assigned to (`assignments`). [`redact`] masks
-//! them, and with them what names a person (`people`) and, if asked, addresses of machines
-//! (`addresses`), as `[REDACTED:kind]`. What only stands for a secret, such as `<password>` or
-//! `${TOKEN}`, is none (`placeholder`).
+//! form (`tokens`, `keys`), by the name that they are assigned to (`assignments`) or by their place
+//! in a command or in a manifest (`commands`, `manifests`). [`redact`] masks them, and with them
+//! what names a person (`people`) and, if asked, addresses of machines (`addresses`), as
+//! `[REDACTED:kind]`. What only stands for a secret, such as `<password>` or `${TOKEN}`, is none
+//! (`placeholder`).
 //!
 //! Every scanner takes time linear in the text. None of them can know a password that nothing
 //! announces; a reader's eye is not replaced.
@@ -16,7 +17,9 @@ use std::sync::LazyLock;
 
 mod addresses;
 mod assignments;
+mod commands;
 mod keys;
+mod manifests;
 mod people;
 mod placeholder;
 #[cfg(test)]
@@ -124,7 +127,9 @@ pub(crate) fn quoted(value: &str) -> String {
 fn secrets(text: &str) -> Vec<Finding> {
     let mut findings = keys::find(text);
     findings.extend(tokens::find(text));
+    findings.extend(manifests::find(text));
     findings.extend(assignments::find(text));
+    findings.extend(commands::find(text));
     findings
 }
 

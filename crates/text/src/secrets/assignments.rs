@@ -16,15 +16,19 @@ const SHORTEST_PASSWORD: usize = 4;
 const LONG_VALUE: usize = 1024;
 
 /// Names of passwords: group 1 is the name from the telling word on.
-const PASSWORD_NAME: &str = "(pass(?:words?|wd|phrase|code)?|pwd)";
+const PASSWORD_NAME: &str = "(pass(?:wor[dt]s?|wd|phrase|code)?|pwd)";
 
 /// Names of other secrets, likewise.
 const SECRET_NAME: &str = "(secrets?|tokens?|api[ _-]?keys?|access[ _-]?keys?|account[_-]?key|\
      private[_-]?key|client[_-]?key[_-]?data|credentials?|(?:auth|signing|encryption|master|\
      shared|session|webhook|service|integration|routing|license|app|application)[_-]?key|bearer)";
 
-/// The rest of a name, what may stand between it and its value, and the sign of assignment.
-const SIGN: &str = r#"([A-Za-z0-9_-]{0,40})[\\"'`*\])]{0,6}[ \t]{0,20}(=>|:=|==?|:|\|)[ \t]{0,20}"#;
+/// The rest of a name, what may stand between it and its value, and the sign of assignment; behind
+/// it emphasis may end, as in `**Password:** …`.
+const SIGN: &str = concat!(
+    r#"([A-Za-z0-9_-]{0,40})[\\"'`*\])]{0,6}[ \t]{0,20}"#,
+    r"(=>|:=|==?|:|\|)(?:[*_]{1,3}[ \t])?[ \t]{0,20}",
+);
 
 /// Ends of names that hold something about a secret and not the secret.
 const ABOUT: [&str; 38] = [
@@ -176,7 +180,7 @@ fn is_password(text: &str, name: &Captures<'_>, value: &Value) -> bool {
     }
     let sign = name.get(3).map_or("", |sign| sign.as_str());
     if value.is_quoted {
-        return !given.contains(' ') || is_drawn(given);
+        return !given.contains(' ') || is_phrase(given, sign);
     }
     match sign {
         "|" => !is_wordy(given) || given.bytes().any(|it| it.is_ascii_digit()),
@@ -184,6 +188,17 @@ fn is_password(text: &str, name: &Captures<'_>, value: &Value) -> bool {
         ":" => !is_wordy(given) || has_digit_or_case(given) || ends_line(text, value),
         _ => true,
     }
+}
+
+/// Whether several words in quotes are a secret: assigned, with a digit, and no rule about secrets.
+fn is_phrase(given: &str, sign: &str) -> bool {
+    const LONGEST: usize = 100;
+    const RULES: [&str; 6] = ["must ", "at least", "characters", "should ", "expire", "invalid"];
+    let lower = given.to_ascii_lowercase();
+    sign != "|"
+        && given.len() <= LONGEST
+        && given.bytes().any(|it| it.is_ascii_digit())
+        && !RULES.iter().any(|rule| lower.contains(rule))
 }
 
 fn has_digit_or_case(value: &str) -> bool {
@@ -236,7 +251,10 @@ fn secret(text: &str, name: &Captures<'_>, value: &Value) -> Option<&'static str
     if is_aws && is_base64 && given.len() == 40 {
         return Some("aws-secret-key");
     }
-    is_drawn(given).then_some("secret")
+    let sign = name.get(3).map_or("", |sign| sign.as_str());
+    let is_phrase = value.is_quoted && given.contains(' ') && is_phrase(given, sign);
+    let is_announced = ["secret", "token"].contains(&word.as_str().to_ascii_lowercase().as_str());
+    (is_drawn(given) || is_announced && is_phrase).then_some("secret")
 }
 
 /// A value behind an option or an environment variable.

@@ -63,6 +63,47 @@ fn kinds_are_told_apart() {
     }
 }
 
+/// Texts in which `@` stands for a secret, with the secret.
+#[test]
+fn secrets_without_a_form_are_known_by_their_place() {
+    let yaml = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n";
+    let table = [
+        (format!("{yaml}data:\n  user: @\n"), "YWRtaW4="),
+        (format!("```yaml\n{yaml}stringData:\n  any: \"@\"\n```\n"), "open sesame"),
+        ("data:\n  any: @\nkind: Secret\ntype: Opaque\n".to_owned(), "aHVudGVy"),
+        (format!("{yaml}data:\n  any: >-\n    @\ntype: Opaque\n"), "aHVu\n    dGVy"),
+        (format!("{yaml}stringData:\n  a.conf: |\n    @\n"), "user one\n    word two"),
+        ("items:\n- kind: Secret\n  data:\n    a: @\n- kind: Pod\n".to_owned(), "aHVudGVy"),
+        ("kind: Secret\ndata: {a: @}\n".to_owned(), "aHVudGVy"),
+        ("{\"kind\": \"Secret\", \"data\": {\"a\": \"@\"}}".to_owned(), "aHVudGVy"),
+        ("{\"data\": {\"a\": \"@\"}, \"kind\": \"Secret\"}".to_owned(), "aHVudGVy"),
+        ("  .dockerconfigjson: @\n".to_owned(), "eyJhdXRocyI6e319Cg=="),
+        ("{\"auths\": {\"r.io\": {\"auth\": \"@\"}}}".to_owned(), "dXNlcjpodW50ZXIy"),
+        ("kubectl create secret generic db --from-literal=any=@ -n x".to_owned(), "hunter"),
+        ("**Password:** @\n".to_owned(), "hunter22x"),
+        ("__Password:__ @\n".to_owned(), "hunter22x"),
+        ("{\"password\": \"@\"}".to_owned(), "two words 99x"),
+        ("password = '@'".to_owned(), "two words 99x"),
+        ("token: \"@\"".to_owned(), "two words 99x"),
+        ("mysql -u root -p@ orders".to_owned(), "hunter22x"),
+        ("sshpass -p @ ssh root@db".to_owned(), "hunter22x"),
+        ("redis-cli -h cache -a @ ping".to_owned(), "hunter22x"),
+        ("CREATE USER app WITH PASSWORD '@';".to_owned(), "hunter22x"),
+        ("alter user app identified by '@';".to_owned(), "hunter22x"),
+        ("<password>@</password>".to_owned(), "hunter22x"),
+        ("Cookie: theme=dark; JSESSIONID=@; a=b".to_owned(), "A1B2C3D4E5F6A7B8"),
+        ("Set-Cookie: session=@; Path=/".to_owned(), "abc123def456"),
+        ("root:@:19000:0".to_owned(), "$6$saltsalt$aB3dE5fG7hJ9kL1mN3pQ5rS7"),
+        ("joe:@".to_owned(), "$apr1$saltsalt$aB3dE5fG7hJ9kL1mN3pQ5r"),
+        ("Passwort: @".to_owned(), "hunter22x"),
+    ];
+    for (text, secret) in table {
+        let text = text.replacen('@', secret, 1);
+        let found: Vec<&str> = find(&text).iter().map(|it| &text[it.range.clone()]).collect();
+        assert_eq!(found, [secret], "{text}");
+    }
+}
+
 #[test]
 fn what_is_no_secret_stays() {
     let table = [
@@ -87,6 +128,22 @@ fn what_is_no_secret_stays() {
         "at 12:30:45, version 1.35.0, 127.0.0.1 and ::1",
         "npm install @types/node, ask @here",
         "git@github.com:org/repo.git",
+        "the password: please ask the on-call",
+        "reset your password",
+        "**Password:** please ask the on-call",
+        "secretName: tls",
+        "kind: ConfigMap\ndata:\n  mode: fast-2\n---\nkind: Secret\ndata:\n  a: <base64>\n",
+        "{\"kind\": \"ConfigMap\", \"data\": {\"mode\": \"fast-2\"}}",
+        "kind: Secret\nmetadata:\n  name: db\n  labels:\n    data: none\n",
+        "kubectl create configmap app --from-literal=mode=fast",
+        "password: \"must have at least 8 characters\"",
+        "docker run mysql -p3306:3306",
+        "mysql -u root -p orders",
+        "a pod identified by 'checkout-1'",
+        "<password>${DB_PASSWORD}</password>",
+        "Cookie: session=<session>; theme=dark",
+        "echo $1$HOME and $6",
+        "{\"auth\": \"disabled\"}",
     ];
     for text in table {
         assert_eq!(masked(text), text);
@@ -130,6 +187,12 @@ fn hostile_text_takes_no_longer_than_other_text() {
         "[REDACTED:",
         "&;",
         "author: ",
+        "kind: Secret\ndata:\n",
+        "kind: Secret\n kind: Secret\n",
+        "{\"data\":",
+        "mysql ",
+        "create ",
+        "Cookie: ",
     ];
     for pattern in patterns {
         let text = pattern.repeat((1 << 18) / pattern.len());

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 /// Kinds and their forms, as their issuers document them. The group, where there is one, is the
 /// secret.
-const FORMS: [(&str, &str); 38] = [
+const FORMS: [(&str, &str); 41] = [
     ("aws-access-key", "(?:^|[^A-Z0-9])((?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})(?:[^A-Z0-9]|$)"),
     ("gcp-key", "AIza[A-Za-z0-9_-]{35}"),
     ("gcp-key", "GOCSPX-[A-Za-z0-9_-]{20,}"),
@@ -46,6 +46,15 @@ const FORMS: [(&str, &str); 38] = [
     ("shopify-token", "shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
     ("databricks-token", "(?:^|[^A-Za-z0-9])(dapi[0-9a-f]{32})(?:[^A-Za-z0-9]|$)"),
     ("linear-key", "lin_api_[A-Za-z0-9]{30,}"),
+    (
+        "password-hash",
+        concat!(
+            r"\$(?:[1567y]|apr1)\$(?:(?:rounds=[0-9]+|j[A-Za-z0-9./]{1,8})\$)?",
+            r"[A-Za-z0-9./]{1,24}\$[A-Za-z0-9./]{22,}"
+        ),
+    ),
+    ("password-hash", r"\$2[abxy]\$[0-9]{2}\$[A-Za-z0-9./]{53}"),
+    ("password-hash", r"\$argon2(?:id?|d)\$[A-Za-z0-9+/=,$]{22,}"),
     ("sentry-token", "sntry[su]_[A-Za-z0-9+/=_-]{40,}"),
 ];
 
