@@ -103,8 +103,13 @@ fn wrong_input_is_named_with_its_place() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     let said = "error: \"gremlins\" is not a cause\nhint: one of memory-limit-too-low, ";
     assert!(ran.stderr.starts_with(said), "{ran:?}");
-    room.srek("diagnose --incident lab/incidents/00000.json --threshold 2")
-        .fails(2, "error: --threshold is 2, expected a probability from 0 to 1\n");
+    for wrong in ["2", "-1"] {
+        room.srek(&format!("diagnose --incident lab/incidents/00000.json --threshold {wrong}"))
+            .fails(
+                2,
+                &format!("error: --threshold is {wrong}, expected a probability from 0 to 1\n"),
+            );
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) struct DiagnoseArgs {
     #[arg(long, value_name = "N", default_value_t = super::BUDGET)]
     pub(crate) budget: usize,
     /// A cause that is less probable than this is not named: the answer is "unknown"
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) threshold: f64,
     /// Causes on offer besides "none" and "unknown" [default: those that the laboratory trains]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
