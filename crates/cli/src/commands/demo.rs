@@ -4,7 +4,6 @@
 
 use crate::args::{BUDGET, DemoArgs};
 use crate::asked::{Asked, Manner};
-use crate::chart::signals::{Cited, signals};
 use crate::commands::diagnose::{Diagnosed, diagnose};
 use crate::commands::eval::{Incidents, Laboratory, Sizes, Subject, figures};
 use crate::embedded;
@@ -113,18 +112,9 @@ impl Shown {
 
     fn report(&self, machine: &Machine) -> Report {
         let scores = self.incidents.scores();
-        let Diagnosed { incident, pack, diagnosis, .. } = &self.diagnosed;
-        let cited = Cited {
-            incident,
-            pack,
-            ids: &diagnosis.answer.evidence,
-            at_fault: diagnosis.answer.service.as_deref(),
-        };
         let mut drawn = figures(&scores);
-        drawn.push(signals(
-            "One incident of the test, and the evidence that the answer cites",
-            &cited,
-        ));
+        let title = "One incident of the test, and the evidence that the answer cites";
+        drawn.push(self.diagnosed.figure(title));
         drawn.push(self.tune.losses.figure("Tuning: loss per answer token"));
         let rows = |rows: Vec<(&str, String)>| {
             rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

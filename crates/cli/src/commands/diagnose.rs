@@ -3,6 +3,7 @@
 
 use crate::args::DiagnoseArgs;
 use crate::asked::{Asked, Manner};
+use crate::chart::Figure;
 use crate::chart::signals::{Cited, signals};
 use crate::exit::usage;
 use crate::machine::Machine;
@@ -149,8 +150,8 @@ impl Diagnosed {
         })
     }
 
-    /// The signals of the incident with the cited evidence marked, and the answer.
-    fn report(&self) -> Report {
+    /// The signals of the incident with the cited evidence marked.
+    pub(crate) fn figure(&self, title: &str) -> Figure {
         let Self { incident, pack, diagnosis, .. } = self;
         let cited = Cited {
             incident,
@@ -158,6 +159,11 @@ impl Diagnosed {
             ids: &diagnosis.answer.evidence,
             at_fault: diagnosis.answer.service.as_deref(),
         };
+        signals(title, &cited)
+    }
+
+    /// That figure, and the answer.
+    fn report(&self) -> Report {
         let table = |title: &str, rows: Vec<(&str, String)>| {
             let rows = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             Table { title: title.to_owned(), rows }
@@ -166,9 +172,9 @@ impl Diagnosed {
             title: "Diagnosis".to_owned(),
             lead: format!(
                 "What the model makes of incident {}. A proposal: nothing was changed.",
-                plain(&incident.id, SHOWN)
+                plain(&self.incident.id, SHOWN)
             ),
-            figures: vec![signals("The incident, and the evidence that the answer cites", &cited)],
+            figures: vec![self.figure("The incident, and the evidence that the answer cites")],
             tables: vec![
                 table("The answer", self.rows()),
                 table("How probable", self.probabilities()),
