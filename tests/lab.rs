@@ -45,6 +45,13 @@ error: --count 0: there is nothing to simulate
 hint: --count 1000
 ",
     );
+    room.srek("lab incidents --count 1000001 --out none").fails(
+        2,
+        r"
+error: --count 1000001: at most 1000000 at once
+hint: other seeds give other incidents
+",
+    );
     let ran = room.srek("lab incidents --count 1 --budget 5 --out none");
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("the budget is 5"), "{ran:?}");

@@ -10,6 +10,7 @@ mod demo;
 mod duplicates;
 mod golden_run;
 mod held_to_schema;
+mod interrupted;
 mod kubernetes;
 mod lab;
 mod logits;

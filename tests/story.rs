@@ -20,6 +20,13 @@ fn compared(incidents: &Value) -> Vec<(&str, &str)> {
     list.iter().map(|it| (name(&it["to"]), name(&it["from"]))).collect()
 }
 
+/// The incident that the documentation shows.
+fn example() -> String {
+    let page = std::fs::read_to_string(root().join("docs/incident.md")).expect("a page");
+    let (_, rest) = page.split_once("```json\n").expect("an example");
+    rest.split_once("```").expect("its end").0.to_owned()
+}
+
 fn simulated(room: &Room) {
     room.must("lab incidents --count 3 --seed 5 --part test --files 3 --out lab");
 }
@@ -69,10 +76,7 @@ fn a_diagnosis_names_only_what_was_shown_and_is_the_same_twice() {
 #[test]
 fn the_example_of_the_documentation_is_diagnosed() {
     let room = Room::new();
-    let page = std::fs::read_to_string(root().join("docs/incident.md")).expect("a page");
-    let (_, rest) = page.split_once("```json\n").expect("an example");
-    let (example, _) = rest.split_once("```").expect("its end");
-    room.write("incident.json", example);
+    room.write("incident.json", example());
     let ran = room.must(&format!("diagnose --incident incident.json {CAUSES}"));
     for part in ["cause ", "service ", "proposed ", "evidence\n", "how probable\n"] {
         assert!(ran.stdout.contains(part), "{ran:?}");
@@ -242,6 +246,32 @@ fn commands_stand_beside_constant_answers_and_first_tokens_are_of_unread_prompts
     let (cold, warm) = (median("first_token_cold_seconds"), median("first_token_warm_seconds"));
     assert!(cold > 2.0 * warm, "{times}");
     assert!(median("diagnosis_seconds") > warm, "{times}");
+}
+
+#[test]
+fn drafts_that_were_edited_and_secrets_of_the_cluster_are_looked_after() {
+    let room = Room::new();
+    let message = "image 1.4 to 1.5 with --db-password=k7Jq2mVx9";
+    room.write("incident.json", example().replace("image 1.4 to 1.5", message));
+    let asked = format!("diagnose --incident incident.json {CAUSES} --out made");
+    let ran = room.must(&asked);
+    assert!(ran.stderr.contains("incident.json: masked in messages: 1 password"), "{}", ran.stderr);
+    for file in ["answer.json", "post-mortem.md", "runbook.md", "report.html"] {
+        let text = std::fs::read_to_string(room.path("made").join(file)).expect("a file");
+        assert!(!text.contains("k7Jq2mVx9"), "{file}");
+    }
+    room.must(&asked);
+    let draft = room.path("made/post-mortem.md");
+    let text = std::fs::read_to_string(&draft).expect("a draft") + "Confirmed by Ada.\n";
+    std::fs::write(&draft, &text).expect("a file");
+    room.srek(&asked).fails(
+        2,
+        "
+error: made/post-mortem.md: it is not as `srek diagnose` wrote it
+hint: keep the file elsewhere, or take another directory with --out
+",
+    );
+    assert_eq!(std::fs::read_to_string(&draft).expect("a draft"), text);
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! | 0 | done |
 //! | 1 | failed: the disk, the memory, a model that diverged |
 //! | 2 | wrong usage or input |
-//! | 130 | interrupted, with everything so far in a checkpoint |
+//! | 130 | interrupted: a training run with everything so far in a checkpoint, all else with nothing written |
 
+use crate::interrupt;
 use eval::commands::CommandError;
 use sre::analyst::AnalystError;
 use std::io::{ErrorKind, Write};
@@ -15,7 +16,6 @@ use text::llm::LlmError;
 
 const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
-const INTERRUPTED: u8 = 130;
 
 /// What was typed cannot be done as it stands.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     }
     // Nothing is left to tell it to if standard error is closed as well.
     let _ = std::io::stderr().write_all(text.as_bytes());
-    ExitCode::from(if interrupted { INTERRUPTED } else { code(&error) })
+    ExitCode::from(if interrupted { interrupt::CODE } else { code(&error) })
 }
 
 /// The chain of causes in one line each, outermost first, and the innermost hint.

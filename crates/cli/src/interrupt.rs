@@ -1,32 +1,81 @@
-//! Ctrl-C: the first one asks a run to stop after its step, the second one ends the process.
+//! Ctrl-C, and being asked to terminate. A training run finishes its step and keeps what it has;
+//! everything else, and a training run that is asked a second time, ends at once and leaves nothing
+//! half-written.
 
+use crate::output::note;
 use anyhow::Result;
+use files::abandon;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use signal_hook::iterator::Signals;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Whether somebody asked to stop.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+/// The exit code of whoever was interrupted.
+pub(crate) const CODE: u8 = 130;
 
-impl Interrupt {
-    /// Listens from now on.
-    ///
-    /// # Errors
-    /// When the system takes no handler.
-    pub(crate) fn listen() -> Result<Interrupt> {
-        let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down and raises it.
-            flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked))?;
-            flag::register(signal, Arc::clone(&asked))?;
+/// Signals are the process's, and so is how far they got.
+static STATE: AtomicU8 = AtomicU8::new(State::Idle as u8);
+
+#[derive(Clone, Copy)]
+enum State {
+    /// Nothing is under way that ends by itself.
+    Idle,
+    /// A training run is.
+    Running,
+    /// And it was asked to end.
+    Asked,
+}
+
+/// Listens from now on.
+///
+/// # Errors
+/// When the system takes no handler.
+pub(crate) fn watch() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            if !ask() {
+                end();
+            }
         }
-        Ok(Interrupt(asked))
+    })?;
+    Ok(())
+}
+
+/// Asks the training run to end; false where there is none, or it was asked before.
+fn ask() -> bool {
+    let (running, asked) = (State::Running as u8, State::Asked as u8);
+    STATE.compare_exchange(running, asked, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+}
+
+fn end() -> ! {
+    abandon();
+    if std::io::stderr().is_terminal() {
+        // Below the bar that shows how far it was.
+        note("");
+    }
+    note("interrupted: what was not finished was not written");
+    std::process::exit(CODE.into())
+}
+
+/// While it lives, a training run is under way that looks whether somebody asked it to end.
+pub(crate) struct Stoppable(());
+
+impl Stoppable {
+    /// From now on the first signal only asks.
+    pub(crate) fn begin() -> Stoppable {
+        STATE.store(State::Running as u8, Ordering::SeqCst);
+        Stoppable(())
     }
 
-    /// Whether somebody did.
+    /// Whether somebody asked.
     pub(crate) fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        STATE.load(Ordering::SeqCst) == State::Asked as u8
+    }
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        STATE.store(State::Idle as u8, Ordering::SeqCst);
     }
 }

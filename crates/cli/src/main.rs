@@ -40,6 +40,7 @@ fn main() -> std::process::ExitCode {
 
 /// Runs the command inside the one pool of threads and prints its answer.
 fn run(args: &Args) -> anyhow::Result<()> {
+    interrupt::watch()?;
     let machine = Machine::new(&args.machine)?;
     let pool = machine.pool()?;
     let format = args.machine.output();

@@ -1,7 +1,7 @@
 //! A training run on this machine's cores: planned, run with progress, and summed up.
 
 use crate::chart::losses::Losses;
-use crate::interrupt::Interrupt;
+use crate::interrupt::Stoppable;
 use crate::machine::{self, Machine};
 use crate::output::{bytes, duration};
 use crate::progress::Progress;
@@ -55,8 +55,6 @@ pub(crate) struct Manner<'a> {
     pub(crate) directory: &'a Path,
     /// Where it begins.
     pub(crate) resume: Resume,
-    /// Who may stop it.
-    pub(crate) interrupt: &'a Interrupt,
 }
 
 /// Plans and runs.
@@ -90,8 +88,7 @@ pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<
         mapped: plan.size.mapped.max(statistics.file_mapped_bytes - mapped_before),
         vm_hwm: files::memory::vm_hwm_bytes(),
     };
-    let Watcher { parameters, step_seconds, step_tokens, progress, .. } = watcher;
-    drop(progress);
+    let Watcher { parameters, step_seconds, step_tokens, .. } = watcher;
     Ok(Ran {
         outcome,
         memory,
@@ -189,8 +186,8 @@ impl Memory {
 }
 
 /// Shows a run and lets it be stopped.
-struct Watcher<'a> {
-    interrupt: &'a Interrupt,
+struct Watcher {
+    stoppable: Stoppable,
     progress: Progress,
     /// Numerics, storage and tier, in words.
     form: String,
@@ -199,15 +196,15 @@ struct Watcher<'a> {
     step_tokens: usize,
 }
 
-impl<'a> Watcher<'a> {
-    fn new(manner: &Manner<'a>, job: &Job, form: String) -> Watcher<'a> {
+impl Watcher {
+    fn new(manner: &Manner<'_>, job: &Job, form: String) -> Watcher {
         let progress = Progress::new(manner.what, Some(job.total_steps()));
-        let interrupt = manner.interrupt;
-        Watcher { interrupt, progress, form, parameters: 0, step_seconds: 0.0, step_tokens: 0 }
+        let stoppable = Stoppable::begin();
+        Watcher { stoppable, progress, form, parameters: 0, step_seconds: 0.0, step_tokens: 0 }
     }
 }
 
-impl Observer for Watcher<'_> {
+impl Observer for Watcher {
     fn started(&mut self, started: &Started) {
         self.parameters = started.parameters;
         self.progress.begin_at(started.state.step);
@@ -243,7 +240,7 @@ impl Observer for Watcher<'_> {
     }
 
     fn interrupted(&mut self) -> bool {
-        self.interrupt.asked()
+        self.stoppable.asked()
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::asked::Voice;
 use crate::commands::eval::Laboratory;
 use crate::exit::{Interrupted, usage};
-use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::training::{self, Manner, Ran};
 use anyhow::Result;
@@ -62,12 +61,7 @@ impl Tuning<'_> {
     ///
     /// # Errors
     /// A base or a recipe that cannot be used, an interruption, or what stops the run.
-    pub(crate) fn train(
-        &self,
-        machine: &Machine,
-        laboratory: &Laboratory,
-        interrupt: &Interrupt,
-    ) -> Result<Ran> {
+    pub(crate) fn train(&self, machine: &Machine, laboratory: &Laboratory) -> Result<Ran> {
         files::create_dir_all(self.directory)?;
         let records = self.directory.join("incidents.jsonl");
         let lines = self.lines(&laboratory.train)?;
@@ -94,7 +88,7 @@ impl Tuning<'_> {
             std::fs::remove_dir_all(&run)
                 .map_err(files::Error::io(files::Operation::Replace, &run))?;
         }
-        let manner = Manner { what: self.what, directory: &run, resume: Resume::Fresh, interrupt };
+        let manner = Manner { what: self.what, directory: &run, resume: Resume::Fresh };
         let ran = training::train(machine, &job, manner)?;
         if ran.result().is_none() {
             let step = ran.state().step;

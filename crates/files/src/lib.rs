@@ -33,6 +33,7 @@ pub use hash::{Sha256, sha256, sha256_file};
 pub use lock::Lock;
 pub use map::Map;
 pub use read::{read, read_to_string};
+pub use temporary::abandon;
 pub use write::{
     check_dir, check_replaceable, check_write, create_dir_all, recover_dir, write_atomic,
     write_dir_atomic,

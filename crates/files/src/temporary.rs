@@ -5,6 +5,7 @@
 //! The lock ends with the process however that ends, so an unlocked temporary is the leaving of a
 //! killed process, also when that ran in another container, and the next writer removes it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -13,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{Error, Operation, Result};
 
@@ -148,25 +150,60 @@ impl Temporary {
             let number = NUMBER.fetch_add(1, Relaxed);
             let name = target.hidden_name(&format!(".new-{}-{number}", process::id()));
             let path = target.parent.join(name);
+            let mut live = live();
             let file = match create(&path, target.kind) {
                 // A process of another container can have our number and its leavings our name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => created?,
             };
+            live.insert(path.clone());
+            drop(live);
             // Where locks do not exist nobody sweeps either, so going on without one is safe.
             let _ = file.lock();
             // Between creation and lock a sweep may have taken it for a leaving and removed it.
-            if is_at(&file, &path) {
-                return Ok(Temporary { path, file });
+            let temporary = Temporary { path, file };
+            if is_at(&temporary.file, &temporary.path) {
+                return Ok(temporary);
             }
         }
     }
 }
 
+impl Temporary {
+    /// Takes a step that puts it into place. [`abandon`] waits for it, and never removes what is
+    /// half in place.
+    pub(crate) fn put(&self, step: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let _live = live();
+        step()
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
+        let mut live = live();
+        live.remove(&self.path);
         remove(&self.path);
     }
+}
+
+/// The temporaries of this process. Held while one is made, put into place or removed.
+fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    // A thread that panicked between two of these steps left a set that still holds.
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes every unfinished result of this process, and lets none be begun or put into place from
+/// then on: for a process that is about to end while other threads are at work.
+pub fn abandon() {
+    let live = live();
+    for path in live.iter() {
+        // Another thread may put a file into a directory that is being removed.
+        for _ in 0..3 {
+            remove(path);
+        }
+    }
+    std::mem::forget(live);
 }
 
 fn create(path: &Path, kind: Kind) -> io::Result<File> {

@@ -50,7 +50,8 @@ pub fn write_atomic(
     target.sweep();
     let temporary = Temporary::new(&target).map_err(Error::io(Operation::Write, path))?;
     write_synced(&temporary.file, &target, fill).map_err(Error::io(Operation::Write, path))?;
-    fs::rename(&temporary.path, target.path())
+    temporary
+        .put(|| fs::rename(&temporary.path, target.path()))
         .and_then(|()| target.sync_parent())
         .map_err(Error::io(Operation::Replace, path))
 }
@@ -87,7 +88,7 @@ pub fn write_dir_atomic<E: From<Error>>(
     let temporary = Temporary::new(&target).map_err(Error::io(Operation::Write, path))?;
     fill(&temporary.path)?;
     sync_tree(&temporary.path).map_err(Error::io(Operation::Write, path))?;
-    install(&temporary, &target).map_err(Error::io(Operation::Replace, path))?;
+    temporary.put(|| install(&temporary, &target)).map_err(Error::io(Operation::Replace, path))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use text::secrets::{Counts, Masking, masked, redact};
 
 mod check;
 #[cfg(test)]
@@ -204,12 +205,32 @@ impl Incident {
             let problem = format!("{} bytes, at most {MOST_BYTES} are read", json.len());
             return Err(Error::Form(problem));
         }
+        // Editors of some systems put one before a document; it says nothing.
+        let json = json.strip_prefix('\u{feff}').unwrap_or(json);
         let incident: Self = serde_json::from_str(json).map_err(|error| {
             // serde_json names line and column at the end of its message, and quotes the document.
-            Error::Form(plain(&error.to_string(), MOST_SHOWN))
+            Error::Form(plain(&masked(&error.to_string()), MOST_SHOWN))
         })?;
         check::check(&incident)?;
         Ok(incident)
+    }
+
+    /// Masks the secrets in messages, which go into prompts, reports and post-mortems, and says how
+    /// many of each kind there were.
+    pub fn mask_secrets(&mut self) -> Counts {
+        let mut masked = Counts::new();
+        let alert = self.alert.iter_mut().map(|alert| &mut alert.message);
+        let logs = self.logs.iter_mut().map(|line| &mut line.message);
+        let events = self.events.iter_mut().map(|event| &mut event.message);
+        let changes = self.changes.iter_mut().map(|change| &mut change.message);
+        for message in alert.chain(logs).chain(events).chain(changes) {
+            let Some((text, counts)) = redact(message, Masking::SECRETS) else { continue };
+            *message = text;
+            for (kind, count) in counts {
+                *masked.entry(kind).or_default() += count;
+            }
+        }
+        masked
     }
 
     /// The JSON schema of the document.

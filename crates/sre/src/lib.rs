@@ -6,6 +6,7 @@
 //! - [`evidence`]: the few lines of an incident that matter, each with an id, as a prompt.
 //! - [`cause`] and [`action`]: the closed lists of causes and remediations.
 //! - [`answer`]: what a model says about an incident, checked against that incident.
+//! - [`doubt`]: parts of an answer that do not fit each other.
 //! - [`analyst`]: asks a model, and checks what it says.
 //! - [`artifact`]: a post-mortem and a runbook from a checked answer, in Markdown.
 
@@ -16,6 +17,7 @@ pub mod analyst;
 pub mod answer;
 pub mod artifact;
 pub mod cause;
+pub mod doubt;
 mod error;
 pub mod evidence;
 pub mod incident;

@@ -34,6 +34,10 @@ use shortest::Fragments;
 use std::fmt;
 use std::sync::Arc;
 
+/// Most lines and most characters of a library's message that are shown.
+const MOST_LINES: usize = 4;
+const MOST_SHOWN: usize = 240;
+
 /// A schema compiled for a vocabulary.
 pub struct Grammar {
     schema: Value,
@@ -100,6 +104,19 @@ fn whole(problem: &str) -> Error {
     Error::Schema { pointer: String::new(), problem: problem.to_owned() }
 }
 
+/// The message of a library as one line. A pattern's has the pattern and, below it, a mark under the
+/// place and the reason.
+fn in_one_line(message: &str) -> String {
+    let lines = message.lines().map(|line| line.trim().trim_start_matches("error: "));
+    let said = lines.filter(|line| line.chars().any(char::is_alphanumeric));
+    let parts: Vec<&str> = said.take(MOST_LINES).collect();
+    let text = parts.join("; ").replace(":; ", ": ");
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// A parser at the beginning of a text; the error is the problem in words.
 fn parser(schema: &Value, vocabulary: &Vocabulary) -> std::result::Result<TokenParser, String> {
     let mut schema = schema.clone();
@@ -110,11 +127,10 @@ fn parser(schema: &Value, vocabulary: &Vocabulary) -> std::result::Result<TokenP
         map.insert("x-guidance".to_owned(), options);
     }
     let grammar = TopLevelGrammar::from_json_schema(schema);
-    let mut parser = vocabulary.factory().create_parser(grammar).map_err(|error| {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        format!("it cannot be expressed: {first}")
-    })?;
+    let mut parser = vocabulary
+        .factory()
+        .create_parser(grammar)
+        .map_err(|error| format!("it cannot be expressed: {}", in_one_line(&error.to_string())))?;
     parser.start_without_prompt();
     if let Some(warning) = parser.grammar_warnings().into_iter().next() {
         return Err(format!("it cannot be expressed exactly: {warning}"));

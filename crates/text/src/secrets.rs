@@ -64,11 +64,22 @@ impl Finding {
     }
 }
 
-/// What is masked beside secrets, e-mail addresses and persons.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What is masked beside secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Masking {
+    /// Whether e-mail addresses and persons are.
+    pub people: bool,
     /// Whether IP addresses are, other than those of every machine (`127.0.0.1`).
     pub ip_addresses: bool,
+}
+
+impl Masking {
+    /// Secrets alone.
+    pub const SECRETS: Self = Self { people: false, ip_addresses: false };
+    /// Secrets and persons.
+    pub const PERSONAL: Self = Self { people: true, ip_addresses: false };
+    /// All that is known here.
+    pub const EVERYTHING: Self = Self { people: true, ip_addresses: true };
 }
 
 /// All secrets of a text, in order and apart from each other.
@@ -76,8 +87,8 @@ pub fn find(text: &str) -> Vec<Finding> {
     apart(text, secrets(text))
 }
 
-/// The text with all secrets and personal data masked, and what was; `None` where there is nothing
-/// to mask. A text that was masked stays as it is.
+/// The text with all that is to be masked masked, and what was; `None` where there is nothing to
+/// mask. A text that was masked stays as it is.
 pub fn redact(text: &str, masking: Masking) -> Option<(String, Counts)> {
     let mut counts = Counts::new();
     let mut masked: Option<String> = None;
@@ -86,7 +97,9 @@ pub fn redact(text: &str, masking: Masking) -> Option<(String, Counts)> {
     loop {
         let text = masked.as_deref().unwrap_or(text);
         let mut findings = secrets(text);
-        findings.extend(people::find(text));
+        if masking.people {
+            findings.extend(people::find(text));
+        }
         if masking.ip_addresses {
             findings.extend(addresses::find(text));
         }
@@ -103,9 +116,8 @@ pub fn redact(text: &str, masking: Masking) -> Option<(String, Counts)> {
 
 /// A text for messages, with everything masked that is known here: messages are logged, copied and
 /// kept beside data sets, whatever those may hold.
-pub(crate) fn masked(text: &str) -> String {
-    let everything = Masking { ip_addresses: true };
-    redact(text, everything).map_or_else(|| text.to_owned(), |(masked, _)| masked)
+pub fn masked(text: &str) -> String {
+    redact(text, Masking::EVERYTHING).map_or_else(|| text.to_owned(), |(masked, _)| masked)
 }
 
 /// What a message quotes of a value of the input: its beginning, masked and without characters that

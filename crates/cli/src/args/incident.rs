@@ -21,7 +21,8 @@ pub(crate) struct DiagnoseArgs {
     /// Causes on offer besides "none" and "unknown" [default: those that the laboratory trains]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(crate) causes: Vec<String>,
-    /// Finish the answer after this many milliseconds of writing at the latest
+    /// Finish the answer after this many milliseconds of writing at the latest; reading the evidence
+    /// and weighing causes comes before
     #[arg(long, value_name = "MS")]
     pub(crate) deadline: Option<u64>,
     /// Write answer.json, post-mortem.md, runbook.md and report.html here

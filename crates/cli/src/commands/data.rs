@@ -74,7 +74,7 @@ fn options(args: &DataBuildArgs) -> BuildOptions {
     };
     options.sections = args.sections;
     if args.redact {
-        options.secrets = Secrets::Redact(Masking { ip_addresses: args.redact_ips });
+        options.secrets = Secrets::Redact(Masking { people: true, ip_addresses: args.redact_ips });
     }
     options
 }

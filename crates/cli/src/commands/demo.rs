@@ -8,7 +8,6 @@ use crate::commands::diagnose::{Diagnosed, diagnose};
 use crate::commands::eval::{Incidents, Laboratory, Sizes, Subject, figures};
 use crate::embedded;
 use crate::exit::usage;
-use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::{Answer, duration, note};
 use crate::report::{Report, Table};
@@ -44,7 +43,6 @@ struct Shown {
 /// Runs the demo.
 pub(crate) fn run(args: &DemoArgs, machine: &Machine) -> Result<Answer> {
     let started = Instant::now();
-    let interrupt = Interrupt::listen()?;
     prepare(&args.out)?;
     let base = embedded::directory()?;
     let sizes = if args.quick { QUICK } else { SIZES };
@@ -56,7 +54,6 @@ pub(crate) fn run(args: &DemoArgs, machine: &Machine) -> Result<Answer> {
     };
     let mut asked = subject(None)?;
     let mut incidents = Incidents::new(Laboratory::new(&asked.voice, &sizes)?);
-    incidents = incidents.stopped_by(&interrupt);
     incidents.ask("base", &mut asked, false)?;
     drop(asked);
 
@@ -70,7 +67,7 @@ pub(crate) fn run(args: &DemoArgs, machine: &Machine) -> Result<Answer> {
         shuffled: false,
         exact: false,
     };
-    let tune = tuning.train(machine, &incidents.laboratory, &interrupt)?;
+    let tune = tuning.train(machine, &incidents.laboratory)?;
 
     note("3 of 4: the tuned model is asked about the same incidents");
     let mut asked = subject(tune.result())?;

@@ -15,6 +15,7 @@ use serde_json::json;
 use sre::analyst::Diagnosis;
 use sre::artifact::{post_mortem, runbook};
 use sre::cause::Cause;
+use sre::doubt::Doubt;
 use sre::evidence::Pack;
 use sre::incident::{Incident, plain};
 use std::path::Path;
@@ -31,7 +32,9 @@ const LISTED: usize = 5;
 const SHOWN: usize = 110;
 
 /// What stands in the directory of a result.
-const PARTS: [&str; 4] = ["answer.json", "post-mortem.md", "runbook.md", "report.html"];
+const PARTS: [&str; 4] = ["answer.json", DRAFTS[0], DRAFTS[1], "report.html"];
+/// Those of them that people go on with.
+const DRAFTS: [&str; 2] = ["post-mortem.md", "runbook.md"];
 
 /// A diagnosis with what it was made of.
 pub(crate) struct Diagnosed {
@@ -52,7 +55,7 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         return Err(usage(format!("--threshold is {found}, expected a probability from 0 to 1")));
     }
     if let Some(out) = &args.out {
-        files::check_replaceable(out, "diagnosis", |name| PARTS.contains(&name))?;
+        check_out(out)?;
     }
     let causes = causes(&args.causes)?;
     let incident = read(&args.incident)?;
@@ -76,6 +79,28 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
     Ok(diagnosed.answer(args.out.as_deref()))
 }
 
+/// Looks that what is to be replaced is a diagnosis, and that nobody wrote into its drafts.
+fn check_out(out: &Path) -> Result<()> {
+    files::check_replaceable(out, "diagnosis", |name| PARTS.contains(&name))?;
+    let answer = out.join(PARTS[0]);
+    if !answer.exists() {
+        return Ok(());
+    }
+    let answer = files::read_to_string(&answer, LIMIT_BYTES)?;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    for name in DRAFTS {
+        let (path, written) = (out.join(name), &answer["sha256"][name]);
+        if path.exists() && *written != json!(files::sha256_file(&path)?) {
+            return Err(usage(format!(
+                "{}: it is not as `srek diagnose` wrote it\nhint: keep the file elsewhere, or take \
+                 another directory with --out",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// These causes and the two that always are on offer.
 fn causes(names: &[String]) -> Result<Vec<Cause>> {
     if names.is_empty() {
@@ -97,7 +122,12 @@ fn causes(names: &[String]) -> Result<Vec<Cause>> {
 /// Reads an incident file.
 pub(crate) fn read(file: &Path) -> Result<Incident> {
     let text = files::read_to_string(file, LIMIT_BYTES)?;
-    let incident = Incident::read(&text).with_context(|| file.display().to_string())?;
+    let mut incident = Incident::read(&text).with_context(|| file.display().to_string())?;
+    let masked = incident.mask_secrets();
+    if !masked.is_empty() {
+        let kinds: Vec<_> = masked.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        note(&format!("{}: masked in messages: {}", file.display(), kinds.join(", ")));
+    }
     let Incident { metrics, logs, events, changes, .. } = &incident;
     if metrics.is_empty() && logs.is_empty() && events.is_empty() && changes.is_empty() {
         return Err(usage(format!(
@@ -137,8 +167,13 @@ impl Diagnosed {
 
     /// Writes everything into a directory of its own.
     pub(crate) fn write(&self, out: &Path) -> Result<()> {
-        let answer = format!("{:#}\n", self.json());
-        let texts = [answer, self.post_mortem(), self.runbook()];
+        let drafts = [self.post_mortem(), self.runbook()];
+        let mut answer = self.json();
+        for (name, draft) in DRAFTS.iter().zip(&drafts) {
+            answer["sha256"][name] = json!(files::sha256(draft.as_bytes()));
+        }
+        let [post_mortem, runbook] = drafts;
+        let texts = [format!("{answer:#}\n"), post_mortem, runbook];
         let report = self.report();
         let [names @ .., page] = PARTS;
         crate::paths::make_parent(out)?;
@@ -199,6 +234,7 @@ impl Diagnosed {
         json!({
             "incident": self.incident.id,
             "answer": answer,
+            "doubts": Doubt::of(answer, &self.incident),
             "causes": causes,
             "services": services.iter().map(named).collect::<Vec<_>>(),
             "prompt_tokens": tokens.0,
@@ -226,6 +262,8 @@ impl Diagnosed {
             rows.push(("why", answer.cause.because().to_owned()));
         }
         rows.push(("proposed", answer.action.sentence()));
+        let doubts = Doubt::of(answer, &self.incident);
+        rows.extend(doubts.into_iter().map(|doubt| ("doubt", doubt.sentence().to_owned())));
         rows
     }
 

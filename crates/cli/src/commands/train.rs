@@ -2,7 +2,6 @@
 
 use crate::args::{RunArgs, TrainArgs};
 use crate::exit::{Interrupted, usage};
-use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::{Answer, pairs};
 use crate::report::{Report, Sample, Table};
@@ -47,12 +46,10 @@ fn run(args: &RunArgs, recipe: &Recipe, machine: &Machine, kind: Kind) -> Result
     let out = args.out.clone().unwrap_or_else(|| recipes::default_out(&args.recipe));
     paths::check_run(&out, recipe)?;
     let job = Job::open(recipe)?;
-    let interrupt = Interrupt::listen()?;
     let manner = Manner {
         what: if kind == Kind::Adapter { "training" } else { "pretraining" },
         directory: &out,
         resume: if args.resume { Resume::Latest } else { Resume::Fresh },
-        interrupt: &interrupt,
     };
     let ran = training::train(machine, &job, manner)?;
     let Some(result) = ran.result() else { return Err(interrupted(&ran)) };

@@ -25,7 +25,8 @@ pub fn runbook(cause: Cause, incident: &Incident, answer: &Answer) -> String {
     let mut out = format!("# Runbook, {whose}{}\n", guide.title);
     out.push_str(&format!("\n## Meaning\n\n{}\n", guide.meaning));
     out.push_str(&format!("\n## Impact\n\n{}\n", impact(cause, incident, service)));
-    let lead = if is_fault(cause) { "Confirm it before anything is changed." } else { "Look at:" };
+    let lead =
+        if is_fault(cause) { "Confirm it before anything is changed." } else { "Look first." };
     out.push_str(&format!(
         "\n## Diagnosis\n\n{lead} Words in capitals are to be filled in; the commands take the \
          Deployment and its `app.kubernetes.io/name` label to be named as the service.\n\n{}",

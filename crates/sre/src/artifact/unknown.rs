@@ -1,9 +1,10 @@
 //! What speaks against other causes, and what nobody knows: read off the telemetry, not guessed.
 
 use super::causes::guide;
-use super::{described, is_fault, name};
+use super::{described, name};
 use crate::answer::Answer;
 use crate::cause::Cause;
+use crate::doubt::Doubt;
 use crate::evidence::{Pack, deviation::Deviation};
 use crate::incident::{Incident, Series};
 use crate::signal::Signal;
@@ -37,10 +38,12 @@ pub(super) fn ruled_out(incident: &Incident, answer: &Answer) -> String {
     lines
 }
 
-/// What is not known: evidence that the answer does not use, telemetry that is missing, and what
+/// What is not known: what does not fit together in the answer, evidence that the answer does not use, telemetry that is missing, and what
 /// telemetry never tells.
 pub(super) fn open(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
-    let mut lines = String::new();
+    let doubts = Doubt::of(answer, incident);
+    let mut lines: String =
+        doubts.into_iter().map(|doubt| format!("- {}\n", doubt.sentence())).collect();
     let unused: Vec<_> =
         pack.items.iter().filter(|item| !answer.evidence.contains(&item.id)).collect();
     for item in unused.iter().take(MOST_UNEXPLAINED) {
@@ -62,9 +65,6 @@ pub(super) fn open(incident: &Incident, answer: &Answer, pack: &Pack) -> String 
             let service = name(service);
             lines.push_str(&format!("- {signal} of {service} is not measured or was not sent\n"));
         }
-    }
-    if is_fault(answer.cause) && answer.evidence.is_empty() {
-        lines.push_str("- no evidence was cited for the cause: treat it as a guess\n");
     }
     lines.push_str("- how many users and requests were affected is not in the telemetry\n");
     lines

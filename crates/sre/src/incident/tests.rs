@@ -50,6 +50,32 @@ fn what_contradicts_itself_is_refused_with_its_place() {
     }
 }
 
+#[test]
+fn secrets_in_messages_are_masked_and_stay_out_of_errors() {
+    let with = |from: &str, to: &str| {
+        let changed = SMALL.replacen(from, to, 1);
+        assert_ne!(changed, *SMALL, "{from}");
+        changed
+    };
+    let planted = with("image 1.4 to 1.5", "set DB_PASSWORD=k7Jq2mVx9 on 10.0.0.7, asked a@b.org");
+    let mut incident = Incident::read(&planted).unwrap();
+    assert_eq!(incident.mask_secrets(), [("password", 1)].into());
+    let message = &incident.changes[0].message;
+    // Who and where is what an incident is about, and stays.
+    assert_eq!(message, "set DB_PASSWORD=[REDACTED:password] on 10.0.0.7, asked a@b.org");
+    assert_eq!(incident.mask_secrets(), Counts::new(), "once is enough");
+    assert_eq!(small().mask_secrets(), Counts::new());
+
+    let wrong = with(r#""count": 6"#, r#""count": "password=k7Jq2mVx9""#);
+    let error = Incident::read(&wrong).unwrap_err().to_string();
+    assert!(error.contains("[REDACTED:password]") && !error.contains("k7Jq"), "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_before_the_document_says_nothing() {
+    assert_eq!(Incident::read(&format!("\u{feff}{}", *SMALL)).unwrap(), small());
+}
+
 /// What the small incident is refused for with this text in place of another.
 fn refusal(from: &str, to: &str) -> String {
     let broken = SMALL.replace(from, to);

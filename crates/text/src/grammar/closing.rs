@@ -15,10 +15,22 @@ use llguidance::earley::ParserRecognizer;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use toktrie::Recognizer;
 
-/// Bytes that a search may try.
+/// Bytes that a search may try behind a token.
 const EFFORT: usize = 400_000;
+/// Bytes that may be tried once, for a string or number of the schema: a pattern can take thousands
+/// of states.
+const SCALAR_EFFORT: usize = 8_000_000;
 /// Longest text of a closing path.
 const MOST_BYTES: usize = 1 << 16;
+
+/// Why there is no closing path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotFound {
+    /// Everything was tried that the search tries.
+    Exhausted,
+    /// The search was given up; there may be one.
+    GivenUp,
+}
 
 /// Text that completes the value at `position`, behind pending bytes; `last` is tried first.
 pub(super) fn search(
@@ -26,13 +38,16 @@ pub(super) fn search(
     position: &Position,
     fragments: &Fragments,
     last: &[u8],
-) -> Option<Vec<u8>> {
-    with_search(parser, fragments, |search| {
+) -> Result<Vec<u8>, NotFound> {
+    with_search(parser, (fragments, EFFORT), |search| {
         let mut end = position.clone();
         end.push(last);
         let text = matches!(position.place, Place::Text { .. });
         let found = text && !last.is_empty() && end.done() && search.put(last);
-        (found || search.finish(position)).then(|| std::mem::take(&mut search.out))
+        if found || search.finish(position) {
+            return Ok(std::mem::take(&mut search.out));
+        }
+        Err(if search.gave_up { NotFound::GivenUp } else { NotFound::Exhausted })
     })
 }
 
@@ -42,7 +57,7 @@ pub(super) fn scalar(parser: &mut TokenParser) -> Option<Vec<u8>> {
     let mut position = Position::start();
     position.push(&forced);
     let none = Fragments::default();
-    let found = with_search(parser, &none, |search| {
+    let found = with_search(parser, (&none, SCALAR_EFFORT), |search| {
         let found = position.done() || search.lexeme(&position);
         found.then(|| std::mem::take(&mut search.out))
     })?;
@@ -51,19 +66,19 @@ pub(super) fn scalar(parser: &mut TokenParser) -> Option<Vec<u8>> {
 
 /// Whether the text may begin with something that has no end of its own.
 pub(super) fn allows_bare_scalar(parser: &mut TokenParser) -> bool {
-    with_search(parser, &Fragments::default(), |search| {
+    with_search(parser, (&Fragments::default(), EFFORT), |search| {
         b"-0123456789tfn".iter().any(|&byte| search.allows(byte))
     })
 }
 
 fn with_search<T>(
     parser: &mut TokenParser,
-    fragments: &Fragments,
+    (fragments, effort): (&Fragments, usize),
     run: impl FnOnce(&mut Search<'_, '_>) -> T,
 ) -> T {
     parser.parser.with_recognizer(|parser| {
         parser.trie_started("closing");
-        let mut search = Search { parser, fragments, out: Vec::new(), effort: EFFORT };
+        let mut search = Search { parser, fragments, out: Vec::new(), effort, gave_up: false };
         let result = run(&mut search);
         let pushed = search.pushed();
         parser.pop_bytes(pushed);
@@ -78,15 +93,18 @@ struct Search<'a, 'p> {
     /// Everything that is pushed.
     out: Vec<u8>,
     effort: usize,
+    /// Whether a byte was not tried because of a limit.
+    gave_up: bool,
 }
 
-impl Search<'_, '_> {
+impl<'a> Search<'a, '_> {
     fn pushed(&self) -> usize {
         self.out.len()
     }
 
     fn push(&mut self, byte: u8) -> bool {
         if self.effort == 0 || self.out.len() == MOST_BYTES {
+            self.gave_up = true;
             return false;
         }
         self.effort -= 1;
@@ -190,20 +208,13 @@ impl Search<'_, '_> {
     /// shortest.
     fn listed_member(&mut self, depth: usize, comma: &[u8], begun: &[u8]) -> bool {
         let mark = self.out.len();
-        let names = self.fragments.names.iter();
-        let possible: Vec<(&Vec<u8>, Vec<u8>)> = names
-            .filter_map(|name| Some((name, [comma, name.strip_prefix(begun)?, b":"].concat())))
-            .filter(|(_, text)| {
-                let possible = self.put(text);
-                self.undo(mark);
-                possible
-            })
-            .collect();
+        let possible = self.possible_names(comma, begun);
         let mut best: Option<Vec<u8>> = None;
-        for (name, text) in &possible {
-            if self.put(text) && self.value(depth) {
-                let others = possible.iter().map(|(other, _)| *other);
-                let last = !self.any_follows(others.filter(|other| other != name));
+        for name in &possible {
+            let text = [comma, &name[begun.len()..], b":"].concat();
+            if self.put(&text) && self.value(depth) {
+                let behind = self.possible_names(b",", b"");
+                let last = !behind.iter().any(|other| other != name && possible.contains(other));
                 let found = &self.out[mark..];
                 if last && best.as_ref().is_none_or(|best| found.len() < best.len()) {
                     best = Some(found.to_vec());
@@ -214,14 +225,37 @@ impl Search<'_, '_> {
         best.is_some_and(|best| self.put(&best))
     }
 
-    /// Whether one of these names may come behind a member.
-    fn any_follows<'n>(&mut self, mut names: impl Iterator<Item = &'n Vec<u8>>) -> bool {
+    /// The required names that may come behind a comma and what is written of them, the shorter
+    /// first. What names have in common is tried once.
+    fn possible_names(&mut self, comma: &[u8], begun: &[u8]) -> Vec<&'a [u8]> {
         let mark = self.out.len();
-        names.any(|name| {
-            let follows = self.put(b",") && self.put(name);
-            self.undo(mark);
-            follows
-        })
+        let fragments: &'a Fragments = self.fragments;
+        let names = fragments.names.iter().map(Vec::as_slice);
+        let names = names.skip_while(|name| *name < begun).take_while(|it| it.starts_with(begun));
+        let mut possible: Vec<&'a [u8]> = Vec::new();
+        let mut before = begun;
+        // Bytes of the name before that are pushed; how many bytes of it cannot be.
+        let (mut pushed, mut impossible) = (begun.len(), usize::MAX);
+        let start = if self.put(comma) { self.out.len() } else { return possible };
+        for name in names {
+            let common = before.iter().zip(name).take_while(|(a, b)| a == b).count();
+            if common >= impossible {
+                continue;
+            }
+            self.undo(start + pushed.min(common) - begun.len());
+            pushed = pushed.min(common);
+            while pushed < name.len() && self.push(name[pushed]) {
+                pushed += 1;
+            }
+            (before, impossible) =
+                (name, if pushed < name.len() { pushed + 1 } else { usize::MAX });
+            if pushed == name.len() && self.allows(b':') {
+                possible.push(name);
+            }
+        }
+        self.undo(mark);
+        possible.sort_by_key(|name| (name.len(), *name));
+        possible
     }
 
     /// A member whose name is in no list.
@@ -263,8 +297,14 @@ impl Search<'_, '_> {
         false
     }
 
-    /// Ends the string or scalar that is open at `start`, or begins one and ends it.
+    /// Ends the string or scalar that is open at `start`, or begins one and ends it: in ASCII where
+    /// that can be done, since every other character has states of its own for its bytes.
     fn lexeme(&mut self, start: &Position) -> bool {
+        self.lexeme_of(start, 0x7e) || self.lexeme_of(start, 0xff)
+    }
+
+    /// Likewise, of bytes up to `most`.
+    fn lexeme_of(&mut self, start: &Position, most: u8) -> bool {
         let mark = self.out.len();
         let mut seen = HashSet::new();
         let mut paths: VecDeque<Vec<u8>> = VecDeque::from([Vec::new()]);
@@ -283,7 +323,7 @@ impl Search<'_, '_> {
                 return true;
             }
             let text = matches!(position.place, Place::Text { .. });
-            for byte in order() {
+            for byte in order(most) {
                 if !text && matches!(byte, b'[' | b'{' | b']' | b'}' | b',') || !self.push(byte) {
                     continue;
                 }
@@ -307,10 +347,10 @@ impl Search<'_, '_> {
     }
 }
 
-/// All bytes, those first that end something or are plain.
-fn order() -> impl Iterator<Item = u8> {
+/// All bytes up to one, those first that end something or are plain.
+fn order(most: u8) -> impl Iterator<Item = u8> {
     let first = b"\"a01";
-    first.iter().copied().chain((0x20..=0xff_u8).filter(|byte| !first.contains(byte)))
+    first.iter().copied().chain((0x20..=most).filter(|byte| !first.contains(byte)))
 }
 
 /// Texts by length, then by their bytes.

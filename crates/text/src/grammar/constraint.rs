@@ -1,5 +1,6 @@
 //! One text on its way through a grammar.
 
+use super::closing::NotFound;
 use super::position::Position;
 use super::{Grammar, closing, whole};
 use crate::{Error, Result};
@@ -44,11 +45,15 @@ impl Constraint {
             ));
         }
         let forced = constraint.force()?;
-        let rest = constraint.find_rest().ok_or_else(|| {
-            whole(
+        let rest = constraint.find_rest().map_err(|not_found| match not_found {
+            NotFound::Exhausted => whole(
                 "no text that fits it was found\nhint: look for required values that exclude \
                    each other, or for definitions that never end",
-            )
+            ),
+            NotFound::GivenUp => whole(
+                "the search for a text that fits it was given up\nhint: look for patterns with large \
+                 counts, lengths in the thousands, and definitions that never end",
+            ),
         })?;
         constraint.forced = forced;
         constraint.keep(rest);
@@ -88,7 +93,7 @@ impl Constraint {
         self.parser.consume_token(token).map_err(too_complex)?;
         let before = std::mem::replace(&mut self.position, position);
         let forced = self.force()?;
-        let found = self.find_rest();
+        let found = self.find_rest().ok();
         let fitting = found.filter(|rest| {
             let tokens = self.grammar.vocabulary.tokens(rest).len();
             forced.len() + tokens <= room
@@ -155,7 +160,7 @@ impl Constraint {
     }
 
     /// Text that completes what is taken, pending bytes included.
-    fn find_rest(&mut self) -> Option<Vec<u8>> {
+    fn find_rest(&mut self) -> std::result::Result<Vec<u8>, NotFound> {
         let mut rest = self.parser.parser.currently_forced_bytes().to_vec();
         let mut position = self.position.clone();
         position.push(&rest);
@@ -166,8 +171,8 @@ impl Constraint {
         }
         let tokens = self.grammar.vocabulary.tokens(&rest);
         // The search and the parser must agree; this is what the promise rests on.
-        let valid = self.parser.validate_tokens_raw(&tokens).ok()?;
-        (valid == tokens.len()).then_some(rest)
+        let valid = self.parser.validate_tokens_raw(&tokens).map_err(|_| NotFound::GivenUp)?;
+        if valid == tokens.len() { Ok(rest) } else { Err(NotFound::Exhausted) }
     }
 }
 

@@ -10,22 +10,25 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest text that is kept.
-const MOST_BYTES: usize = 1 << 12;
+const MOST_BYTES: usize = 1 << 15;
+/// Bytes of a text that cost as much effort as one schema.
+const BYTES_PER_EFFORT: usize = 64;
 /// Most rounds; schemas that refer to each other in longer chains keep longer texts, or none.
 const MOST_ROUNDS: usize = 32;
 /// Deepest nesting that is followed.
 const MOST_DEPTH: usize = 64;
-/// Schemas that are looked at, all rounds together.
+/// Schemas that are looked at and texts that are put together for them, all rounds together.
 const EFFORT: usize = 1_000_000;
-/// Most names and most values that a search tries.
+/// Most names and most values that a search tries, and most bytes of either.
 const MOST_FRAGMENTS: usize = 4096;
+const MOST_FRAGMENT_BYTES: usize = 1 << 22;
 
-/// The shortest texts of a schema, the shorter first.
+/// The shortest texts of a schema.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fragments {
-    /// Values.
+    /// Values, the shorter first.
     pub(super) values: Vec<Vec<u8>>,
-    /// Required names, in quotes.
+    /// Required names, in quotes, in the order of their bytes.
     pub(super) names: Vec<Vec<u8>>,
 }
 
@@ -58,11 +61,20 @@ impl Fragments {
             nodes.iter().filter_map(|node| shortest.of(node)).map(String::into_bytes).collect();
         let names =
             nodes.iter().flat_map(|node| required(node)).map(quoted).map(String::into_bytes);
-        let mut fragments = Self { values: by_length(values), names: by_length(names) };
-        fragments.values.truncate(MOST_FRAGMENTS);
-        fragments.names.truncate(MOST_FRAGMENTS);
-        fragments
+        let mut names = fewest(by_length(names));
+        names.sort();
+        Self { values: fewest(by_length(values)), names }
     }
+}
+
+/// The first of these texts, as many as a search tries.
+fn fewest(texts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut bytes = 0;
+    let fits = |text: &Vec<u8>| {
+        bytes += text.len();
+        bytes <= MOST_FRAGMENT_BYTES
+    };
+    texts.into_iter().take(MOST_FRAGMENTS).take_while(fits).collect()
 }
 
 /// All schemas within a schema, itself first.
@@ -115,8 +127,9 @@ impl Shortest<'_> {
             return None;
         }
         self.depth += 1;
-        self.effort -= 1;
         let text = self.of_map(map).filter(|text| text.len() <= MOST_BYTES);
+        let bytes = text.as_ref().map_or(0, String::len);
+        self.effort = self.effort.saturating_sub(1 + bytes / BYTES_PER_EFFORT);
         self.depth -= 1;
         text
     }

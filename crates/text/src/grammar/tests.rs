@@ -323,6 +323,35 @@ fn schemas_that_cannot_be_kept_are_refused_by_place() {
     );
 }
 
+#[test]
+fn what_takes_long_to_end_is_found() {
+    let (_, vocabulary) = vocabulary();
+    let names: Vec<String> = (0..250).map(|index| format!("member-number-{index:04}")).collect();
+    let many: serde_json::Map<String, Value> =
+        names.iter().map(|name| (name.clone(), json!({ "type": "boolean" }))).collect();
+    let mut numbers = Numbers::named(&[11]);
+    for schema in [
+        json!({ "type": "string", "minLength": 900 }),
+        json!({ "type": "string", "minLength": 400, "maxLength": 401 }),
+        json!({ "type": "string", "pattern": "^.*a.{8}$" }),
+        json!({ "type": "string", "pattern": "^[äöü]{40}$" }),
+        json!({ "type": "object", "properties": many, "required": names }),
+    ] {
+        check_walks(&schema, &vocabulary, &mut numbers);
+    }
+    // What may exist and was not found is told from what does not.
+    let given_up = "the search for a text that fits it was given up\nhint: look for patterns";
+    for (schema, expected) in [
+        (json!({ "type": "string", "minLength": 5000 }), given_up),
+        (json!({ "type": "string", "pattern": "^.*a.{14}$" }), given_up),
+        (json!({ "type": "string", "pattern": "(a" }), "regex parse error: (a; unclosed group"),
+        (json!({ "type": "string", "minLength": 2, "maxLength": 1 }), "Unsatisfiable schema: minL"),
+    ] {
+        let error = Grammar::json(&schema, &vocabulary).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 /// A second spelling of a name must not get around its schema.
 #[test]
 fn names_have_one_spelling() {

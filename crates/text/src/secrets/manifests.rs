@@ -24,13 +24,17 @@ static FLOW: LazyLock<Regex> = LazyLock::new(|| pattern(r#":[ \t]*["']?([^\s,"'{
 /// What the structure of JSON is made of: strings, with a colon where they are names, and braces.
 static TOKEN: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#""((?:[^"\\\n]|\\.)*)"[ \t\r\n]*(:)?|[{}]"#));
+/// Likewise of JSON in a string of JSON: the manifest that `kubectl apply` keeps in an annotation.
+static NESTED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"\\"([^"\\\n]*)\\"[ \t\r\n]*(:)?|[{}]"#));
 
 pub(super) fn find(text: &str) -> Vec<Finding> {
     // Most texts have none, and need not be taken apart.
     if !text.contains("Secret") {
         return Vec::new();
     }
-    let values = in_yaml(text).into_iter().chain(in_json(text));
+    let json = [&*TOKEN, &*NESTED].into_iter().flat_map(|tokens| in_json(text, tokens));
+    let values = in_yaml(text).into_iter().chain(json);
     let given = values.filter(|range| !is_placeholder(&text[range.clone()]));
     given.map(|range| Finding::new(range, KIND)).collect()
 }
@@ -76,10 +80,19 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A line without the marks of a quotation in Markdown.
+fn unquoted(mut line: &str) -> &str {
+    while let Some(rest) = line.strip_prefix('>') {
+        line = rest.strip_prefix(' ').unwrap_or(rest);
+    }
+    line
+}
+
 fn lines(text: &str) -> Vec<Line<'_>> {
     let mut start = 0;
     let line = |line| {
-        let found = Line::new(start, line);
+        let body = unquoted(line);
+        let found = Line::new(start + line.len() - body.len(), body);
         start += line.len();
         found
     };
@@ -186,11 +199,11 @@ struct Object<'a> {
     held: Vec<Range<usize>>,
 }
 
-fn in_json(text: &str) -> Vec<Range<usize>> {
+fn in_json(text: &str, tokens: &Regex) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut open: Vec<Object<'_>> = Vec::new();
     let mut name = None;
-    for token in TOKEN.captures_iter(text) {
+    for token in tokens.captures_iter(text) {
         match (token.get(1), &token[0]) {
             (Some(string), _) if token.get(2).is_some() => name = Some(string.as_str()),
             (Some(string), _) => {

@@ -7,8 +7,6 @@ mod tests;
 use super::{Subject, share};
 use crate::args::EvalArgs;
 use crate::asked::{Asked, Manner, Voice};
-use crate::exit::Interrupted;
-use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::table;
 use crate::progress::Progress;
@@ -113,8 +111,6 @@ struct Said {
 pub(crate) struct Incidents {
     /// The incidents.
     pub(crate) laboratory: Laboratory,
-    /// Who may stop the asking.
-    interrupt: Option<Interrupt>,
     /// In the order in which they were asked.
     said: Vec<Said>,
 }
@@ -123,7 +119,7 @@ impl Incidents {
     /// Asks the methods without a model.
     pub(crate) fn new(laboratory: Laboratory) -> Incidents {
         let methods = baseline::all(&laboratory.train);
-        let mut incidents = Incidents { laboratory, interrupt: None, said: Vec::new() };
+        let mut incidents = Incidents { laboratory, said: Vec::new() };
         for (name, method) in methods {
             let test = &incidents.laboratory.test;
             let predictions = test.iter().map(|it| method.predict(it)).collect();
@@ -135,11 +131,6 @@ impl Incidents {
     fn keep(&mut self, name: &str, predictions: Vec<Prediction>) {
         let name = name.to_owned();
         self.said.push(Said { name, predictions, valid_unheld: None, is_target: false });
-    }
-
-    /// Lets the user stop between two incidents.
-    pub(crate) fn stopped_by(self, interrupt: &Interrupt) -> Incidents {
-        Incidents { interrupt: Some(interrupt.clone()), ..self }
     }
 
     /// Asks a model about all incidents, for evidence too if `cite`.
@@ -200,10 +191,6 @@ impl Incidents {
         asked.analyst(manner, |analyst| {
             let mut predictions = Vec::with_capacity(test.len());
             for example in test {
-                if self.interrupt.as_ref().is_some_and(Interrupt::asked) {
-                    let done = predictions.len();
-                    return Err(anyhow::Error::new(Interrupted(format!("after {done} incidents"))));
-                }
                 predictions.push(ask(analyst, example, cite)?);
                 progress.at(predictions.len() as u64, || "incidents".to_owned());
             }

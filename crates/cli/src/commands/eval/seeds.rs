@@ -6,7 +6,6 @@ use super::{Findings, Subject, figures, finish};
 use crate::args::{EvalArgs, SuiteName};
 use crate::asked::Voice;
 use crate::exit::usage;
-use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::output::{Answer, note};
 use crate::tuning::Tuning;
@@ -40,9 +39,8 @@ pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> 
         return Err(usage(format!("--seeds is {seeds}, expected 1 to {MOST}")));
     }
     let started = Instant::now();
-    let interrupt = Interrupt::listen()?;
     let voice = Voice::of_model(base_directory)?;
-    let mut incidents = Incidents::new(shared(args, &voice, seeds)?).stopped_by(&interrupt);
+    let mut incidents = Incidents::new(shared(args, &voice, seeds)?);
     let mut base = Subject::pair(base_directory, None)?.remove(0);
     base.form = crate::weights::Form::of_recipe(&crate::tuning::recipe()?);
     let mut asked = base.open(machine)?;
@@ -53,7 +51,7 @@ pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> 
     for planned in plan(args, seeds) {
         note(&format!("{}: training", planned.name));
         let directory = args.dense.as_deref().filter(|_| planned.exact).unwrap_or(base_directory);
-        let adapter = train(args, (machine, &voice), directory, (&planned, &interrupt))?;
+        let adapter = train(args, (machine, &voice), directory, &planned)?;
         let mut subjects = Subject::pair(directory, Some(&adapter))?;
         let mut asked = subjects.remove(1).open(machine)?;
         incidents.ask(&planned.name, &mut asked, true)?;
@@ -113,7 +111,7 @@ fn train(
     args: &EvalArgs,
     (machine, voice): (&Machine, &Voice),
     base: &Path,
-    (planned, interrupt): (&Planned, &Interrupt),
+    planned: &Planned,
 ) -> Result<std::path::PathBuf> {
     let name = planned.name.replace([':', ','], "").replace(' ', "-");
     let directory = args.out.join(name);
@@ -128,6 +126,6 @@ fn train(
     };
     // Only what is trained on differs from seed to seed.
     let own = laboratory(args, voice, (0, planned.seed))?;
-    let ran = tuning.train(machine, &own, interrupt)?;
+    let ran = tuning.train(machine, &own)?;
     Ok(ran.result().map(Path::to_owned).unwrap_or_default())
 }

@@ -12,6 +12,9 @@ use std::io::Write;
 use std::path::Path;
 use text::tokenizer::Tokenizer;
 
+/// Most incidents at once: their lines, some kilobytes each, are kept until all are there.
+const MOST: u64 = 1_000_000;
+
 /// Incidents that are simulated before their lines are written.
 const CHUNK: u64 = 512;
 
@@ -43,6 +46,12 @@ const PARTS: [&str; 3] = ["incidents", "records.jsonl", "truth.jsonl"];
 pub(crate) fn run(args: &LabIncidentsArgs) -> anyhow::Result<Answer> {
     if args.count == 0 {
         return Err(usage("--count 0: there is nothing to simulate\nhint: --count 1000"));
+    }
+    if args.count > MOST {
+        return Err(usage(format!(
+            "--count {}: at most {MOST} at once\nhint: other seeds give other incidents",
+            args.count
+        )));
     }
     // What stands there will be replaced.
     files::check_replaceable(&args.out, "simulated incidents", |name| PARTS.contains(&name))?;

@@ -38,7 +38,7 @@ fn masked_secrets_are_in_no_shard() {
     let planted = planted(200, 3);
     let input = inputs(&[("x.jsonl".to_owned(), planted_lines(&planted))]);
     let file = input.path().join("x.jsonl");
-    let secrets = Secrets::Redact(Masking::default());
+    let secrets = Secrets::Redact(Masking::PERSONAL);
     let duplicates = Duplicates::Keep;
     let options = BuildOptions { secrets, duplicates, ..BuildOptions::new(4096) };
     let sources = Sources::find(std::slice::from_ref(&file)).unwrap();
@@ -90,7 +90,7 @@ fn malformed(text: &str) -> Vec<String> {
 
 /// Ways to treat secrets.
 fn treatments() -> [Secrets; 2] {
-    [Secrets::Refuse, Secrets::Redact(Masking::default())]
+    [Secrets::Refuse, Secrets::Redact(Masking::PERSONAL)]
 }
 
 /// That no more of any secret is in a text than what chance and its first characters give.

@@ -1,0 +1,54 @@
+//! What speaks against an answer, by plain code: parts of it that exist and do not fit each other.
+//! A grammar holds an answer to what exists; whether it hangs together is looked at here.
+
+use crate::action::ActionKind;
+use crate::answer::Answer;
+use crate::cause::Cause;
+use crate::incident::Incident;
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+mod tests;
+
+/// A reason not to believe an answer as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doubt {
+    /// A fault is named, or was likeliest, and no evidence is cited for it.
+    NothingCited,
+    /// None of the evidence is about the service that is said to be at fault.
+    EvidenceElsewhere,
+    /// What is proposed is not what helps against the cause.
+    OtherRemedy,
+}
+
+impl Doubt {
+    /// All that there are about an answer to an incident.
+    pub fn of(answer: &Answer, incident: &Incident) -> Vec<Self> {
+        let likeliest = answer.below_threshold.map_or(answer.cause, |it| it.cause);
+        let elsewhere = |service: &String| {
+            let about = |id: &String| incident.service_of(id) == Some(service.as_str());
+            !answer.evidence.is_empty() && !answer.evidence.iter().any(about)
+        };
+        let usual = [answer.cause.remedy(), ActionKind::Escalate];
+        let found = [
+            (Self::NothingCited, is_fault(likeliest) && answer.evidence.is_empty()),
+            (Self::EvidenceElsewhere, answer.service.as_ref().is_some_and(elsewhere)),
+            (Self::OtherRemedy, is_fault(answer.cause) && !usual.contains(&answer.action.kind)),
+        ];
+        found.into_iter().filter(|(_, is_there)| *is_there).map(|(doubt, _)| doubt).collect()
+    }
+
+    /// It in words.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NothingCited => "no evidence is cited for the cause: treat it as a guess",
+            Self::EvidenceElsewhere => "none of the cited evidence is about the service named",
+            Self::OtherRemedy => "what is proposed is not what usually helps against the cause",
+        }
+    }
+}
+
+fn is_fault(cause: Cause) -> bool {
+    !matches!(cause, Cause::None | Cause::Unknown)
+}

@@ -1,0 +1,48 @@
+use super::*;
+use crate::answer::Said;
+use crate::evidence::{Options, Pack};
+use crate::incident::tests::small;
+
+/// The answer that a model gave with these words about the example of the documentation, held to a
+/// threshold.
+fn answer(said: (&str, Cause, &[&str], ActionKind), threshold: f64) -> Answer {
+    let incident = small();
+    let tokens = |text: &str| text.split_whitespace().count();
+    let options = Options { budget: 500, causes: &Cause::ALL, tokens: &tokens };
+    let pack = Pack::new(&incident, &options).unwrap();
+    let (service, cause, evidence, action) = said;
+    let evidence = evidence.iter().map(|&id| id.to_owned()).collect();
+    let said = Said { service: service.to_owned(), cause, evidence, action };
+    let answer = Answer::check(&said, 0.5, &pack, &incident).unwrap();
+    answer.held_to(threshold, 0.1, &incident)
+}
+
+#[test]
+fn parts_that_do_not_fit_each_other_are_named() {
+    let (memory, raise) = (Cause::MemoryLimitTooLow, ActionKind::RaiseMemoryLimit);
+    for (said, expected) in [
+        // s2 is `cart`, whose metric m1 is; c1 is a change of `search`.
+        (("s2", memory, ["m1"].as_slice(), raise), [].as_slice()),
+        (("s2", memory, &["c1", "m1"], raise), &[]),
+        (("s2", memory, &["m1"], ActionKind::Escalate), &[]),
+        (("s2", memory, &[], raise), &[Doubt::NothingCited]),
+        (("s2", memory, &["c1"], raise), &[Doubt::EvidenceElsewhere]),
+        (("s2", memory, &["m1"], ActionKind::RenewCertificate), &[Doubt::OtherRemedy]),
+        (("s2", memory, &["m1"], ActionKind::Nothing), &[Doubt::OtherRemedy]),
+        (
+            ("s2", memory, &["c1"], ActionKind::RollBack),
+            &[Doubt::EvidenceElsewhere, Doubt::OtherRemedy],
+        ),
+        (("-", Cause::None, &[], ActionKind::Nothing), &[]),
+        (("-", Cause::None, &["c1"], ActionKind::Nothing), &[]),
+        (("s2", Cause::Unknown, &["c1"], ActionKind::Escalate), &[Doubt::EvidenceElsewhere]),
+    ] {
+        assert_eq!(Doubt::of(&answer(said, 0.0), &small()), expected, "{said:?}");
+    }
+}
+
+#[test]
+fn a_cause_that_is_not_named_is_doubted_for_its_evidence_only() {
+    let said = ("s2", Cause::MemoryLimitTooLow, [].as_slice(), ActionKind::RollBack);
+    assert_eq!(Doubt::of(&answer(said, 0.9), &small()), [Doubt::NothingCited]);
+}
