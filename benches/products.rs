@@ -1,7 +1,7 @@
 //! `cargo bench -p quant`: the products at the shapes of Llama 3 1B and 8B and of sre-tiny, as a share of the peak
 //! measured in the same run. Prints a table; benches/results/ keeps rows worth keeping.
 
-use quant::gemm::{Matrix, Mode, Output, Side, Workspace, workspace};
+use quant::gemm::{Lie, Matrix, Mode, Output, Side, Workspace, workspace};
 use quant::nf4::{self, Absmax, Nf4};
 use quant::{Isa, Numerics, gemm, peak};
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ fn run(isa: Isa, numerics: Numerics, shape: (usize, usize, usize), side: Side) -
     let x: Vec<f32> = (0..n * k).map(|i| ((i * 31) % 17) as f32 - 8.0).collect();
     let threads = rayon::current_num_threads();
     let mut y = vec![0.0; n * m];
-    let mut words = vec![0.0; workspace(isa, numerics, [n, m, k], threads)];
+    let mut words = vec![0.0; workspace(isa, numerics, [n, m, k], Lie::Rows, threads)];
     let mut seconds: Vec<f64> = (0..7)
         .map(|_| {
             let start = Instant::now();

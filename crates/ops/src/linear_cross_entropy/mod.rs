@@ -17,6 +17,7 @@ mod tests;
 use crate::qlinear::{Weight, product_cost};
 use crate::{Access, Buf, Cost, Op, Target};
 use quant::Numerics;
+use quant::gemm::Lie;
 
 /// The target of a token that is not trained on.
 pub const IGNORED: i32 = -100;
@@ -59,11 +60,11 @@ impl Op for Loss {
         let n = self.targets.len;
         let rows = n.min(self.chunk);
         let chunks = n.div_ceil(self.chunk) as u64;
-        let price = |shape| product_cost(target, self.numerics, shape, self.head.bytes());
-        let logits = price([rows, v, c]);
-        let dx = self.gradients.map(|_| price([rows, c, v])).unwrap_or_default();
-        let dhead =
-            self.gradients.and_then(|g| g.dhead).map(|_| price([v, c, rows])).unwrap_or_default();
+        let price = |shape, lie| product_cost(target, self.numerics, shape, lie, self.head.bytes());
+        let logits = price([rows, v, c], Lie::Rows);
+        let dx = self.gradients.map(|_| price([rows, c, v], Lie::Rows)).unwrap_or_default();
+        let dhead = self.gradients.and_then(|g| g.dhead);
+        let dhead = dhead.map(|_| price([v, c, rows], Lie::Columns)).unwrap_or_default();
         let parts = [logits, dx, dhead];
         let products = parts.iter().filter(|cost| cost.flops > 0).count();
         Cost {

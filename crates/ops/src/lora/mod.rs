@@ -16,6 +16,7 @@ mod tests;
 use crate::qlinear::product_cost;
 use crate::{Access, Buf, Cost, Op, Target};
 use quant::Numerics;
+use quant::gemm::Lie;
 
 /// The two factors and the scale.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +87,9 @@ impl Op for Forward {
     fn cost(&self, target: &Target) -> Cost {
         let Adapter { a, b, inner, out, rank, .. } = self.adapter;
         let n = self.x.len / inner;
-        let down = product_cost(target, self.numerics, [n, rank, inner], a.bytes());
-        let up = product_cost(target, self.numerics, [n, out, rank], b.bytes());
+        let cost = |shape, bytes| product_cost(target, self.numerics, shape, Lie::Rows, bytes);
+        let down = cost([n, rank, inner], a.bytes());
+        let up = cost([n, out, rank], b.bytes());
         sequence(&[down, up], n * rank)
     }
 
@@ -102,12 +104,12 @@ impl Op for Backward {
     fn cost(&self, target: &Target) -> Cost {
         let Adapter { a, b, inner, out, rank, .. } = self.adapter;
         let n = self.x.len / inner;
-        let cost = |shape, bytes| product_cost(target, self.numerics, shape, bytes);
-        let t = cost([n, rank, inner], a.bytes());
-        let e = cost([n, rank, out], b.bytes());
-        let db = cost([out, rank, n], 4 * n * rank);
-        let da = cost([rank, inner, n], self.x.bytes());
-        let dx = cost([n, inner, rank], a.bytes());
+        let cost = |shape, lie, bytes| product_cost(target, self.numerics, shape, lie, bytes);
+        let t = cost([n, rank, inner], Lie::Rows, a.bytes());
+        let e = cost([n, rank, out], Lie::Rows, b.bytes());
+        let db = cost([out, rank, n], Lie::Columns, 4 * n * rank);
+        let da = cost([rank, inner, n], Lie::Columns, self.x.bytes());
+        let dx = cost([n, inner, rank], Lie::Rows, a.bytes());
         sequence(&[t, e, db, da, dx], 2 * n * rank)
     }
 

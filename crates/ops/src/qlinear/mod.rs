@@ -15,6 +15,7 @@ pub(crate) use cpu::{matrix, product};
 
 use crate::{Access, Buf, Cost, Device, Op, Target};
 use quant::Numerics;
+use quant::gemm::Lie;
 pub use quant::gemm::Mode;
 
 /// A linear layer's weight (out, in).
@@ -128,11 +129,14 @@ pub(crate) fn product_cost(
     target: &Target,
     numerics: Numerics,
     shape: [usize; 3],
+    lie: Lie,
     right_bytes: usize,
 ) -> Cost {
     let [n, m, k] = shape;
     let workspace = match target.device {
-        Device::Cpu { isa, threads } => 4 * quant::gemm::workspace(isa, numerics, shape, threads),
+        Device::Cpu { isa, threads } => {
+            4 * quant::gemm::workspace(isa, numerics, shape, lie, threads)
+        }
         Device::Cuda { .. } => 0,
     };
     Cost {
@@ -149,7 +153,7 @@ impl Op for Forward {
     fn cost(&self, target: &Target) -> Cost {
         let Weight { out, inner, .. } = self.weight;
         let n = self.x.len / inner;
-        product_cost(target, self.numerics, [n, out, inner], self.weight.bytes())
+        product_cost(target, self.numerics, [n, out, inner], Lie::Rows, self.weight.bytes())
     }
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
@@ -163,7 +167,7 @@ impl Op for Backward {
     fn cost(&self, target: &Target) -> Cost {
         let Weight { out, inner, .. } = self.weight;
         let n = self.dy.len / out;
-        product_cost(target, self.numerics, [n, inner, out], self.weight.bytes())
+        product_cost(target, self.numerics, [n, inner, out], Lie::Rows, self.weight.bytes())
     }
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
@@ -177,7 +181,7 @@ impl Op for WeightGradient {
     fn cost(&self, target: &Target) -> Cost {
         let n = self.dy.len / self.out;
         let shape = [self.out, self.inner, n];
-        product_cost(target, self.numerics, shape, self.x.bytes())
+        product_cost(target, self.numerics, shape, Lie::Columns, self.x.bytes())
     }
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {

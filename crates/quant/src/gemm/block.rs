@@ -6,7 +6,9 @@
 //! task sees another one's sums.
 
 use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile, transpose};
-use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, short};
+use super::skinny::{Lie, Way};
+use super::words::per_words;
+use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, short, skinny};
 use crate::Isa;
 use rayon::prelude::*;
 
@@ -32,6 +34,17 @@ pub struct Output<'a> {
     pub mode: Mode,
 }
 
+impl Output<'_> {
+    /// Where tasks write their rectangles.
+    pub(super) fn target(self) -> Target {
+        Target {
+            base: self.values.as_mut_ptr(),
+            stride: self.stride,
+            manner: (self.scale, self.mode),
+        }
+    }
+}
+
 /// Overwrite or add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -41,12 +54,22 @@ pub enum Mode {
     Add,
 }
 
-/// Words (4 bytes) of scratch that [`gemm`] needs for `(N,K) · (M,K)ᵀ` on `threads` threads.
-pub fn workspace(isa: Isa, numerics: Numerics, shape: [usize; 3], threads: usize) -> usize {
+/// Words (4 bytes) of scratch that [`gemm`] needs for `(N,K) · (M,K)ᵀ` on `threads` threads, with
+/// operands that lie so.
+pub fn workspace(
+    isa: Isa,
+    numerics: Numerics,
+    shape: [usize; 3],
+    lie: Lie,
+    threads: usize,
+) -> usize {
     let [n, m, k] = shape;
     let format = Format::of(isa, numerics);
-    if short::fits(format, k) {
-        return short::workspace(m, k);
+    if short::fits(k) {
+        return short::workspace(format, m, k);
+    }
+    if let Some(way) = Way::of(shape, lie) {
+        return way.workspace(format, shape, threads);
     }
     let words = format.words();
     n.min(STRETCH) * k.div_ceil(BLOCK) * words + threads * task_scratch(n, words)
@@ -79,19 +102,18 @@ pub fn gemm(
     let fits = needed.is_some_and(|needed| needed <= out.values.len());
     assert!(out.stride >= m && fits, "gemm: output too small");
     assert!(isa.available(), "tier {} is not available on this machine", isa.name());
-    if short::fits(Format::of(isa, numerics), k) {
-        return short::product(isa, numerics, [left, right], out, workspace.words);
+    if short::fits(k) {
+        return short::product((isa, numerics), [left, right], out, workspace.words);
+    }
+    if let Some(way) = Way::of([n, m, k], Lie::of(left, right)) {
+        let scratch = (workspace.words, workspace.threads);
+        return skinny::product((isa, numerics), way, [left, right], out, scratch);
     }
     let job = Job { isa, numerics, format: Format::of(isa, numerics), k_blocks: k.div_ceil(BLOCK) };
     let words = job.format.words();
     let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);
     let scratch = Scratch::new(tasks, task_scratch(n, words), workspace.threads);
-    let target = Target {
-        base: out.values.as_mut_ptr(),
-        stride: out.stride,
-        scale: out.scale,
-        mode: out.mode,
-    };
+    let target = out.target();
     for first in (0..n).step_by(STRETCH) {
         let rows = STRETCH.min(n - first);
         job.pack_left(left, first, rows, packed);
@@ -173,7 +195,7 @@ impl Job {
         if matrix.rows_are_adjacent() {
             pack_columns(self.isa, &panel, out);
         } else {
-            pack_rows(self.isa, &panel, out);
+            pack_rows(self.isa, self.format, &panel, out);
         }
     }
 
@@ -261,15 +283,23 @@ struct Panel<'a> {
     width: usize,
 }
 
-crate::per_tier! {
+per_words! {
     /// Packs whole rows: neighbours along `k` lie side by side.
-    fn pack_rows(panel: &Panel<'_>, out: &mut [f32]) {
+    fn pack_rows<W>(words, panel: &Panel<'_>, out: &mut [f32]) {
         let mut block = [0.0; BLOCK];
         for (row, out) in out.chunks_exact_mut(panel.width).enumerate() {
-            for (index, out) in out.chunks_exact_mut(panel.format.words()).enumerate() {
+            for (index, out) in out.chunks_exact_mut(W::FORMAT.words()).enumerate() {
                 let (row, index) = (panel.first_row + row, panel.first_block + index);
-                panel.matrix.block(panel.isa, panel.numerics, row, index, &mut block);
-                panel.format.store(&block, out);
+                if let Some(source) = panel.matrix.as_stored(row, index) {
+                    words.arrange(panel.numerics, source, out);
+                } else if let Some((codes, table)) =
+                    panel.matrix.as_codes(panel.numerics, row, index)
+                {
+                    words.decode(panel.isa, codes, &table, out);
+                } else {
+                    panel.matrix.block(panel.isa, panel.numerics, row, index, &mut block);
+                    W::FORMAT.store(&block, out);
+                }
             }
         }
     }
@@ -305,11 +335,10 @@ crate::per_tier! {
 }
 
 /// The output, shared by tasks that write disjoint rectangles.
-struct Target {
+pub(super) struct Target {
     base: *mut f32,
     stride: usize,
-    scale: f32,
-    mode: Mode,
+    manner: (f32, Mode),
 }
 
 // SAFETY: tasks write disjoint rectangles of an output that `gemm` borrows exclusively.
@@ -319,34 +348,61 @@ impl Target {
     /// Writes neighbouring outputs of a row, one per 16 running sums.
     fn write(&self, isa: Isa, row: usize, column: usize, sums: &[f32]) {
         let sums = sums.as_chunks::<LANES>().0;
-        // SAFETY: `gemm` checked that the last row ends inside the output.
-        let start = unsafe { self.base.add(row * self.stride + column) };
-        // SAFETY: this rectangle belongs to this task alone.
-        let out = unsafe { std::slice::from_raw_parts_mut(start, sums.len()) };
         match sums.as_array::<RIGHT_ROWS>() {
-            Some(sums) => self.finish(&add_four(isa, sums), out),
+            Some(sums) => self.put(row, column, &add_four(isa, sums)),
             None => {
-                for (sums, out) in sums.iter().zip(out) {
-                    self.finish(&[add_lanes(sums)], std::slice::from_mut(out));
+                for (index, sums) in sums.iter().enumerate() {
+                    self.put(row, column + index, &[add_lanes(sums)]);
                 }
             }
         }
     }
 
-    #[inline(always)]
-    fn finish(&self, sums: &[f32], out: &mut [f32]) {
-        for (out, sum) in out.iter_mut().zip(sums) {
-            let product = self.scale * sum;
-            *out = match self.mode {
-                Mode::Overwrite => product,
-                Mode::Add => *out + product,
-            };
+    /// Writes a rectangle of sums, sixteen to a row, from output `(row, column)` on; or, where it
+    /// `is_turned`, its rows as columns.
+    pub(super) fn put_rows(
+        &self,
+        sums: &[[f32; LANES]],
+        [row, column]: [usize; 2],
+        width: usize,
+        is_turned: bool,
+    ) {
+        for (index, sums) in sums.iter().enumerate() {
+            if is_turned {
+                for (at, sum) in sums[..width].iter().enumerate() {
+                    self.put(row + at, column + index, std::slice::from_ref(sum));
+                }
+            } else {
+                self.put(row + index, column, &sums[..width]);
+            }
         }
+    }
+
+    /// Writes neighbouring sums of a row.
+    #[inline(always)]
+    fn put(&self, row: usize, column: usize, sums: &[f32]) {
+        // SAFETY: `gemm` checked that the last row ends inside the output.
+        let start = unsafe { self.base.add(row * self.stride + column) };
+        // SAFETY: this rectangle belongs to this task alone.
+        let out = unsafe { std::slice::from_raw_parts_mut(start, sums.len()) };
+        finish(sums, out, self.manner);
+    }
+}
+
+/// Scales sums and writes or adds them.
+#[inline(always)]
+pub(super) fn finish(sums: &[f32], out: &mut [f32], (scale, mode): (f32, Mode)) {
+    for (out, sum) in out.iter_mut().zip(sums) {
+        let product = scale * sum;
+        *out = match mode {
+            Mode::Overwrite => product,
+            Mode::Add => *out + product,
+        };
     }
 }
 
 /// One piece of scratch per thread of the pool.
-struct Scratch {
+pub(super) struct Scratch {
     base: *mut f32,
     words: usize,
     threads: usize,
@@ -356,7 +412,7 @@ struct Scratch {
 unsafe impl Sync for Scratch {}
 
 impl Scratch {
-    fn new(words: &mut [f32], each: usize, threads: usize) -> Scratch {
+    pub(super) fn new(words: &mut [f32], each: usize, threads: usize) -> Scratch {
         assert!(
             each.checked_mul(threads).is_some_and(|all| all <= words.len()),
             "gemm: workspace too small"
@@ -364,7 +420,7 @@ impl Scratch {
         Scratch { base: words.as_mut_ptr(), words: each, threads }
     }
 
-    fn with(&self, run: impl FnOnce(&mut [f32])) {
+    pub(super) fn with(&self, run: impl FnOnce(&mut [f32])) {
         // A single task asked for outside of the pool runs right there, and then it is the only one.
         let index = rayon::current_thread_index().unwrap_or(0);
         assert!(index < self.threads, "gemm: more threads than the workspace was made for");

@@ -27,7 +27,7 @@ impl Format {
     }
 
     /// Words per block of 64 `k`.
-    pub(super) fn words(self) -> usize {
+    pub(super) const fn words(self) -> usize {
         match self {
             Format::Singles => BLOCK,
             Format::Pairs => BLOCK / 2,
@@ -171,7 +171,7 @@ fn scalar(format: Format, left_rows: usize, right_rows: usize, tile: Tile<'_>) {
 }
 
 /// The lower and the upper bf16 of a word.
-fn halves(word: f32) -> [f32; 2] {
+pub(super) fn halves(word: f32) -> [f32; 2] {
     let bits = word.to_bits();
     [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]
 }

@@ -20,7 +20,9 @@ mod decode;
 mod kernel;
 mod operand;
 mod short;
+mod skinny;
 mod specification;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ mod tests;
 pub use block::{Mode, Output, Workspace, gemm, workspace};
 pub use kernel::dot_bf16_pairs;
 pub use operand::{Dense, Matrix, Side, Values};
+pub use skinny::Lie;
 pub use specification::specification;
 
 /// How products treat their operands; a recorded setting of every run.
@@ -62,9 +65,11 @@ impl Numerics {
 #[inline(always)]
 pub fn round_bf16(value: f32) -> f32 {
     let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
-    let quiet = (bits | 0x0040_0000) & 0xffff_0000;
-    f32::from_bits(if value.is_nan() { quiet } else { rounded })
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    let quiet = bits | 0x0040_0000;
+    // Without a branch, and so for many values at a time.
+    let is_nan = u32::from(bits & 0x7fff_ffff > 0x7f80_0000).wrapping_neg();
+    f32::from_bits((rounded & !is_nan | quiet & is_nan) & 0xffff_0000)
 }
 
 /// Elements of `k` in one block of the order of summation.

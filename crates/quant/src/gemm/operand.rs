@@ -174,6 +174,43 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// A block of 64 `k` where it lies as it is: f32 values side by side.
+    #[inline(always)]
+    pub(super) fn as_stored(&self, row: usize, block: usize) -> Option<&'a [f32; BLOCK]> {
+        let Matrix::Dense(Dense {
+            values: Values::F32(values),
+            row_stride,
+            col_stride: 1,
+            cols,
+            ..
+        }) = self
+        else {
+            return None;
+        };
+        let first = block * BLOCK;
+        let whole = first + BLOCK <= *cols;
+        whole.then(|| values[row * row_stride + first..].first_chunk::<BLOCK>()).flatten()
+    }
+
+    /// A block of 64 `k` where it is one of NF4: its codes and their values.
+    #[inline(always)]
+    pub(super) fn as_codes(
+        &self,
+        numerics: Numerics,
+        row: usize,
+        block: usize,
+    ) -> Option<(&'a [u8; BLOCK / 2], [f32; 16])> {
+        match self {
+            Matrix::Nf4 { weight, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
+                let index = row * inner + block * BLOCK;
+                let codes = weight.codes[index / 2..].first_chunk();
+                let codes = codes.expect("codes cover the weight");
+                Some((codes, table(numerics, weight.absmax.get(index / BLOCK))))
+            }
+            _ => None,
+        }
+    }
+
     /// Writes one block of 64 `k`, rounded for `numerics`, in the order of summation: `out[c][i]` is
     /// element `4i + SEQUENCE[c]` of block `block`; beyond K there are zeros.
     #[inline(always)]
@@ -185,25 +222,27 @@ impl<'a> Matrix<'a> {
         block: usize,
         out: &mut [f32; BLOCK],
     ) {
+        if let Some((codes, table)) = self.as_codes(numerics, row, block) {
+            return decode::block(isa, codes, &table, out);
+        }
         let first = block * BLOCK;
         match self {
-            Matrix::Nf4 { weight, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
-                let index = row * inner + first;
-                let absmax = weight.absmax.get(index / BLOCK);
-                let table = CODE.map(|code| numerics.round(code * absmax));
-                let bytes = weight.codes[index / 2..].first_chunk::<32>();
-                decode::block(isa, bytes.expect("codes cover the weight"), &table, out);
-            }
             Matrix::Dense(Dense {
                 values: Values::F32(values),
                 row_stride,
                 col_stride: 1,
                 cols,
                 ..
-            }) if first + BLOCK <= *cols => {
-                let at = row * row_stride + first;
-                let source = values[at..].first_chunk::<BLOCK>().expect("values cover the matrix");
-                reorder(numerics, source, out);
+            }) => {
+                let source = &values[row * row_stride + first..];
+                match source.first_chunk::<BLOCK>() {
+                    Some(source) if first + BLOCK <= *cols => reorder(numerics, source, out),
+                    _ => {
+                        let mut padded = [0.0; BLOCK];
+                        padded[..cols - first].copy_from_slice(&source[..cols - first]);
+                        reorder(numerics, &padded, out);
+                    }
+                }
             }
             Matrix::Dense(Dense {
                 values: Values::Bf16(values),
@@ -219,6 +258,15 @@ impl<'a> Matrix<'a> {
                     &source.map(|v| f32::from_bits(u32::from(v.to_bits()) << 16)),
                     out,
                 );
+            }
+            Matrix::Q8 { codes, scales, inner, side: Side::In, .. }
+                if inner.is_multiple_of(BLOCK) =>
+            {
+                let at = row * inner + first;
+                let codes = codes[at..].first_chunk::<BLOCK>().expect("codes cover the weight");
+                let mut values = [0.0; BLOCK];
+                scaled(codes, scales[at / BLOCK], &mut values);
+                reorder(numerics, &values, out);
             }
             _ => self.block_by_element(numerics, row, block, out),
         }
@@ -254,8 +302,7 @@ impl<'a> Matrix<'a> {
                 while !rest.is_empty() {
                     let count = rest.len().min(BLOCK - index % BLOCK);
                     let (now, later) = rest.split_at_mut(count);
-                    let absmax = weight.absmax.get(index / BLOCK);
-                    let table = CODE.map(|code| numerics.round(code * absmax));
+                    let table = table(numerics, weight.absmax.get(index / BLOCK));
                     decode::line(isa, &weight.codes[index / 2..], &table, now);
                     index += count;
                     rest = later;
@@ -269,9 +316,53 @@ impl<'a> Matrix<'a> {
                     *to = numerics.round(from);
                 }
             }
+            Matrix::Q8 { codes, scales, inner, side: Side::Out, .. } => {
+                let mut index = k * inner + row;
+                let mut rest = out;
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at_mut(rest.len().min(BLOCK - index % BLOCK));
+                    scaled(&codes[index..][..now.len()], scales[index / BLOCK], now);
+                    for value in &mut *now {
+                        *value = numerics.round(*value);
+                    }
+                    index += now.len();
+                    rest = later;
+                }
+            }
             _ => {
                 for (j, to) in out.iter_mut().enumerate() {
                     *to = numerics.round(self.get(numerics, row + j, k));
+                }
+            }
+        }
+    }
+
+    /// [`Matrix::block`] of up to 64 rows from `first` on.
+    pub(super) fn blocks(
+        &self,
+        isa: Isa,
+        numerics: Numerics,
+        (first, block): (usize, usize),
+        out: &mut [[f32; BLOCK]],
+    ) {
+        if !self.rows_are_adjacent() {
+            for (row, out) in out.iter_mut().enumerate() {
+                self.block(isa, numerics, first + row, block, out);
+            }
+            return;
+        }
+        let mut line = [0.0; BLOCK];
+        let line = &mut line[..out.len()];
+        for (c, &s) in SEQUENCE.iter().enumerate() {
+            for lane in 0..LANES {
+                let k = block * BLOCK + 4 * lane + s;
+                if k < self.cols() {
+                    self.line(isa, numerics, first, k, line);
+                } else {
+                    line.fill(0.0);
+                }
+                for (out, value) in out.iter_mut().zip(&*line) {
+                    out[c * LANES + lane] = *value;
                 }
             }
         }
@@ -293,15 +384,44 @@ fn nibble(codes: &[u8], index: usize) -> usize {
     usize::from(if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
+/// 8-bit codes of a block with this scale.
+#[inline(always)]
+fn scaled(codes: &[i8], scale: f32, out: &mut [f32]) {
+    for (value, &code) in out.iter_mut().zip(codes) {
+        *value = f32::from(code) * scale;
+    }
+}
+
+/// The sixteen values of a block with this absmax. A loop, since a closure would be compiled without the
+/// tier's instructions.
+#[inline(always)]
+fn table(numerics: Numerics, absmax: f32) -> [f32; 16] {
+    let mut table = CODE;
+    for value in &mut table {
+        *value *= absmax;
+    }
+    rounded(numerics, &table)
+}
+
+/// All values rounded for `numerics`.
+#[inline(always)]
+pub(super) fn rounded<const N: usize>(numerics: Numerics, source: &[f32; N]) -> [f32; N] {
+    let mut out = *source;
+    if numerics == Numerics::Bf16 {
+        for value in &mut out {
+            *value = round_bf16(*value);
+        }
+    }
+    out
+}
+
 /// Reorders 64 dense values, rounding them for `numerics`.
 #[inline(always)]
-fn reorder(numerics: Numerics, source: &[f32; BLOCK], out: &mut [f32; BLOCK]) {
+pub(super) fn reorder(numerics: Numerics, source: &[f32; BLOCK], out: &mut [f32; BLOCK]) {
+    let source = rounded(numerics, source);
     for (c, &s) in SEQUENCE.iter().enumerate() {
         for lane in 0..LANES {
-            out[c * LANES + lane] = match numerics {
-                Numerics::F32 => source[4 * lane + s],
-                Numerics::Bf16 => round_bf16(source[4 * lane + s]),
-            };
+            out[c * LANES + lane] = source[4 * lane + s];
         }
     }
 }

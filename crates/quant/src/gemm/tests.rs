@@ -24,7 +24,11 @@ fn product(
 ) -> Vec<f32> {
     let (n, m) = (left.rows(), right.rows());
     let mut out = vec![0.0; n * m];
-    let mut words = vec![f32::NAN; workspace(isa, numerics, [n, m, left.cols()], threads)];
+    let mut words =
+        vec![
+            f32::NAN;
+            workspace(isa, numerics, [n, m, left.cols()], Lie::of(left, right), threads)
+        ];
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
         let output = Output { values: &mut out, stride: m, scale: 1.0, mode: Mode::Overwrite };
@@ -129,6 +133,72 @@ fn four_bit_products_equal_the_specification_on_both_sides() {
 }
 
 #[test]
+fn eight_bit_products_equal_the_specification_on_both_sides() {
+    for isa in tiers() {
+        for numerics in [Numerics::F32, Numerics::Bf16] {
+            for [n, out, inner] in [[5, 70, 128], [130, 100, 192], [4, 9, 96], [3, 7, 33]] {
+                let codes: Vec<i8> =
+                    values(5, out * inner).iter().map(|value| (value * 63.0) as i8).collect();
+                let scales = values(6, (out * inner).div_ceil(64));
+                let (x, y) = (values(7, n * inner), values(8, n * out));
+                let weight = |side| Matrix::Q8 { codes: &codes, scales: &scales, out, inner, side };
+                check_equal(isa, numerics, &Matrix::f32(&x, n, inner), &weight(Side::In));
+                check_equal(isa, numerics, &Matrix::f32(&y, n, out), &weight(Side::Out));
+            }
+        }
+    }
+}
+
+/// One side of few rows: ranks that fill a group of sixteen and that do not, several groups, every way
+/// that operands can lie, K of several panels and with a rest.
+#[test]
+fn skinny_products_equal_the_specification() {
+    for isa in tiers() {
+        for numerics in [Numerics::F32, Numerics::Bf16] {
+            for [wide, rank, k] in [[90, 16, 2055], [33, 8, 130], [70, 64, 100], [41, 33, 65]] {
+                let (x, e) = (values(1, wide * k), values(2, rank * k));
+                let turned = |values, rows| {
+                    Matrix::Dense(Dense::new(Values::F32(values), k, rows).transposed())
+                };
+                let right = [Matrix::f32(&e, rank, k), turned(&e, rank)];
+                for left in [Matrix::f32(&x, wide, k), turned(&x, wide)] {
+                    for right in &right {
+                        check_equal(isa, numerics, &left, right);
+                        check_equal(isa, numerics, right, &left);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn skinny_products_are_scaled_and_added() {
+    for isa in tiers() {
+        let [wide, rank, k] = [40, 16, 130];
+        let (x, e) = (values(1, wide * k), values(2, rank * k));
+        let (x, e) = (Dense::new(Values::F32(&x), k, wide), Dense::new(Values::F32(&e), k, rank));
+        let (x, e) = (Matrix::Dense(x.transposed()), Matrix::Dense(e.transposed()));
+        for (left, right) in [(&x, &e), (&e, &x)] {
+            let (n, m) = (left.rows(), right.rows());
+            let plain = product(isa, Numerics::Bf16, left, right, 1);
+            let mut out = vec![1.0; n * (m + 2)];
+            let mut words = vec![0.0; workspace(isa, Numerics::Bf16, [n, m, k], Lie::Columns, 2)];
+            rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| {
+                let output =
+                    Output { values: &mut out, stride: m + 2, scale: 0.5, mode: Mode::Add };
+                let workspace = Workspace { words: &mut words, threads: 2 };
+                gemm(isa, Numerics::Bf16, left, right, output, workspace);
+            });
+            for (row, out) in out.chunks(m + 2).enumerate() {
+                let want = plain[row * m..][..m].iter().map(|value| 1.0 + 0.5 * value);
+                assert!(out.iter().copied().eq(want.chain([1.0, 1.0])), "{isa:?} {n} {m} {row}");
+            }
+        }
+    }
+}
+
+#[test]
 fn one_row_has_the_bits_of_many() {
     for isa in tiers() {
         let [n, m, k] = [131, 70, 320];
@@ -149,7 +219,7 @@ fn scaled_and_added() {
     let (left, right) = (Matrix::f32(&x, 3, 64), Matrix::f32(&w, 5, 64));
     let plain = product(Isa::detect(), Numerics::F32, &left, &right, 1);
     let mut out = vec![1.0; 3 * 7];
-    let mut words = vec![0.0; workspace(Isa::detect(), Numerics::F32, [3, 5, 64], 8)];
+    let mut words = vec![0.0; workspace(Isa::detect(), Numerics::F32, [3, 5, 64], Lie::Rows, 8)];
     rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| {
         let output = Output { values: &mut out, stride: 7, scale: 0.5, mode: Mode::Add };
         gemm(
