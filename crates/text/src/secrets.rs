@@ -2,7 +2,7 @@
 //!
 //! [`find`] looks for what must never be trained on: private keys, tokens and passwords, by their
 //! form (`tokens`, `keys`), by the name that they are assigned to (`assignments`) or by their place
-//! in a command or in a manifest (`commands`, `manifests`). [`redact`] masks them, and with them
+//! in a command, a manifest or a table (`commands`, `manifests`, `tables`). [`redact`] masks them, and with them
 //! what names a person (`people`) and, if asked, addresses of machines (`addresses`), as
 //! `[REDACTED:kind]`. What only stands for a secret, such as `<password>` or `${TOKEN}`, is none
 //! (`placeholder`).
@@ -22,6 +22,7 @@ mod keys;
 mod manifests;
 mod people;
 mod placeholder;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokens;
@@ -142,6 +143,7 @@ fn secrets(text: &str) -> Vec<Finding> {
     findings.extend(manifests::find(text));
     findings.extend(assignments::find(text));
     findings.extend(commands::find(text));
+    findings.extend(tables::find(text));
     findings
 }
 

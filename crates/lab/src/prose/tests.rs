@@ -111,6 +111,22 @@ fn documents_hold_no_answer_and_no_label() {
     }
 }
 
+/// `srek data build` would refuse them.
+#[test]
+fn documents_hold_nothing_that_is_taken_for_a_secret() {
+    let growing = Deck::Growing { documents: 1_000 };
+    for (deck, seed) in [(Deck::Texts, 1), (Deck::Conversations, 4), (growing, 2)] {
+        for document in documents(deck, seed, Part::Train, 0..1_000) {
+            let turns = document.turns.iter().flat_map(|(asked, said)| [asked, said]);
+            for text in turns.chain([&document.text]) {
+                let found: Vec<&str> =
+                    text::secrets::find(text).iter().map(|it| &text[it.range.clone()]).collect();
+                assert_eq!(found, [""; 0], "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_held_out_is_in_no_training_document() {
     let held_out: Vec<&str> = Settings::HELD_OUT_FAULTS

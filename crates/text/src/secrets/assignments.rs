@@ -16,7 +16,8 @@ const SHORTEST_PASSWORD: usize = 4;
 const LONG_VALUE: usize = 1024;
 
 /// Names of passwords: group 1 is the name from the telling word on.
-const PASSWORD_NAME: &str = "(pass(?:wor[dt]s?|wd|phrase|code)?|pwd)";
+const PASSWORD_NAME: &str = "(pass(?:wor[dt]s?|wd|phrase|code)?|pwd|pw|kennwort|contrase(?:ñ|n)a|\
+     mot de passe|senha)";
 
 /// Names of other secrets, likewise.
 const SECRET_NAME: &str = "(secrets?|tokens?|api[ _-]?keys?|access[ _-]?keys?|account[_-]?key|\
@@ -26,8 +27,8 @@ const SECRET_NAME: &str = "(secrets?|tokens?|api[ _-]?keys?|access[ _-]?keys?|ac
 /// The rest of a name, what may stand between it and its value, and the sign of assignment; behind
 /// it emphasis may end, as in `**Password:** …`.
 const SIGN: &str = concat!(
-    r#"([A-Za-z0-9_-]{0,40})[\\"'`*\])]{0,6}[ \t]{0,20}"#,
-    r"(=>|:=|==?|:|\|)(?:[*_]{1,3}[ \t])?[ \t]{0,20}",
+    r#"([A-Za-z0-9_-]{0,40})[\\"'`*\])]{0,6}[ \t\x{a0}]{0,20}"#,
+    r"(=>|:=|==?|:|：|->|→|\|)(?:[*_]{1,3}[ \t])?[ \t\x{a0}\x{200b}\x{2060}\x{feff}]{0,20}",
 );
 
 /// Ends of names that hold something about a secret and not the secret.
@@ -99,6 +100,16 @@ static URL: LazyLock<Regex> = LazyLock::new(|| {
 static LOGIN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"curl\b[^\n]{0,300}?\s(?:-u|--user|-[a-zA-Z]{1,3}u)[ =]?["']?[^\s:"']{1,100}:"#)
 });
+/// Without a verb: `with password X`, ``password `X` ``, `the admin password (X)`.
+static GIVEN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)\b(?:password|passphrase|passwd|kennwort|passwort)s?[ ]+[(\[]?")
+});
+/// `API key X`, `the token is X`.
+static KEY_SAID: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?:(?:api|access|secret)[ -]?key|token|secret)s?(?: (?:is|was|as|to))?[ ]+[(\[]?",
+    )
+});
 static NETRC: LazyLock<Regex> = LazyLock::new(|| pattern(r"\blogin\s+\S{1,100}\s+password[ \t]+"));
 static SAID: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -134,8 +145,34 @@ pub(super) fn find(text: &str) -> Vec<Finding> {
     search(&LOGIN, &|_, value| is_given(&text[value.range]).then_some(PASSWORD));
     search(&NETRC, &|_, value| is_given(&text[value.range]).then_some(PASSWORD));
     search(&SAID, &|_, value| is_said(text, &value).then_some(PASSWORD));
+    search(&GIVEN, &|_, value| is_said(text, &value).then_some(PASSWORD));
+    search(&KEY_SAID, &|_, value| is_drawn(&text[value.range]).then_some("secret"));
+    findings.extend(below(text));
     findings.extend(URL.captures_iter(text).filter_map(|url| in_url(&url)));
     findings
+}
+
+/// Values in the line below their name, as YAML has them: `password:` or `password: |`, then the value
+/// further to the right.
+fn below(text: &str) -> Vec<Finding> {
+    static NAME: LazyLock<Regex> = LazyLock::new(|| {
+        let name = format!("(?im)^([ \\t]*(?:- )?)[\"']?[A-Za-z0-9_.-]{{0,40}}{PASSWORD_NAME}");
+        pattern(
+            &(name
+                + r"([A-Za-z0-9_-]{0,40})[\x22']?:[ \t]*[|>]?[-+]?[ \t]*\r?\n([ \t]*)(\S[^\n]*)"),
+        )
+    });
+    let value = |found: Captures<'_>| {
+        let (indent, about, inner) = (found.get(1)?, found.get(3)?, found.get(4)?);
+        let line = found.get(5)?;
+        let value = line.as_str().trim_end().trim_matches(['"', '\'']);
+        let start = line.start() + line.as_str().find(value)?;
+        let is_pair = value.contains(": ") || value.ends_with(':') || value.starts_with("- ");
+        let is_value = inner.len() > indent.len() && !is_pair && !value.contains(' ');
+        (is_value && !is_about(about.as_str()) && is_given(value) && has_digit_or_case(value))
+            .then(|| Finding::new(start..start + value.len(), PASSWORD))
+    };
+    NAME.captures_iter(text).filter_map(value).collect()
 }
 
 /// The password of a URL: up to the last `@` before its path.
@@ -185,18 +222,23 @@ fn is_password(text: &str, name: &Captures<'_>, value: &Value) -> bool {
     match sign {
         "|" => !is_wordy(given) || given.bytes().any(|it| it.is_ascii_digit()),
         // `password: changed yesterday` is prose, `password: correct` at the end of a line is not.
-        ":" => !is_wordy(given) || has_digit_or_case(given) || ends_line(text, value),
+        ":" | "：" => !is_wordy(given) || has_digit_or_case(given) || ends_line(text, value),
+        "->" | "→" => has_digit_or_case(given),
         _ => true,
     }
 }
 
-/// Whether several words in quotes are a secret: assigned, with a digit, and no rule about secrets.
+/// Whether several words in quotes are a secret: few, assigned, with a digit, and no rule about secrets.
 fn is_phrase(given: &str, sign: &str) -> bool {
     const LONGEST: usize = 100;
+    const MOST_WORDS: usize = 6;
     const RULES: [&str; 6] = ["must ", "at least", "characters", "should ", "expire", "invalid"];
     let lower = given.to_ascii_lowercase();
     sign != "|"
         && given.len() <= LONGEST
+        && given.split(' ').count() <= MOST_WORDS
+        // A line of a log behind the name of a service.
+        && !given.contains(['[', ']'])
         && given.bytes().any(|it| it.is_ascii_digit())
         && !RULES.iter().any(|rule| lower.contains(rule))
 }
@@ -217,7 +259,7 @@ fn ends_line(text: &str, value: &Value) -> bool {
 }
 
 /// A value that could be a password at all.
-fn is_given(value: &str) -> bool {
+pub(super) fn is_given(value: &str) -> bool {
     value.len() >= SHORTEST_PASSWORD && !is_placeholder(value) && !is_reference(value)
 }
 
@@ -253,7 +295,9 @@ fn secret(text: &str, name: &Captures<'_>, value: &Value) -> Option<&'static str
     }
     let sign = name.get(3).map_or("", |sign| sign.as_str());
     let is_phrase = value.is_quoted && given.contains(' ') && is_phrase(given, sign);
-    let is_announced = ["secret", "token"].contains(&word.as_str().to_ascii_lowercase().as_str());
+    // `token-service: "…"` is a line of a log, and not a secret in words.
+    let is_announced = end.is_empty()
+        && ["secret", "token"].contains(&word.as_str().to_ascii_lowercase().as_str());
     (is_drawn(given) || is_announced && is_phrase).then_some("secret")
 }
 
@@ -281,6 +325,8 @@ fn is_said(text: &str, value: &Value) -> bool {
     let has_digit = given.bytes().any(|it| it.is_ascii_digit());
     let has_letter = given.bytes().any(|it| it.is_ascii_alphabetic());
     let is_one_word = !given.contains(' ');
-    let is_unlike = has_digit && has_letter && (value.is_quoted || !is_wordy(given));
+    // A word with a number is one; marks that only passwords have tell it from a name.
+    let has_mark = given.contains(['!', '$', '#', '%', '&', '@', '^', '*']);
+    let is_unlike = has_digit && has_letter && (value.is_quoted || has_mark || !is_wordy(given));
     is_given(given) && is_one_word && given.len() >= SHORTEST && is_unlike
 }

@@ -24,7 +24,13 @@ fn pattern(text: &str) -> Regex {
 static OPTION: LazyLock<Regex> = LazyLock::new(|| {
     let mysql = r"(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;&]{0,300}?\s-p";
     let redis = r"redis-cli\b[^\n|;&]{0,300}?\s(?:-a|--pass)[ =]{1,4}";
-    pattern(&format!(r"\b(?:{mysql}|sshpass[ \t]+-p[ \t]{{0,4}}|{redis})"))
+    let login =
+        r"(?:docker|podman|helm registry|mongo|mongosh|mongodump)\b[^\n|;&]{0,300}?\s-p[ =]{1,4}";
+    let ldap = r"ldap(?:search|modify|add)\b[^\n|;&]{0,300}?\s-w[ =]{1,4}";
+    let htpasswd = r"htpasswd\b[^\n|;&]{0,80}?\s-[a-zA-Z]*b[a-zA-Z]*[ ]+\S{1,100}[ ]+\S{1,60}[ ]+";
+    pattern(&format!(
+        r"\b(?:{mysql}|sshpass[ \t]+-p[ \t]{{0,4}}|{redis}|{login}|{ldap}|{htpasswd})"
+    ))
 });
 /// The same in SQL. In small letters `identified by` is a phrase of prose too.
 static SQL: LazyLock<Regex> = LazyLock::new(|| {
