@@ -15,13 +15,23 @@ fn every_sample_of_text_builds_into_one_data_set() {
     assert_eq!((&json["records"], &json["conversations"]), (&10.into(), &7.into()));
     assert_eq!(json["template"], "llama3");
     let ran = room.must("data inspect set --document 1 --tokenizer set.tokenizer.json");
-    let end = "assistant<|end_header_id|>\n\n⟧Then it is empty.<|eot_id|>\n";
+    let end = "assistant‹<|end_header_id|>›\n\n⟧Then it is empty.‹<|eot_id|>›\n";
     assert!(ran.stdout.ends_with(end), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("I cannot know that.<|eot_id|><|start_header_id|>"),
+        ran.stdout.contains("I cannot know that.‹<|eot_id|>›‹<|start_header_id|>›"),
         "{}",
         ran.stdout
     );
+}
+
+#[test]
+fn text_that_looks_like_a_special_token_is_shown_as_text() {
+    let room = Room::new();
+    room.write("a.md", "before <|end_of_text|> after");
+    room.must("data build --input a.md --context 64 --train-tokenizer 261 --out set");
+    let ran = room.must("data inspect set --document 0 --tokenizer set.tokenizer.json");
+    let shown = "‹<|begin_of_text|>›⟧before <|end_of_text|> after‹<|end_of_text|>›";
+    assert!(ran.stdout.contains(shown), "{}", ran.stdout);
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub(crate) enum DataCommand {
 /// `srek data build`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DataBuildArgs {
-    /// Markdown, text or JSONL files, or directories of them
+    /// Markdown and text files, directories of these, and .jsonl files
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     pub(crate) input: Vec<PathBuf>,
     /// The tokenizer.json to encode with; with --train-tokenizer it is written here

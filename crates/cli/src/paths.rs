@@ -60,6 +60,20 @@ pub(crate) fn check_directory<'a>(
     Ok(())
 }
 
+/// Checks that an output is another file than an input and what that is called.
+///
+/// # Errors
+/// They are the same file.
+pub(crate) fn check_other(out: &Path, (name, input): (&str, &Path)) -> Result<()> {
+    if resolved(out)? != resolved(input)? {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{}: the output is {name}\nhint: choose another --out, apart from what is read",
+        out.display()
+    )))
+}
+
 /// Checks that a file can be written.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ const LOG_LIMIT_BYTES: u64 = 1 << 30;
 pub(crate) struct Ran {
     /// How it ended.
     pub(crate) outcome: Outcome,
+    /// Whether somebody asked it to stop, be it in the last step: what follows must not begin then.
+    pub(crate) asked_to_stop: bool,
     /// What it was planned to take, and what it took.
     pub(crate) memory: Memory,
     /// Trained numbers.
@@ -88,9 +90,11 @@ pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<
         mapped: plan.size.mapped.max(statistics.file_mapped_bytes - mapped_before),
         vm_hwm: files::memory::vm_hwm_bytes(),
     };
+    let asked_to_stop = watcher.stoppable.asked();
     let Watcher { parameters, step_seconds, step_tokens, .. } = watcher;
     Ok(Ran {
         outcome,
+        asked_to_stop,
         memory,
         parameters,
         step_seconds,
@@ -116,6 +120,20 @@ impl Ran {
             Outcome::Finished { output, .. } | Outcome::StoppedEarly { output, .. } => Some(output),
             Outcome::Interrupted { .. } => None,
         }
+    }
+
+    /// Puts the run in the place of an earlier one, which stays until then.
+    ///
+    /// # Errors
+    /// The disk.
+    pub(crate) fn moved(mut self, from: &Path, to: &Path) -> Result<Ran> {
+        files::move_dir(from, to)?;
+        if let Outcome::Finished { output, .. } | Outcome::StoppedEarly { output, .. } =
+            &mut self.outcome
+        {
+            *output = to.join(output.strip_prefix(from).unwrap_or(output));
+        }
+        Ok(self)
     }
 
     /// Tokens per second of the steps of this process.

@@ -76,28 +76,31 @@ impl Tuning<'_> {
         dataset::build(&[records], vocabulary, &options, &data, &mut |_| {})?;
 
         let job = Job::open(&self.recipe(data)?)?;
-        let run = self.run();
-        if run.exists() {
-            if !run.join("resolved.toml").is_file() {
-                let name = run.display();
+        let (run, unfinished) = (self.run(), self.directory.join("run.unfinished"));
+        for directory in [&run, &unfinished] {
+            if directory.exists() && !directory.join("resolved.toml").is_file() {
+                let name = directory.display();
                 return Err(usage(format!(
                     "{name}: it is in the way and no run of an earlier tuning\nhint: take another \
                      directory with --out"
                 )));
             }
-            std::fs::remove_dir_all(&run)
-                .map_err(files::Error::io(files::Operation::Replace, &run))?;
         }
-        let manner = Manner { what: self.what, directory: &run, resume: Resume::Fresh };
+        if unfinished.exists() {
+            std::fs::remove_dir_all(&unfinished)
+                .map_err(files::Error::io(files::Operation::Replace, &unfinished))?;
+        }
+        let manner = Manner { what: self.what, directory: &unfinished, resume: Resume::Fresh };
         let ran = training::train(machine, &job, manner)?;
-        if ran.result().is_none() {
+        if ran.asked_to_stop || ran.result().is_none() {
             let step = ran.state().step;
             return Err(anyhow::Error::new(Interrupted(format!(
-                "{}, after step {step}",
+                "{}, after step {step}\nhint: the same command begins it anew; an earlier result is \
+                 as it was",
                 self.what
             ))));
         }
-        Ok(ran)
+        ran.moved(&unfinished, &run)
     }
 
     fn recipe(&self, data: PathBuf) -> Result<Recipe> {

@@ -35,6 +35,6 @@ pub use map::Map;
 pub use read::{read, read_to_string};
 pub use temporary::abandon;
 pub use write::{
-    check_dir, check_replaceable, check_write, create_dir_all, recover_dir, write_atomic,
+    check_dir, check_replaceable, check_write, create_dir_all, move_dir, recover_dir, write_atomic,
     write_dir_atomic,
 };

@@ -335,6 +335,20 @@ fn a_crash_between_two_renames_is_recovered_on_open() {
 }
 
 #[test]
+fn a_directory_that_is_moved_takes_the_place_of_another() {
+    let dir = directory();
+    let (from, to) = (dir.path().join("run.unfinished"), dir.path().join("run"));
+    for version_of in ["one", "two"] {
+        write_version(&from, version_of).unwrap();
+        move_dir(&from, &to).unwrap();
+        assert_eq!(version(&to), version_of);
+        assert_eq!(names(dir.path()), ["run"]);
+    }
+    assert!(move_dir(&from, &to).is_err(), "there is nothing to move");
+    assert_eq!(version(&to), "two");
+}
+
+#[test]
 fn without_a_swap_the_replacement_works_and_its_failure_restores_the_old_one() {
     let dir = directory();
     let path = dir.path().join("checkpoint");
@@ -343,13 +357,13 @@ fn without_a_swap_the_replacement_works_and_its_failure_restores_the_old_one() {
     let temporary = Temporary::new(&target).unwrap();
     move_aside(&target).unwrap();
     fs::remove_dir(&temporary.path).unwrap();
-    assert!(replace_moved(&temporary, &target).is_err());
+    assert!(replace_moved(&temporary.path, &target).is_err());
     assert_eq!(version(&path), "one");
     let temporary = Temporary::new(&target).unwrap();
     fs::create_dir(temporary.path.join("sub")).unwrap();
     fs::write(temporary.path.join("sub/value"), "two").unwrap();
     move_aside(&target).unwrap();
-    replace_moved(&temporary, &target).unwrap();
+    replace_moved(&temporary.path, &target).unwrap();
     drop(temporary);
     assert_eq!(version(&path), "two");
     assert_eq!(names(dir.path()), ["checkpoint"]);

@@ -88,7 +88,26 @@ pub fn write_dir_atomic<E: From<Error>>(
     let temporary = Temporary::new(&target).map_err(Error::io(Operation::Write, path))?;
     fill(&temporary.path)?;
     sync_tree(&temporary.path).map_err(Error::io(Operation::Write, path))?;
-    temporary.put(|| install(&temporary, &target)).map_err(Error::io(Operation::Replace, path))?;
+    temporary
+        .put(|| install(&temporary.path, &target))
+        .map_err(Error::io(Operation::Replace, path))?;
+    Ok(())
+}
+
+/// Moves a whole directory to another place of the same file system, where it replaces a directory
+/// as [`write_dir_atomic`] does.
+///
+/// # Errors
+/// When something other than a directory stands at `to`, or a step fails; `to` is then unchanged.
+pub fn move_dir(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    recover_dir(to)?;
+    let target = Target::new(to, Kind::Directory, Operation::Replace)?;
+    sync_tree(from)
+        .and_then(|()| install(from, &target))
+        .map_err(Error::io(Operation::Replace, to))?;
+    // After a swap this is the old one.
+    remove(from);
     Ok(())
 }
 
@@ -179,17 +198,17 @@ pub fn create_dir_all(path: impl AsRef<Path>) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(Operation::CreateDirectory, path))
 }
 
-/// Puts the filled temporary directory into place.
-fn install(temporary: &Temporary, target: &Target) -> io::Result<()> {
+/// Puts a filled directory into place.
+fn install(filled: &Path, target: &Target) -> io::Result<()> {
     if target.existing.is_none() {
-        fs::rename(&temporary.path, target.path())?;
+        fs::rename(filled, target.path())?;
         return target.sync_parent();
     }
-    match exchange(&temporary.path, &target.path()) {
+    match exchange(filled, &target.path()) {
         Ok(()) => target.sync_parent(),
         Err(error) if cannot_exchange(&error) => {
             move_aside(target)?;
-            replace_moved(temporary, target)
+            replace_moved(filled, target)
         }
         Err(error) => Err(error),
     }
@@ -201,8 +220,8 @@ pub(crate) fn move_aside(target: &Target) -> io::Result<()> {
 }
 
 /// Second half of a replacement without a swap. If the rename fails, the old directory is put back.
-pub(crate) fn replace_moved(temporary: &Temporary, target: &Target) -> io::Result<()> {
-    if let Err(error) = fs::rename(&temporary.path, target.path()) {
+pub(crate) fn replace_moved(filled: &Path, target: &Target) -> io::Result<()> {
+    if let Err(error) = fs::rename(filled, target.path()) {
         fs::rename(target.aside(), target.path())?;
         return Err(error);
     }

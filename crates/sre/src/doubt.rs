@@ -4,7 +4,7 @@
 use crate::action::ActionKind;
 use crate::answer::Answer;
 use crate::cause::Cause;
-use crate::incident::Incident;
+use crate::incident::{Event, EventKind, Incident, Level, LogLine};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -20,6 +20,8 @@ pub enum Doubt {
     EvidenceElsewhere,
     /// What is proposed is not what helps against the cause.
     OtherRemedy,
+    /// Nothing is said to be wrong, and errors or warnings came that did not come before.
+    SignsOfTrouble,
 }
 
 impl Doubt {
@@ -35,6 +37,7 @@ impl Doubt {
             (Self::NothingCited, is_fault(likeliest) && answer.evidence.is_empty()),
             (Self::EvidenceElsewhere, answer.service.as_ref().is_some_and(elsewhere)),
             (Self::OtherRemedy, is_fault(answer.cause) && !usual.contains(&answer.action.kind)),
+            (Self::SignsOfTrouble, answer.cause == Cause::None && shows_trouble(incident)),
         ];
         found.into_iter().filter(|(_, is_there)| *is_there).map(|(doubt, _)| doubt).collect()
     }
@@ -44,9 +47,25 @@ impl Doubt {
         match self {
             Self::NothingCited => "no evidence is cited for the cause: treat it as a guess",
             Self::EvidenceElsewhere => "none of the cited evidence is about the service named",
+            Self::SignsOfTrouble => {
+                "nothing is said to be wrong, and errors or warnings came that did not come before"
+            }
             Self::OtherRemedy => "what is proposed is not what usually helps against the cause",
         }
     }
+}
+
+/// Whether there are errors or warnings as they come in few healthy windows: of 32 simulated ones in
+/// one, and in four of five faults.
+fn shows_trouble(incident: &Incident) -> bool {
+    const MANY_ERRORS: u64 = 20;
+    const MANY_WARNINGS: u64 = 5;
+    let is_new = |line: &LogLine| {
+        line.level == Level::Error && line.count >= MANY_ERRORS.max(3 * line.before)
+    };
+    let is_warning =
+        |event: &Event| event.kind == EventKind::Warning && event.count >= MANY_WARNINGS;
+    incident.logs.iter().any(is_new) || incident.events.iter().any(is_warning)
 }
 
 fn is_fault(cause: Cause) -> bool {

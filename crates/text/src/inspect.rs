@@ -102,6 +102,8 @@ pub struct SampleToken {
     /// Its text: a special token's name, or the characters that are complete with this token
     /// (none while a character is still open).
     pub text: String,
+    /// Whether it is a special token, and not text that looks like one.
+    pub special: bool,
     /// Whether it is trained.
     pub trained: bool,
 }
@@ -141,7 +143,8 @@ pub fn sample(dataset: &Dataset, tokenizer: &Tokenizer, index: usize) -> Result<
         .map(|(&id, &label)| {
             let mut text = stream.push(id).unwrap_or_default();
             text.push_str(tokenizer.special_name(id).unwrap_or_default());
-            SampleToken { id, text, trained: label != MASKED }
+            let special = tokenizer.special_name(id).is_some();
+            SampleToken { id, text, special, trained: label != MASKED }
         })
         .collect();
     if let (Some(last), Some(rest)) = (tokens.last_mut(), stream.finish()) {

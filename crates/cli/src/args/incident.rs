@@ -39,8 +39,9 @@ pub(crate) struct EvalArgs {
     /// An adapter to compare with the base
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// What is measured
-    #[arg(long = "suite", value_enum, value_delimiter = ',', default_values_t = SuiteName::ALL)]
+    /// What is measured: several are joined by commas [default: all]
+    #[arg(long = "suite", value_enum, value_delimiter = ',', hide_default_value = true,
+        default_values_t = SuiteName::ALL)]
     pub(crate) suites: Vec<SuiteName>,
     /// Incidents that are asked about, and questions of each sort about commands
     #[arg(long, value_name = "N", default_value_t = 200)]

@@ -176,7 +176,10 @@ fn remarks(report: &Report, args: &DataBuildArgs) -> Vec<(&'static str, String)>
     if report.ignored_files > 0 {
         rows.push((
             "left alone",
-            format!("{} files that are neither Markdown nor text", report.ignored_files),
+            format!(
+                "{} files that are neither Markdown nor text; .jsonl files are named themselves",
+                report.ignored_files
+            ),
         ));
     }
     rows
@@ -276,6 +279,7 @@ fn by_ids(dataset: &Dataset, document: usize) -> anyhow::Result<Sample> {
     let tokens = doc.ids.iter().zip(doc.labels).map(|(&id, &label)| SampleToken {
         id,
         text: format!("{id} "),
+        special: false,
         trained: label != record::MASKED,
     });
     Ok(Sample { source: doc.source.to_owned(), tokens: tokens.collect() })
@@ -284,14 +288,15 @@ fn by_ids(dataset: &Dataset, document: usize) -> anyhow::Result<Sample> {
 fn shown(document: usize, sample: &Sample) -> Answer {
     let trained = sample.tokens.iter().filter(|token| token.trained).count();
     let mut text = format!(
-        "document {document}: {}\n{} tokens, {trained} of them trained; the others stand in {}\n\n",
+        "document {document}: {}\n{} tokens, {trained} of them trained; the others stand in {}, special \
+         tokens in ‹marks›\n\n",
         sample.source,
         sample.tokens.len(),
         if may_colour() { "grey" } else { "⟦brackets⟧" },
     );
     let (open, close) = if may_colour() { ("\x1b[2m", "\x1b[0m") } else { ("⟦", "⟧") };
     for run in sample.tokens.chunk_by(|one, next| one.trained == next.trained) {
-        let piece: String = run.iter().map(|token| printable(&token.text)).collect();
+        let piece: String = run.iter().map(piece_of).collect();
         match run[0].trained {
             true => text.push_str(&piece),
             false => text.push_str(&format!("{open}{piece}{close}")),
@@ -302,13 +307,22 @@ fn shown(document: usize, sample: &Sample) -> Answer {
         .tokens
         .iter()
         .map(|token| {
-            serde_json::json!({ "id": token.id, "text": token.text, "trained": token.trained })
+            serde_json::json!({
+                "id": token.id, "text": token.text, "special": token.special,
+                "trained": token.trained,
+            })
         })
         .collect();
     let json = serde_json::json!({
         "document": document, "source": sample.source, "tokens": tokens,
     });
     Answer { text, json }
+}
+
+/// What is shown of a token.
+fn piece_of(token: &SampleToken) -> String {
+    let text = printable(&token.text);
+    if token.special { format!("‹{text}›") } else { text }
 }
 
 /// The text without what could steer a terminal.

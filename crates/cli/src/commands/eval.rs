@@ -128,6 +128,7 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     let inputs = [("--base", base.as_path())].into_iter().chain(adapter);
     crate::paths::check_directory(&args.out, inputs)?;
     files::check_replaceable(&args.out, "comparison", is_part)?;
+    check_inputs(args)?;
     if args.seeds.is_some() {
         return seeds::run(args, &base, machine);
     }
@@ -160,6 +161,21 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     findings.json.insert("seconds".into(), seconds.into());
     findings.json.insert("peak_rss_bytes".into(), json!(files::memory::vm_hwm_bytes()));
     finish(findings, &args.out, seconds)
+}
+
+/// Reads everything that is needed late, so that a mistake is told before hours of work and not after.
+fn check_inputs(args: &EvalArgs) -> Result<()> {
+    if let Some(adapter) = &args.adapter {
+        model::LoraConfig::read(adapter)?;
+    }
+    if let Some(dense) = &args.dense {
+        Subject::pair(dense, None)?;
+        crate::asked::Voice::of_model(dense)?;
+    }
+    if let Some(directory) = &args.postmortems {
+        postmortems::files(directory)?;
+    }
+    texts::sources(args).map(drop)
 }
 
 /// What of an earlier comparison may be replaced: the results, and with `--seeds` the trainings.

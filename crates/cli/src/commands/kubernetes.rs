@@ -14,7 +14,10 @@ pub(crate) fn write(args: &DataKubernetesArgs) -> Result<Answer> {
     }
     let schema = match args.schema.as_str() {
         "embedded" => Schema::embedded()?,
-        file => Schema::from_file(Path::new(file))?,
+        file => {
+            crate::paths::check_other(&args.out, ("--schema", Path::new(file)))?;
+            Schema::from_file(Path::new(file))?
+        }
     };
     let options = PairOptions {
         seed: args.seed,

@@ -33,12 +33,28 @@ fn parts_that_do_not_fit_each_other_are_named() {
             ("s2", memory, &["c1"], ActionKind::RollBack),
             &[Doubt::EvidenceElsewhere, Doubt::OtherRemedy],
         ),
-        (("-", Cause::None, &[], ActionKind::Nothing), &[]),
-        (("-", Cause::None, &["c1"], ActionKind::Nothing), &[]),
+        (("-", Cause::None, &[], ActionKind::Nothing), &[Doubt::SignsOfTrouble]),
         (("s2", Cause::Unknown, &["c1"], ActionKind::Escalate), &[Doubt::EvidenceElsewhere]),
     ] {
         assert_eq!(Doubt::of(&answer(said, 0.0), &small()), expected, "{said:?}");
     }
+}
+
+#[test]
+fn errors_and_warnings_speak_against_a_good_day() {
+    let nothing = answer(("-", Cause::None, &[], ActionKind::Nothing), 0.0);
+    let with = |change: &dyn Fn(&mut Incident)| {
+        let mut incident = small();
+        change(&mut incident);
+        Doubt::of(&nothing, &incident)
+    };
+    assert_eq!(with(&|it| it.logs.clear()), [Doubt::SignsOfTrouble], "warnings");
+    assert_eq!(with(&|it| it.events.clear()), [Doubt::SignsOfTrouble], "errors");
+    let calm = with(&|it| {
+        it.events.clear();
+        it.logs[0].before = it.logs[0].count;
+    });
+    assert_eq!(calm, [], "as often as before");
 }
 
 #[test]

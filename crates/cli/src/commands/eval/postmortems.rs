@@ -11,7 +11,7 @@ use anyhow::Result;
 use eval::baseline;
 use eval::example::{Case, Example, Prediction};
 use eval::incidents::{Score, Shown, ask, counts};
-use eval::postmortems::{example, labels};
+use eval::postmortems::{Label, example, labels};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -76,30 +76,39 @@ fn read(
     laboratory: &Laboratory,
     budget: usize,
 ) -> Result<Vec<Example>> {
-    let name = directory.display();
+    let tokens = |text: &str| asked.voice.tokens(text);
+    let shown = Shown { budget, tokens: &tokens };
+    let mut examples = Vec::new();
+    for (label, file) in &files(directory)? {
+        let markdown = files::read_to_string(file, LIMIT_BYTES)?;
+        examples.extend(example(label, &markdown, &laboratory.causes, &shown)?);
+    }
+    Ok(examples)
+}
+
+/// The labels of the documents that are in the directory, and where these are.
+pub(super) fn files(directory: &Path) -> Result<Vec<(Label, PathBuf)>> {
     let unreadable = files::Error::io(files::Operation::Read, directory);
     let entries = std::fs::read_dir(directory).map_err(unreadable)?;
     let mut files: Vec<PathBuf> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
     files.sort();
-    let tokens = |text: &str| asked.voice.tokens(text);
-    let shown = Shown { budget, tokens: &tokens };
     let labels = labels(LABELS).map_err(|error| anyhow::anyhow!("labels: {error}"))?;
-    let mut examples = Vec::new();
-    for label in &labels {
+    let (count, first) = (labels.len(), labels.first().map(|it| it.document.clone()));
+    let found = labels.into_iter().filter_map(|label| {
         let begins = |path: &&PathBuf| {
             path.file_name().is_some_and(|it| it.to_string_lossy().starts_with(&label.document))
         };
-        let Some(file) = files.iter().find(begins) else { continue };
-        let markdown = files::read_to_string(file, LIMIT_BYTES)?;
-        examples.extend(example(label, &markdown, &laboratory.causes, &shown)?);
-    }
-    if examples.is_empty() {
+        let file = files.iter().find(begins)?.clone();
+        Some((label, file))
+    });
+    let found: Vec<_> = found.collect();
+    if found.is_empty() {
         return Err(usage(format!(
-            "{name}: none of the {} labelled documents is there\nhint: their names begin with \
-             {} and so on",
-            labels.len(),
-            labels.first().map_or("", |it| &it.document)
+            "{}: none of the {count} labelled documents is there\nhint: their names begin with {} \
+             and so on",
+            directory.display(),
+            first.unwrap_or_default()
         )));
     }
-    Ok(examples)
+    Ok(found)
 }

@@ -80,7 +80,7 @@ fn differences(losses: &[(String, Vec<Loss>)]) -> Vec<(String, Interval)> {
 }
 
 /// General prose, prose of the laboratory, and what the user names.
-fn sources(args: &EvalArgs) -> Result<Vec<(String, Vec<String>)>> {
+pub(super) fn sources(args: &EvalArgs) -> Result<Vec<(String, Vec<String>)>> {
     let corpus = documents(Deck::Texts, SEED, Part::Train, 0..DOCUMENTS);
     let mut sources = vec![
         ("general prose".to_owned(), vec![GENERAL.to_owned()]),
