@@ -24,7 +24,7 @@ pub(crate) fn tensor(file: &Path, name: &str) -> (Vec<f32>, Vec<usize>) {
 }
 
 /// Greatest difference, relative to the greatest value of `expected`.
-fn distance(found: &[f32], expected: &[f32]) -> f32 {
+pub(crate) fn distance(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let scale = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let most = found.iter().zip(expected).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));

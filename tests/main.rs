@@ -8,6 +8,7 @@ mod command;
 mod conversations;
 mod demo;
 mod duplicates;
+mod export;
 mod golden_run;
 mod held_to_schema;
 mod interrupted;

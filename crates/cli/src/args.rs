@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Data(DataCommand),
     /// Store a model in 4 bits, to be loaded as it is
     Quantize(QuantizeArgs),
+    /// Merge base and adapter into one model that other programs load
+    Export(ExportArgs),
     /// Train all weights of a small model
     Pretrain(RunArgs),
     /// Tune a model with LoRA over a frozen base
@@ -251,6 +253,24 @@ pub(crate) struct QuantizeArgs {
     /// How the embedding, and a head of its own, are stored; only srek reads q8
     #[arg(long, value_enum, default_value_t = EmbeddingFormat::Stored)]
     pub(crate) embedding: EmbeddingFormat,
+    /// The directory to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// `srek export`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// The model that the adapter was trained over [default: the embedded sre-tiny]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// The PEFT adapter directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: PathBuf,
+    /// Where --model is in 4 bits: what it was quantized from, to be merged onto [default: --model,
+    /// decoded]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) onto: Option<PathBuf>,
     /// The directory to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

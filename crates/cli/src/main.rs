@@ -8,6 +8,7 @@ mod args;
 mod asked;
 mod chart;
 mod commands;
+mod companions;
 mod embedded;
 mod exit;
 mod interrupt;

@@ -19,20 +19,8 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
     paths::check_file(&args.out)?;
     let source = Source::open(&args.model, machine)?;
     let lists = read_ids(&args.ids, &source.config)?;
-    let length = lists[0].len();
-    let spec = source.spec(length);
-    let mut dry = Dry::new(machine.target());
-    let planned = Model::layout(&mut dry, &spec, &source.origin())?;
-    AllLogits::layout(&mut dry, &planned, length)?.run(&mut dry, &planned, &lists[0], |_| {})?;
-    let mut backend = crate::machine::backend(machine, dry.trace().peak)?;
-    let mut model = Model::layout(&mut backend, &spec, &source.origin())?;
-    model.fill(&mut backend, &source.origin())?;
-    let pass = AllLogits::layout(&mut backend, &model, length)?;
-    let mut logits = Vec::with_capacity(lists.len() * length * source.config.vocab);
-    for list in &lists {
-        pass.run(&mut backend, &model, list, |rows| logits.extend_from_slice(rows))?;
-    }
-    let shape = [lists.len(), length, source.config.vocab];
+    let logits = of(machine, &source, &lists)?;
+    let shape = [lists.len(), lists[0].len(), source.config.vocab];
     model::save::f32_tensors(&[("logits", &shape, &logits)], &args.out)?;
     let text = pairs(&[
         ("logits", format!("{} x {} x {}", shape[0], shape[1], shape[2])),
@@ -51,6 +39,28 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
         "out": args.out,
     });
     Ok(Answer { text, json })
+}
+
+/// The logits (lists, T, V) of lists of T ids each.
+pub(super) fn of(
+    machine: &Machine,
+    source: &Source,
+    lists: &[Vec<u32>],
+) -> anyhow::Result<Vec<f32>> {
+    let length = lists[0].len();
+    let spec = source.spec(length);
+    let mut dry = Dry::new(machine.target());
+    let planned = Model::layout(&mut dry, &spec, &source.origin())?;
+    AllLogits::layout(&mut dry, &planned, length)?.run(&mut dry, &planned, &lists[0], |_| {})?;
+    let mut backend = crate::machine::backend(machine, dry.trace().peak)?;
+    let mut model = Model::layout(&mut backend, &spec, &source.origin())?;
+    model.fill(&mut backend, &source.origin())?;
+    let pass = AllLogits::layout(&mut backend, &model, length)?;
+    let mut logits = Vec::with_capacity(lists.len() * length * source.config.vocab);
+    for list in lists {
+        pass.run(&mut backend, &model, list, |rows| logits.extend_from_slice(rows))?;
+    }
+    Ok(logits)
 }
 
 /// Reads the lists and checks their form, their length and every id.

@@ -6,6 +6,7 @@ mod demo;
 mod diagnose;
 mod doctor;
 pub(crate) mod eval;
+mod export;
 mod generate;
 mod kubernetes;
 mod lab;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Eval(args) => eval::run(args, machine),
         Command::Plan(args) => plan::run(args, machine),
         Command::Quantize(args) => quantize::run(args),
+        Command::Export(args) => export::run(args, machine),
         Command::Pretrain(args) => train::pretrain(args, machine),
         Command::Train(args) => train::tune(args, machine),
         Command::Lab(LabCommand::Incidents(args)) => lab::incidents::run(args),

@@ -1,6 +1,7 @@
 //! `srek quantize`: a model in 4 bits, written once, so that it is loaded as it is.
 
 use crate::args::{BaseFormat, EmbeddingFormat, QuantizeArgs};
+use crate::companions::{self, COMPANIONS};
 use crate::output::{Answer, bytes, pairs};
 use crate::paths;
 use crate::progress::Progress;
@@ -9,36 +10,21 @@ use model::save::{self, BaseForm};
 use model::{Checkpoint, Head};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::path::Path;
 
-/// What is copied where it is there.
-const COPIED: [&str; 15] = [
-    "LICENSE",
-    "LICENSE.md",
-    "LICENSE.txt",
-    "NOTICE",
-    "README.md",
-    "USE_POLICY.md",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "srek.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-];
+/// What is copied beside what goes with every model.
+const COPIED: [&str; 2] = ["README.md", "srek.json"];
 /// What is written.
 const WRITTEN: [&str; 2] = ["config.json", "model.safetensors"];
-/// The largest file that is copied.
-const COPY_LIMIT_BYTES: u64 = 64 << 20;
+/// Whether a file of this name is copied where it is there.
+fn is_copied(name: &str) -> bool {
+    COMPANIONS.contains(&name) || COPIED.contains(&name)
+}
 
 /// Quantizes, and copies what else belongs to the model.
 pub(crate) fn run(args: &QuantizeArgs) -> Result<Answer> {
     paths::check_directory(&args.out, [("--model", args.model.as_path())])?;
     files::check_replaceable(&args.out, "a quantized model", |name| {
-        WRITTEN.contains(&name) || COPIED.contains(&name)
+        WRITTEN.contains(&name) || is_copied(name)
     })?;
     let model = Checkpoint::open(&args.model)?;
     let layers = model.config()?.layers;
@@ -57,23 +43,13 @@ pub(crate) fn run(args: &QuantizeArgs) -> Result<Answer> {
         save::base(&model, form, out, &mut |done| {
             progress.at(done as u64, || "projections".to_owned());
         })?;
-        copied = copy(&args.model, out)?;
+        let names = COMPANIONS.into_iter().chain(COPIED);
+        copied = companions::copy(names, &[&args.model], out)?;
         Ok(())
     })?;
     drop(progress);
     let peak = files::memory::statistics().peak_bytes.saturating_sub(before);
     answer(args, &model, &copied, peak)
-}
-
-/// Copies the files that are known; gives their names.
-fn copy(from: &Path, to: &Path) -> Result<Vec<&'static str>> {
-    let mut copied = Vec::new();
-    for name in COPIED.into_iter().filter(|name| from.join(name).is_file()) {
-        let content = files::read(from.join(name), COPY_LIMIT_BYTES)?;
-        files::write_atomic(to.join(name), |out| out.write_all(&content))?;
-        copied.push(name);
-    }
-    Ok(copied)
 }
 
 /// The names in the model's directory that have no counterpart in the new one.
@@ -84,7 +60,7 @@ fn left_out(model: &Checkpoint) -> Result<BTreeSet<String>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = WRITTEN.contains(&name.as_str())
-            || COPIED.contains(&name.as_str())
+            || is_copied(&name)
             || name == "model.safetensors.index.json";
         if !known && !weights.contains(&path) {
             names.insert(name);

@@ -5,13 +5,12 @@ use super::{Model, Trained};
 use crate::init::{normal, stream, uniform};
 use crate::load::{EMBEDDING, NORM, STRETCH, Stored, Tensor, Wide, in_layer, stretches};
 use crate::lora::{Projection, tensor_name};
-use crate::{Checkpoint, Error, Result};
+use crate::{Checkpoint, Result};
 use half::bf16;
 use ops::qlinear::Storage;
 use ops::{Backend, Buf, DType};
 use quant::{double_quant, nf4, q8};
 use rayon::prelude::*;
-use std::path::Path;
 
 /// Standard deviation of random weights (as GPT-2 and Llama start).
 const DEVIATION: f32 = 0.02;
@@ -98,7 +97,7 @@ impl Model {
         let source = if adapts { origin.adapter } else { origin.weights };
         if let (true, Some(adapter)) = (adapts, source) {
             let known = self.params.iter().map(|p| p.name.as_str());
-            check_known(adapter, known)?;
+            adapter.check_known(known)?;
         }
         for param in &self.params {
             let len = param.value.len;
@@ -181,20 +180,7 @@ impl Model {
                 }
             }
         }
-        check_known(weights, names.iter().map(String::as_str))
-    }
-}
-
-/// Refuses an adapter that holds something this program would leave out.
-fn check_known<'a>(adapter: &Checkpoint, known: impl Iterator<Item = &'a str>) -> Result<()> {
-    let known: std::collections::BTreeSet<&str> = known.collect();
-    let path: &Path = adapter.directory();
-    match adapter.names().find(|name| !known.contains(name)) {
-        None => Ok(()),
-        Some(name) => {
-            let message = "belongs to no module that adapter_config.json adapts in this model";
-            Err(Error::tensor(path, name, message))
-        }
+        weights.check_known(names.iter().map(String::as_str))
     }
 }
 

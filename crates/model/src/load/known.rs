@@ -67,6 +67,22 @@ impl Checkpoint {
         }
     }
 
+    /// Refuses an adapter that holds something beside these tensors, which this program would leave
+    /// out.
+    ///
+    /// # Errors
+    /// The first such tensor.
+    pub(crate) fn check_known<'a>(&self, known: impl Iterator<Item = &'a str>) -> Result<()> {
+        let known: std::collections::BTreeSet<&str> = known.collect();
+        match self.names().find(|name| !known.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let message = "belongs to no module that adapter_config.json adapts in this model";
+                Err(Error::tensor(self.directory(), name, message))
+            }
+        }
+    }
+
     fn is_used(&self, name: &str, layers: usize) -> bool {
         let name = self.weight_of(name);
         let Some(rest) = name.strip_prefix("model.layers.") else {

@@ -178,7 +178,47 @@ impl Stored {
     }
 }
 
+impl Stored {
+    /// All `count` values, decoded where they are quantized.
+    ///
+    /// # Errors
+    /// When a value is not finite.
+    pub(crate) fn to_f32(&self, count: usize) -> Result<Vec<f32>> {
+        match self {
+            Stored::Dense(tensor) => tensor.to_f32(),
+            Stored::Nf4(weight) => weight.to_f32(count),
+            Stored::Q8(weight) => {
+                weight.check()?;
+                let codes: &[i8] = bytemuck::cast_slice(weight.codes.bytes.bytes());
+                let mut values = vec![0.0; codes.len()];
+                q8::decode(codes, &weight.scales.to_f32()?, &mut values);
+                Ok(values)
+            }
+        }
+    }
+}
+
 impl Nf4 {
+    fn to_f32(&self, count: usize) -> Result<Vec<f32>> {
+        self.check()?;
+        let codes = self.codes.bytes.bytes();
+        let absmax = match &self.double {
+            None => self.absmax.to_f32()?,
+            Some(double) => {
+                let (map, nested) = (double.map.to_f32()?, double.nested.to_f32()?);
+                let map = map.first_chunk().expect("the map has 256 levels");
+                let q = self.absmax.bytes.bytes();
+                let scales = nf4::Absmax::Double { q, map, nested: &nested, offset: double.offset };
+                let mut absmax = vec![0.0; scales.len()];
+                scales.get_into(0, &mut absmax);
+                absmax
+            }
+        };
+        let mut values = vec![0.0; count];
+        nf4::decode_f32(codes, &absmax, &mut values);
+        Ok(values)
+    }
+
     fn base(&self) -> Base {
         if self.double.is_some() { Base::Nf4Double } else { Base::Nf4 }
     }

@@ -1,7 +1,7 @@
 //! Writing a base: projections in 4 bits as bitsandbytes stores them, the rest as it is or, on
 //! request, embedding and head in 8 bits.
 
-use super::{Bytes, Piece, json, weights};
+use super::{Bytes, Piece, file_type, json, weights};
 use crate::config::quantization::{OURS, THEIRS, block};
 use crate::load::{
     ABSMAX, EMBEDDING, HEAD, NESTED_ABSMAX, NESTED_QUANT_MAP, NORM, QUANT_MAP, QUANT_STATE, SCALES,
@@ -136,15 +136,6 @@ impl Pieces {
         let state = state(type_name(tensor), shape, offset).into_bytes();
         self.push(part(QUANT_STATE), Dtype::U8, vec![state.len()], state);
         Ok(())
-    }
-}
-
-/// The type of a dense tensor as safetensors names it.
-fn file_type(dtype: DType) -> Dtype {
-    match dtype {
-        DType::Bf16 => Dtype::BF16,
-        DType::F16 => Dtype::F16,
-        _ => Dtype::F32,
     }
 }
 

@@ -1,14 +1,17 @@
 //! Writing model and adapter directories that Hugging Face's libraries read.
 
 mod base;
+mod merged;
 
 pub use base::{BaseForm, base};
+pub use merged::merged;
 
 use crate::{LoraConfig, Model, Param, Result};
 use half::bf16;
 use ops::{Backend, DType, HostBytes};
 use safetensors::Dtype;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::path::Path;
 
@@ -23,6 +26,11 @@ enum Bytes {
     Owned(Vec<u8>),
     /// Where it is mapped.
     Mapped(HostBytes),
+    /// Made when it is written.
+    Made {
+        len: usize,
+        make: Box<dyn Fn() -> Result<Vec<u8>>>,
+    },
 }
 
 impl Piece {
@@ -30,11 +38,20 @@ impl Piece {
         Piece { dtype, shape, bytes: Bytes::Owned(bytes) }
     }
 
-    fn bytes(&self) -> &[u8] {
+    fn len(&self) -> usize {
         match &self.bytes {
-            Bytes::Owned(bytes) => bytes,
-            Bytes::Mapped(bytes) => bytes.bytes(),
+            Bytes::Owned(bytes) => bytes.len(),
+            Bytes::Mapped(bytes) => bytes.bytes().len(),
+            Bytes::Made { len, .. } => *len,
         }
+    }
+
+    fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        Ok(match &self.bytes {
+            Bytes::Owned(bytes) => Cow::Borrowed(bytes.as_slice()),
+            Bytes::Mapped(bytes) => Cow::Borrowed(bytes.bytes()),
+            Bytes::Made { make, .. } => Cow::Owned(make()?),
+        })
     }
 }
 
@@ -97,7 +114,7 @@ fn weights(pieces: &[(String, Piece)], path: &Path) -> Result<()> {
     header.insert("__metadata__".into(), serde_json::json!({ "format": "pt" }));
     let mut offset = 0;
     for (name, piece) in &sorted {
-        let end = offset + piece.bytes().len();
+        let end = offset + piece.len();
         let entry = serde_json::json!({
             "dtype": piece.dtype, "shape": piece.shape, "data_offsets": [offset, end],
         });
@@ -107,12 +124,31 @@ fn weights(pieces: &[(String, Piece)], path: &Path) -> Result<()> {
     let mut header = serde_json::to_vec(&header).expect("a header is plain data");
     // The format wants the data to start at a multiple of 8; spaces may end a header.
     header.resize(header.len().next_multiple_of(8), b' ');
-    files::write_atomic(path, |out| {
+    let mut failed = None;
+    let written = files::write_atomic(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        sorted.iter().try_for_each(|(_, piece)| out.write_all(piece.bytes()))
-    })?;
-    Ok(())
+        sorted.iter().try_for_each(|(_, piece)| match piece.bytes() {
+            Ok(bytes) => out.write_all(&bytes),
+            Err(error) => {
+                failed = Some(error);
+                Err(std::io::ErrorKind::InvalidData.into())
+            }
+        })
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(written?),
+    }
+}
+
+/// The type of a dense tensor as safetensors names it.
+fn file_type(dtype: DType) -> Dtype {
+    match dtype {
+        DType::Bf16 => Dtype::BF16,
+        DType::F16 => Dtype::F16,
+        _ => Dtype::F32,
+    }
 }
 
 /// Writes f32 tensors under their names: logits, golden values, states.

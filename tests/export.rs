@@ -1,0 +1,100 @@
+//! `srek export`: what is merged gives the logits of base and adapter, here and in PyTorch.
+
+use crate::command::{Room, golden};
+use crate::logits::{distance, tensor};
+
+/// The logits in f32 of a model in the room for a variant's first batch.
+fn logits(room: &Room, model: &str, variant: &str) -> Vec<f32> {
+    let ids = golden(variant).join("ids.json");
+    let ids = ids.display();
+    room.must(&format!(
+        "logits --model {model} --ids {ids} --numerics f32 --out logits.safetensors"
+    ));
+    tensor(&room.path("logits.safetensors"), "logits").0
+}
+
+/// Those that PyTorch computed.
+fn expected(variant: &str, key: &str) -> Vec<f32> {
+    tensor(&golden(variant).join("golden.safetensors"), &format!("{key}.logits")).0
+}
+
+#[test]
+fn a_merged_model_has_the_logits_that_pytorch_computes_with_the_adapter() {
+    let room = Room::new();
+    for variant in ["plain", "scaled_tied", "narrow"] {
+        let golden = golden(variant);
+        let (model, adapter) = (golden.join("model"), golden.join("adapter"));
+        let (model, adapter) = (model.display(), adapter.display());
+        let ran =
+            room.must(&format!("export --model {model} --adapter {adapter} --out merged --json"));
+        // In bf16 the sum of weights is rounded where the sum of products was.
+        let json = ran.json();
+        let number = |key: &str| json[key].as_f64().expect("a number");
+        assert!(number("agreement") >= 0.95 && number("drift_most") < 0.05, "{json}");
+        let far = distance(&logits(&room, "merged", variant), &expected(variant, "f32.adapter"));
+        assert!(far <= 1e-4, "{variant}: {far}");
+        assert!(!room.path("merged/srek.json").exists());
+
+        // Over 4 bits: what was served, rounded to bf16 once; or the original.
+        room.must(&format!("quantize --model {model} --format nf4 --out base"));
+        let exported = format!("export --model base --adapter {adapter} --out merged");
+        room.must(&exported);
+        let config = std::fs::read_to_string(room.path("merged/config.json")).expect("config");
+        assert!(!config.contains("quantization_config"), "{config}");
+        let far = distance(&logits(&room, "merged", variant), &expected(variant, "nf4.adapter"));
+        assert!(far > 1e-6 && far <= 2e-2, "{variant}: {far}");
+        let ran = room.must(&format!("{exported} --onto {model}"));
+        assert!(ran.stderr.contains("the drift is what these bits were"), "{}", ran.stderr);
+        let far = distance(&logits(&room, "merged", variant), &expected(variant, "f32.adapter"));
+        assert!(far <= 1e-4, "{variant}: {far}");
+    }
+}
+
+#[test]
+fn mixed_ranks_and_scales_are_merged_as_they_are_served() {
+    let room = Room::new();
+    let golden = golden("plain_tied");
+    let (model, adapter) = (golden.join("model"), golden.join("adapter_mixed"));
+    room.must(&format!("quantize --model {} --format nf4 --out base", model.display()));
+    room.must(&format!("export --model base --adapter {} --out merged", adapter.display()));
+    let far =
+        distance(&logits(&room, "merged", "plain_tied"), &expected("plain_tied", "nf4.mixed"));
+    assert!(far <= 2e-2, "{far}");
+}
+
+#[test]
+fn an_export_over_what_is_not_its_own_is_refused() {
+    let room = Room::new();
+    let golden = golden("plain");
+    room.copy(&golden.join("model"), "model");
+    room.copy(&golden.join("adapter"), "adapter");
+    room.copy(&crate::command::golden("narrow").join("model"), "other");
+    let export = "export --model model --adapter adapter";
+    room.srek(&format!("{export} --out model/merged")).fails(
+        2,
+        "
+error: model/merged: the output directory lies inside --model (model)
+hint: choose another --out, apart from what is read
+",
+    );
+    room.srek(&format!("{export} --onto other --out merged")).fails(
+        2,
+        "
+error: other: it is another model than model
+hint: --onto names what --model was quantized from
+",
+    );
+    room.write("mine/notes.md", "mine");
+    let ran = room.srek(&format!("{export} --out mine"));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    // A damaged adapter stops it, and nothing is left.
+    let weights = room.path("adapter/adapter_model.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("an adapter");
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&weights, bytes).expect("a file");
+    let ran = room.srek(&format!("{export} --out merged"));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("expected a finite number"), "{}", ran.stderr);
+    assert!(!room.path("merged").exists());
+}
