@@ -98,3 +98,31 @@ hint: --onto names what --model was quantized from
     assert!(ran.stderr.contains("expected a finite number"), "{}", ran.stderr);
     assert!(!room.path("merged").exists());
 }
+
+#[test]
+fn an_adapter_for_llama_cpp_is_one_file() {
+    let room = Room::new();
+    let golden = golden("plain");
+    let export = format!(
+        "export --model {} --adapter {} --format gguf-lora",
+        golden.join("model").display(),
+        golden.join("adapter_mixed").display()
+    );
+    room.must(&format!("{export} --out made/adapter.gguf"));
+    let bytes = std::fs::read(room.path("made/adapter.gguf")).expect("a file");
+    assert!(bytes.starts_with(b"GGUF\x03\0\0\0"));
+    room.srek(&format!("{export} --out adapter")).fails(
+        2,
+        "
+error: --out adapter: expected a file
+hint: --out adapter.gguf
+",
+    );
+    room.srek(&format!("{export} --onto other --out adapter.gguf")).fails(
+        2,
+        "
+error: --onto: an adapter alone is merged onto nothing
+hint: --format merged
+",
+    );
+}

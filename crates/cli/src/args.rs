@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Data(DataCommand),
     /// Store a model in 4 bits, to be loaded as it is
     Quantize(QuantizeArgs),
-    /// Merge base and adapter into one model that other programs load
+    /// Write base and adapter as other programs load them: merged, or as a LoRA of llama.cpp
     Export(ExportArgs),
     /// Train all weights of a small model
     Pretrain(RunArgs),
@@ -267,13 +267,25 @@ pub(crate) struct ExportArgs {
     /// The PEFT adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: PathBuf,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = ExportFormat::Merged)]
+    pub(crate) format: ExportFormat,
     /// Where --model is in 4 bits: what it was quantized from, to be merged onto [default: --model,
     /// decoded]
     #[arg(long, value_name = "DIR")]
     pub(crate) onto: Option<PathBuf>,
-    /// The directory to write
-    #[arg(long, value_name = "DIR")]
+    /// The directory to write, or with gguf-lora the file
+    #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
+}
+
+/// Forms of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A model directory: config.json and model.safetensors, the adapter added to the weights
+    Merged,
+    /// The adapter alone, as llama.cpp and Ollama load it beside a GGUF of the base
+    GgufLora,
 }
 
 /// Storage of the projections of a base.

@@ -8,6 +8,7 @@
 
 pub mod config;
 mod error;
+mod gguf;
 pub mod init;
 pub mod llama;
 pub mod load;

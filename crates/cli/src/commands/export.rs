@@ -1,7 +1,7 @@
 //! `srek export`: base and adapter as one model that other programs load, read back before it
-//! appears.
+//! appears; or the adapter for llama.cpp.
 
-use crate::args::ExportArgs;
+use crate::args::{ExportArgs, ExportFormat};
 use crate::commands::logits;
 use crate::companions::{self, COMPANIONS};
 use crate::exit::usage;
@@ -29,20 +29,53 @@ const TOKENS: usize = 96;
 const MOST_OF_SAME: f64 = 0.05;
 const MOST_OF_OTHER: f64 = 0.5;
 
-/// Merges, reads back, compares.
+/// Writes what was asked for.
 pub(crate) fn run(args: &ExportArgs, machine: &Machine) -> Result<Answer> {
     let model = args.model.clone().map_or_else(crate::embedded::directory, Ok)?;
-    let onto = args.onto.as_deref().unwrap_or(&model);
+    let record = Provenance::read(&args.adapter)?;
+    let form = Form::recorded(record.as_ref());
+    let served = Source::checked(&model, Some(&args.adapter), form, machine)?;
+    match args.format {
+        ExportFormat::Merged => merged(args, &model, served, machine),
+        ExportFormat::GgufLora => lora(args, &served),
+    }
+}
+
+/// Writes the adapter for llama.cpp.
+fn lora(args: &ExportArgs, served: &Source) -> Result<Answer> {
+    let out = &args.out;
+    if args.onto.is_some() {
+        return Err(usage(
+            "--onto: an adapter alone is merged onto nothing\nhint: --format merged",
+        ));
+    }
+    if out.extension().is_none_or(|it| it != "gguf") {
+        let name = out.display();
+        return Err(usage(format!("--out {name}: expected a file\nhint: --out {name}.gguf")));
+    }
+    let (lora, adapter) = LoraConfig::read(&args.adapter)?;
+    paths::make_parent(out)?;
+    let name = args.adapter.file_name().unwrap_or_default().to_string_lossy();
+    save::lora_gguf((&lora, &adapter), &served.config, &name, out)?;
+    let size = std::fs::metadata(out)?.len();
+    let text = pairs(&[
+        ("adapter", bytes(size)),
+        ("read back", "all factors are those that were written".to_owned()),
+        ("written to", out.display().to_string()),
+    ]);
+    Ok(Answer { text, json: json!({ "bytes": size, "out": out }) })
+}
+
+/// Merges, reads back, compares.
+fn merged(args: &ExportArgs, model: &Path, served: Source, machine: &Machine) -> Result<Answer> {
+    let onto = args.onto.as_deref().unwrap_or(model);
     paths::check_directory(
         &args.out,
-        [("--model", model.as_path()), ("--adapter", &args.adapter), ("--onto", onto)],
+        [("--model", model), ("--adapter", &args.adapter), ("--onto", onto)],
     )?;
     files::check_replaceable(&args.out, "an export", |name| {
         WRITTEN.contains(&name) || COMPANIONS.contains(&name)
     })?;
-    let record = Provenance::read(&args.adapter)?;
-    let form = Form::recorded(record.as_ref());
-    let served = Source::checked(&model, Some(&args.adapter), form, machine)?;
     let base = Checkpoint::open(onto)?;
     if base.config()? != served.config {
         return Err(usage(format!(
@@ -54,7 +87,7 @@ pub(crate) fn run(args: &ExportArgs, machine: &Machine) -> Result<Answer> {
     let stored = base.form(&served.config, Base::AsStored, Head::AsStored)?;
     // Held otherwise than it is merged: quantized when it is loaded, or the original of it.
     let other = stored.0 != served.form.base || args.onto.is_some();
-    let ids = ids(&model, served.config.vocab, served.config.context)?;
+    let ids = ids(model, served.config.vocab, served.config.context)?;
     let expected = logits::of(machine, &served, std::slice::from_ref(&ids))?;
     let (lora, adapter) = LoraConfig::read(&args.adapter)?;
     let numerics = served.form.numerics;
@@ -63,7 +96,7 @@ pub(crate) fn run(args: &ExportArgs, machine: &Machine) -> Result<Answer> {
     let mut drift = Drift::default();
     files::write_dir_atomic(&args.out, |out| -> Result<()> {
         save::merged(&base, (&lora, &adapter), out)?;
-        companions::copy(COMPANIONS, &[onto, &model], out)?;
+        companions::copy(COMPANIONS, &[onto, model], out)?;
         let form = Form { base: Base::AsStored, head: Head::AsStored, numerics };
         let merged = Source::at(out, None, form)?;
         drift = Drift::of(

@@ -1,9 +1,11 @@
 //! Writing model and adapter directories that Hugging Face's libraries read.
 
 mod base;
+mod lora_gguf;
 mod merged;
 
 pub use base::{BaseForm, base};
+pub use lora_gguf::lora_gguf;
 pub use merged::merged;
 
 use crate::{LoraConfig, Model, Param, Result};
