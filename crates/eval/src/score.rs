@@ -225,8 +225,7 @@ impl Abstention {
 }
 
 fn doubt(prediction: &Prediction) -> f64 {
-    let faults =
-        prediction.causes.iter().find(|(cause, _)| !matches!(cause, Cause::None | Cause::Unknown));
+    let faults = prediction.causes.iter().find(|(cause, _)| cause.is_fault());
     1.0 - faults.map_or(0.0, |(_, probability)| *probability)
 }
 

@@ -163,7 +163,7 @@ impl Analyst<'_> {
         let mut schema = Said::schema(pack, self.causes);
         pin(&mut schema, "service", &opinion.service);
         pin(&mut schema, "cause", cause.name());
-        if matches!(cause, Cause::None | Cause::Unknown) {
+        if !cause.is_fault() {
             // Nothing is to be done about what is not there or not known.
             pin(&mut schema, "action", cause.remedy().name());
         }

@@ -162,9 +162,8 @@ impl Answer {
     /// one is not named but kept in `below_threshold`, and a human is asked. `unknown` is the
     /// probability of [`Cause::Unknown`].
     pub(crate) fn held_to(self, threshold: f64, unknown: f64, incident: &Incident) -> Self {
-        let is_fault = !matches!(self.cause, Cause::None | Cause::Unknown);
         let (cause, probability) = (self.cause, self.confidence);
-        if !(is_fault && probability < threshold) {
+        if !(cause.is_fault() && probability < threshold) {
             return self;
         }
         Self {

@@ -3,7 +3,6 @@
 //! No model writes here. Every number is from the incident, every statement about it carries the id
 //! of its evidence, and every text from the cluster is a code span. What is not known is said.
 
-use crate::cause::Cause;
 use crate::evidence::{Item, Kind};
 use crate::incident::Incident;
 use crate::markdown::{code, is_object_name};
@@ -52,11 +51,6 @@ fn commands(templates: &[&str], incident: &Incident, service: Option<&str>) -> S
     let fill = |line: &&str| line.replace("{service}", service).replace("{node}", node);
     let lines: Vec<_> = templates.iter().map(fill).collect();
     format!("```\n{}\n```\n", lines.join("\n"))
-}
-
-/// Whether the cause names a fault: neither "nothing" nor "not known".
-fn is_fault(cause: Cause) -> bool {
-    !matches!(cause, Cause::None | Cause::Unknown)
 }
 
 /// A probability in words, without a precision that it does not have.

@@ -180,6 +180,11 @@ impl Cause {
         }
     }
 
+    /// Whether it names a fault: neither "nothing" nor "not known".
+    pub fn is_fault(self) -> bool {
+        !matches!(self, Self::None | Self::Unknown)
+    }
+
     /// What helps against it. [`ActionKind::Escalate`] where nothing on the list does.
     pub fn remedy(self) -> ActionKind {
         match self {

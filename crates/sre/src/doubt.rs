@@ -34,9 +34,9 @@ impl Doubt {
         };
         let usual = [answer.cause.remedy(), ActionKind::Escalate];
         let found = [
-            (Self::NothingCited, is_fault(likeliest) && answer.evidence.is_empty()),
+            (Self::NothingCited, likeliest.is_fault() && answer.evidence.is_empty()),
             (Self::EvidenceElsewhere, answer.service.as_ref().is_some_and(elsewhere)),
-            (Self::OtherRemedy, is_fault(answer.cause) && !usual.contains(&answer.action.kind)),
+            (Self::OtherRemedy, answer.cause.is_fault() && !usual.contains(&answer.action.kind)),
             (Self::SignsOfTrouble, answer.cause == Cause::None && shows_trouble(incident)),
         ];
         found.into_iter().filter(|(_, is_there)| *is_there).map(|(doubt, _)| doubt).collect()
@@ -66,8 +66,4 @@ fn shows_trouble(incident: &Incident) -> bool {
     let is_warning =
         |event: &Event| event.kind == EventKind::Warning && event.count >= MANY_WARNINGS;
     incident.logs.iter().any(is_new) || incident.events.iter().any(is_warning)
-}
-
-fn is_fault(cause: Cause) -> bool {
-    !matches!(cause, Cause::None | Cause::Unknown)
 }

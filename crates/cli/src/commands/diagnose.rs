@@ -258,7 +258,7 @@ impl Diagnosed {
             let text = format!("{} ({share} %), below the threshold of {needed} %", it.cause);
             rows.insert(1, ("likeliest", text));
         }
-        if !matches!(answer.cause, Cause::None | Cause::Unknown) {
+        if answer.cause.is_fault() {
             rows.push(("why", answer.cause.because().to_owned()));
         }
         rows.push(("proposed", answer.action.sentence()));

@@ -32,17 +32,20 @@ const MOST_OF_OTHER: f64 = 0.5;
 /// Writes what was asked for.
 pub(crate) fn run(args: &ExportArgs, machine: &Machine) -> Result<Answer> {
     let model = args.model.clone().map_or_else(crate::embedded::directory, Ok)?;
-    let record = Provenance::read(&args.adapter)?;
-    let form = Form::recorded(record.as_ref());
-    let served = Source::checked(&model, Some(&args.adapter), form, machine)?;
     match args.format {
-        ExportFormat::Merged => merged(args, &model, served, machine),
-        ExportFormat::GgufLora => lora(args, &served),
+        ExportFormat::Merged => merged(args, &model, machine),
+        ExportFormat::GgufLora => lora(args, &model, machine),
     }
 }
 
+/// Base and adapter as they are served. It reads all of the base, so places are checked before.
+fn served(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Source> {
+    let record = Provenance::read(&args.adapter)?;
+    Source::checked(model, Some(&args.adapter), Form::recorded(record.as_ref()), machine)
+}
+
 /// Writes the adapter for llama.cpp.
-fn lora(args: &ExportArgs, served: &Source) -> Result<Answer> {
+fn lora(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Answer> {
     let out = &args.out;
     if args.onto.is_some() {
         return Err(usage(
@@ -53,6 +56,7 @@ fn lora(args: &ExportArgs, served: &Source) -> Result<Answer> {
         let name = out.display();
         return Err(usage(format!("--out {name}: expected a file\nhint: --out {name}.gguf")));
     }
+    let served = served(args, model, machine)?;
     let (lora, adapter) = LoraConfig::read(&args.adapter)?;
     paths::make_parent(out)?;
     let name = args.adapter.file_name().unwrap_or_default().to_string_lossy();
@@ -67,7 +71,7 @@ fn lora(args: &ExportArgs, served: &Source) -> Result<Answer> {
 }
 
 /// Merges, reads back, compares.
-fn merged(args: &ExportArgs, model: &Path, served: Source, machine: &Machine) -> Result<Answer> {
+fn merged(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Answer> {
     let onto = args.onto.as_deref().unwrap_or(model);
     paths::check_directory(
         &args.out,
@@ -76,6 +80,7 @@ fn merged(args: &ExportArgs, model: &Path, served: Source, machine: &Machine) ->
     files::check_replaceable(&args.out, "an export", |name| {
         WRITTEN.contains(&name) || COMPANIONS.contains(&name)
     })?;
+    let served = served(args, model, machine)?;
     let base = Checkpoint::open(onto)?;
     if base.config()? != served.config {
         return Err(usage(format!(

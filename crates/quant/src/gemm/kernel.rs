@@ -231,7 +231,7 @@ fn avx512_pairs<const L: usize, const R: usize>(tile: Tile<'_>, _token: Avx512) 
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(super) mod x86 {
     use super::{LANES, Tile};
     use std::arch::x86_64::*;
 
@@ -393,7 +393,8 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512bf16")]
-    fn multiply_add_pairs(sum: __m512, x: __m512, w: __m512) -> __m512 {
+    /// `sum + x w` in the lanes of pairs of bf16.
+    pub(in super::super) fn multiply_add_pairs(sum: __m512, x: __m512, w: __m512) -> __m512 {
         // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
         let x = unsafe { std::mem::transmute::<__m512, __m512bh>(x) };
         // SAFETY: as above.

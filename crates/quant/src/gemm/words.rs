@@ -159,6 +159,7 @@ fn pair(low: f32, high: f32) -> f32 {
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
     use super::super::kernel::Format;
+    use super::super::kernel::x86::multiply_add_pairs;
     use super::super::{BLOCK, LANES, Numerics};
     use super::Words;
     use crate::Isa;
@@ -201,7 +202,7 @@ pub(super) mod x86 {
         #[inline(always)]
         fn dot(self, sum: __m512, x: __m512, w: __m512) -> __m512 {
             // SAFETY: the token proves AVX-512 BF16.
-            unsafe { dot(sum, x, w) }
+            unsafe { multiply_add_pairs(sum, x, w) }
         }
 
         #[inline(always)]
@@ -230,15 +231,6 @@ pub(super) mod x86 {
             // SAFETY: the token proves AVX-512 F.
             unsafe { decode(codes, table, out) }
         }
-    }
-
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn dot(sum: __m512, x: __m512, w: __m512) -> __m512 {
-        // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
-        let x = unsafe { std::mem::transmute::<__m512, __m512bh>(x) };
-        // SAFETY: as above.
-        let w = unsafe { std::mem::transmute::<__m512, __m512bh>(w) };
-        _mm512_dpbf16_ps(sum, x, w)
     }
 
     /// [`round_bf16`](super::round_bf16) of sixteen values; the lower halves are zero.

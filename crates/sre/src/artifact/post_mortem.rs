@@ -4,7 +4,7 @@ use super::actions::steps;
 use super::causes::guide;
 use super::timeline::{self, shown};
 use super::unknown::{open, ruled_out};
-use super::{MOST_NAME, MOST_TEXT, described, is_fault, name, percent};
+use super::{MOST_NAME, MOST_TEXT, described, name, percent};
 use crate::action::ActionKind;
 use crate::answer::{Answer, BelowThreshold};
 use crate::cause::Cause;
@@ -159,7 +159,7 @@ fn impact(incident: &Incident, answer: &Answer) -> String {
 
 fn root_cause(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
     let mut out = verdict(answer);
-    if is_fault(answer.cause) {
+    if answer.cause.is_fault() {
         out.push_str(&format!(" {}", guide(answer.cause).meaning));
     }
     out.push('\n');
@@ -169,7 +169,7 @@ fn root_cause(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
     if !answer.evidence.is_empty() {
         let lead = match answer.below_threshold {
             Some(_) => "What was cited for the likeliest cause",
-            None if is_fault(answer.cause) => "Evidence for it",
+            None if answer.cause.is_fault() => "Evidence for it",
             None => "What was looked at",
         };
         out.push_str(&format!("\n{lead}:\n\n"));

@@ -2,7 +2,7 @@
 
 use super::actions::steps;
 use super::causes::guide;
-use super::{commands, is_fault, name};
+use super::{commands, name};
 use crate::action::{Action, ActionKind};
 use crate::answer::Answer;
 use crate::cause::Cause;
@@ -26,7 +26,7 @@ pub fn runbook(cause: Cause, incident: &Incident, answer: &Answer) -> String {
     out.push_str(&format!("\n## Meaning\n\n{}\n", guide.meaning));
     out.push_str(&format!("\n## Impact\n\n{}\n", impact(cause, incident, service)));
     let lead =
-        if is_fault(cause) { "Confirm it before anything is changed." } else { "Look first." };
+        if cause.is_fault() { "Confirm it before anything is changed." } else { "Look first." };
     out.push_str(&format!(
         "\n## Diagnosis\n\n{lead} Words in capitals are to be filled in; the commands take the \
          Deployment and its `app.kubernetes.io/name` label to be named as the service.\n\n{}",

@@ -1,6 +1,7 @@
 use super::*;
 use crate::action::{Action, ActionKind};
 use crate::answer::{Answer, Said};
+use crate::cause::Cause;
 use crate::evidence::{Options, Pack};
 use crate::incident::tests::small;
 use pulldown_cmark::{Event, Options as Reading, Parser, Tag, TagEnd};
