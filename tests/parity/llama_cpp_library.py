@@ -5,7 +5,8 @@ import ctypes
 import numpy
 from llama_cpp import llama_cpp as library
 
-THREADS = 2
+# Two would wait for each other in a busy loop, which is slow where others use the processor, too.
+THREADS = 1
 FTYPES = {"Q4_0": library.LLAMA_FTYPE_MOSTLY_Q4_0, "Q4_K_M": library.LLAMA_FTYPE_MOSTLY_Q4_K_M,
           "Q5_K_M": library.LLAMA_FTYPE_MOSTLY_Q5_K_M, "Q6_K": library.LLAMA_FTYPE_MOSTLY_Q6_K,
           "Q8_0": library.LLAMA_FTYPE_MOSTLY_Q8_0}

@@ -42,7 +42,7 @@ directory = "corpus"
 [batch]
 tokens = 1024
 [schedule]
-epochs = 8
+epochs = 12
 learning_rate = 3e-3
 warmup_steps = 10
 """
@@ -86,7 +86,7 @@ def write_texts(srek):
     """Prose, of which sre-tiny knows little, and records of incidents, which it has learned to read."""
     for name in TEXTS:
         shutil.copy(ROOT / name, srek.room / "texts")
-    srek.must("lab", "corpus", "--documents", 60, "--seed", 987, "--out", "corpus.jsonl")
+    srek.must("lab", "corpus", "--documents", 12, "--seed", 987, "--out", "corpus.jsonl")
     records = map(json.loads, (srek.room / "corpus.jsonl").read_text().splitlines())
     text = "\n\n".join(record["text"] for record in records if "text" in record)
     (srek.room / "texts/incidents.md").write_text(text)
@@ -110,11 +110,6 @@ def perplexity(logits, ids):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.tensor(ids)[:, 1:].flatten()).exp().item()
 
 
-def agreement(a, b):
-    """How often both find the same token most probable."""
-    return (a[:, :-1].argmax(-1) == b[:, :-1].argmax(-1)).mean()
-
-
 def transformers_logits(directory, ids, adapter=None):
     model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager")
     model = model if adapter is None else PeftModel.from_pretrained(model, adapter)
@@ -128,11 +123,11 @@ def llama_logits(path, ids, adapter=None):
 
 
 def same_text(table, what, found, expected, ids):
-    """Two rows: perplexities within half a percent, and the same most probable token."""
+    """Perplexities within half a percent, and nearly always the same most probable token."""
     a, b = perplexity(found, ids), perplexity(expected, ids)
-    table.below(f"{what}: perplexity", abs(a / b - 1), 0.005, f" ({a:.3f} and {b:.3f})")
-    share = agreement(found, expected)
-    table.row(f"{what}: same most probable token", f"{share:.4f}", ">= 0.98", bool(share >= 0.98))
+    share = (found[:, :-1].argmax(-1) == expected[:, :-1].argmax(-1)).mean()
+    table.row(what, f"perplexity {a:.3f} and {b:.3f}, same first token {100 * share:.2f} %", "0.5 % apart, 98 %",
+              bool(abs(a / b - 1) <= 0.005 and share >= 0.98))
 
 
 def adapters(table, srek):
