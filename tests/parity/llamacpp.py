@@ -51,7 +51,7 @@ torch.set_num_threads(2)
 
 
 def dense_tiny(out):
-    """sre-tiny with all its weights decoded: projections by bitsandbytes, the embedding by what docs/formats.md says."""
+    """sre-tiny with all weights decoded: projections by bitsandbytes, the embedding as docs/formats.md says."""
     out.mkdir()
     config = json.loads((TINY / "config.json").read_text())
     del config["srek_quantization"]
@@ -193,9 +193,11 @@ def exports(table, srek, name, model, dense, ids):
         same_text(table, f"{what} ({gguf_files.types(out)}) and its weights in transformers", found,
                   transformers_logits(decoded, ids), ids)
         merged = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(dense), adapter).merge_and_unload()
-        merged.save_pretrained(srek.room / f"{name}-merged")
-        base = gguf_files.write(srek.room / f"{name}-merged.gguf", srek.room / f"{name}-merged", TINY / "tokenizer.json")
-        theirs = llama_logits(llama_cpp.quantize(base, srek.room / f"{name}-theirs.gguf", "Q4_K_M"), ids)
+        directory = srek.room / f"{name}-merged"
+        merged.save_pretrained(directory)
+        base = gguf_files.write(srek.room / f"{name}-merged.gguf", directory, TINY / "tokenizer.json")
+        theirs = llama_cpp.quantize(base, srek.room / f"{name}-theirs.gguf", "Q4_K_M")
+        theirs = llama_logits(theirs, ids)
         ours, others = perplexity(found, ids), perplexity(theirs, ids)
         table.below(f"{what}: perplexity over that of llama.cpp's own Q4_K_M", ours / others, 1.03,
                     f" ({ours:.3f} and {others:.3f}; {perplexity(served, ids):.3f} before)")
@@ -215,7 +217,8 @@ def reads(table, srek, name, dense, ids):
         same_text(table, f"{what} and its weights in transformers", theirs, expected, ids)
         code, _, error = srek.run("logits", "--model", path, "--ids", "ids.json", "--out", "first.safetensors")
         if code != 0 and not srek.has("logits", "GGUF"):
-            table.row(f"{what} in srek", "not yet: " + error.splitlines()[0].replace(f"{srek.room}/", ""), "", "not yet")
+            said = error.splitlines()[0].replace(f"{srek.room}/", "")
+            table.row(f"{what} in srek", f"not yet: {said}", "", "not yet")
             continue
         found = srek.logits(path, ids, "--numerics", "f32")
         same_text(table, f"{what} in srek and in llama.cpp", found, theirs, ids)
@@ -230,6 +233,8 @@ def comparison(table, srek):
     tiny, small = dense_tiny(srek.room / "tiny"), trained(srek)
     most, _ = apart(srek.logits(TINY, ids, "--numerics", "f32"), transformers_logits(tiny, ids))
     table.below("sre-tiny: srek's logits of the stored model from transformers' of the decoded", most, 1e-4)
+    most, _ = apart(srek.logits(small, ids, "--numerics", "f32"), transformers_logits(small, ids))
+    table.below("256 columns: srek's logits of what `srek pretrain` wrote from transformers'", most, 1e-4)
     for name, model, dense in (("sre-tiny", TINY, tiny), ("256 columns", small, small)):
         exports(table, srek, name, model, dense, ids)
         reads(table, srek, name, dense, ids)

@@ -78,6 +78,12 @@ def served_by_peft(room, base, directory, ids):
         return PeftModel.from_pretrained(model, directory).eval()(input_ids=ids, use_cache=False).logits.numpy()
 
 
+def merged(directory, ids):
+    model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    with torch.no_grad():
+        return model(input_ids=ids, use_cache=False).logits.numpy()
+
+
 def prepare(srek):
     room, random = srek.room, torch.Generator().manual_seed(50)
     random_model(room / "model", 50, **SHAPE)
@@ -109,6 +115,9 @@ def comparison(table, srek):
             found = srek.logits("model", ids[0].tolist(), "--adapter", directory, "--quant", base, "--numerics", "f32")
             most, _ = apart(found, served_by_peft(room, base, room / directory, ids[0]))
             table.below(f"{name}, f32: adapter trained by {trainer}, srek's logits from PEFT's", most, 1e-4)
+    srek.must("export", "--model", "model", "--adapter", "peft-nf4-dq", "--out", "merged")
+    most, _ = apart(merged(room / "merged", ids[0]), served_by_peft(room, "f32", room / "peft-nf4-dq", ids[0]))
+    table.below("f32: adapter trained by PEFT, merged by srek, transformers' logits from PEFT's", most, 1e-4)
     base, name = "nf4-dq", "nf4 with double quantization"
     theirs = train_theirs(room, base, torch.bfloat16, ids, labels, room / "peft-bf16")
     ours = train_ours(srek, base, "bf16", "run-bf16")

@@ -218,10 +218,11 @@ def comparison(table, srek):
             if "".join(stretches) != "".join(expected):
                 wrong.append(f"{key} trains {stretches!r}, expected {expected!r}")
         more = f", {both} refused by both" if both else ""
-        more += f", {len(lost)} refused here because the template loses or changes a message ({', '.join(lost)})" if lost else ""
+        more += f", {len(lost)} refused here as the template loses a message ({', '.join(lost)})" if lost else ""
         more += f"; not {wrong[0]}" if wrong else ""
+        agreed = not wrong and same + both + len(lost) == len(CONVERSATIONS)
         table.row(f"{name}: conversations written alike by srek and transformers",
-                  f"{same} of {len(CONVERSATIONS)}{more}", "all", not wrong and same + both + len(lost) == len(CONVERSATIONS))
+                  f"{same} of {len(CONVERSATIONS)}{more}", "all", agreed)
         table.equal(f"{name}: of these, answers and their end marks are trained and nothing else", spans, len(ours))
     table.row("tools as schemas, and calls other than as text", "records have no fields for them", "", "not yet")
 
