@@ -24,8 +24,8 @@ SKIPPED = ["lm_head", "model.layers.0.mlp.down_proj", "model.layers.1.self_attn.
 
 
 def read(directory, dtype, **settings):
-    model, info = LlamaForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager", device_map="cpu",
-                                                   output_loading_info=True, **settings)
+    model, info = LlamaForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager",
+                                                   device_map="cpu", output_loading_info=True, **settings)
     wrong = [key for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs") if info.get(key)]
     assert not wrong, (directory, wrong, info)
     return model

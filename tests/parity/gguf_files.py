@@ -1,4 +1,4 @@
-"""GGUF files of whole models: written from a Hugging Face directory as llama.cpp's converter does, and decoded again."""
+"""GGUF files of whole models: written from a Hugging Face directory as llama.cpp's converter does, and decoded."""
 
 import json
 import math
@@ -44,14 +44,14 @@ def rope_of(config):
 
 def rope_factors(rope, size):
     """By what Llama 3's scaling divides each frequency."""
-    slow, fast = (rope["original_max_position_embeddings"] / rope[key] for key in ("low_freq_factor", "high_freq_factor"))
+    context, low, high = (
+        rope[key] for key in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor"))
     factors = []
     for i in range(0, size, 2):
         wave = 2 * math.pi * rope["rope_theta"] ** (i / size)
-        share = (rope["original_max_position_embeddings"] / wave - rope["low_freq_factor"]) / (
-            rope["high_freq_factor"] - rope["low_freq_factor"])
+        share = (context / wave - low) / (high - low)
         blend = 1 / ((1 - share) / rope["factor"] + share)
-        factors.append(1.0 if wave < fast else rope["factor"] if wave > slow else blend)
+        factors.append(1.0 if wave < context / high else rope["factor"] if wave > context / low else blend)
     return numpy.array(factors, numpy.float32)
 
 
