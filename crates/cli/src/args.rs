@@ -4,9 +4,11 @@ use crate::output::Format;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+mod export;
 mod incident;
 mod lab;
 
+pub(crate) use export::{ExportArgs, ExportFormat};
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
@@ -53,7 +55,7 @@ pub(crate) enum Command {
     /// See it work: simulate incidents, tune the embedded model on them, compare, diagnose one
     Demo(DemoArgs),
     /// Say what this machine has and how fast it is
-    Doctor,
+    Doctor(DoctorArgs),
     /// Say what a recipe needs, before anything is loaded
     Plan(PlanArgs),
     /// Make and look at data sets
@@ -241,12 +243,31 @@ pub(crate) enum DeviceName {
     Cpu,
 }
 
+/// `srek doctor`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Look at this model instead of at the machine: what it says of a text, its tokenizer, template and
+    /// marks, and what 4 bits cost in each layer
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Where --model is in 4 bits: what it was made of, to be compared with
+    #[arg(long, value_name = "DIR", requires = "model")]
+    pub(crate) original: Option<PathBuf>,
+}
+
 /// `srek quantize`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct QuantizeArgs {
-    /// A dense Hugging Face Llama directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    /// A dense Hugging Face Llama directory, or a GGUF file
+    #[arg(long, value_name = "DIR", required_unless_present = "random")]
+    pub(crate) model: Option<PathBuf>,
+    /// Random weights of the shape of a published model (llama3.1-8b, llama3.2-1b, ...) instead, to
+    /// measure a machine before the real ones are there
+    #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
+    pub(crate) random: Option<String>,
+    /// The same seed gives the same random weights
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "random")]
+    pub(crate) seed: u64,
     /// How the seven projections are stored, in the layout of bitsandbytes
     #[arg(long, value_enum, default_value_t = BaseFormat::Nf4Dq)]
     pub(crate) format: BaseFormat,
@@ -256,36 +277,6 @@ pub(crate) struct QuantizeArgs {
     /// The directory to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-}
-
-/// `srek export`
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ExportArgs {
-    /// The model that the adapter was trained over [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
-    /// The PEFT adapter directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: PathBuf,
-    /// What is written
-    #[arg(long, value_enum, default_value_t = ExportFormat::Merged)]
-    pub(crate) format: ExportFormat,
-    /// Where --model is in 4 bits: what it was quantized from, to be merged onto [default: --model,
-    /// decoded]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) onto: Option<PathBuf>,
-    /// The directory to write, or with gguf-lora the file
-    #[arg(long, value_name = "PATH")]
-    pub(crate) out: PathBuf,
-}
-
-/// Forms of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
-    /// A model directory: config.json and model.safetensors, the adapter added to the weights
-    Merged,
-    /// The adapter alone, as llama.cpp and Ollama load it beside a GGUF of the base
-    GgufLora,
 }
 
 /// Storage of the projections of a base.

@@ -9,6 +9,7 @@ mod asked;
 mod chart;
 mod commands;
 mod companions;
+mod drift;
 mod embedded;
 mod exit;
 mod interrupt;

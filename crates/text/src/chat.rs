@@ -14,6 +14,7 @@ use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
 mod functions;
+mod go;
 mod spans;
 mod template;
 #[cfg(test)]

@@ -22,10 +22,12 @@ use tokenizers::{
 };
 
 mod file;
+mod ggml;
 mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use ggml::Parts;
 pub use stream::Stream;
 
 /// The special token in front of every document.

@@ -27,6 +27,7 @@ pub struct Template {
     /// The file, or the name of a built-in template.
     origin: PathBuf,
     hash: String,
+    source: String,
     begin: String,
     end: String,
 }
@@ -127,6 +128,7 @@ impl Template {
             environment,
             origin,
             hash: files::sha256(source.as_bytes()),
+            source: source.to_owned(),
             begin: name(&config.bos_token, BEGIN_OF_TEXT),
             end: name(&config.eos_token, END_OF_TEXT),
         })
@@ -135,6 +137,11 @@ impl Template {
     /// The file, or the name of a built-in template.
     pub fn origin(&self) -> &Path {
         &self.origin
+    }
+
+    /// Its source, in Jinja.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The SHA-256 of the template's source, in hexadecimal.
