@@ -61,12 +61,17 @@ impl Checkpoint {
     /// # Errors
     /// When no weight file is there, or one is damaged.
     pub fn open(directory: &Path) -> Result<Checkpoint> {
+        Checkpoint::open_files(directory, &Checkpoint::weight_files(directory)?)
+    }
+
+    /// The names of a directory's weight files, whether they are there or not: those of its index,
+    /// or the usual one where it has none.
+    ///
+    /// # Errors
+    /// An index that is damaged, or that names files of other directories.
+    pub fn weight_files(directory: &Path) -> Result<Vec<String>> {
         let index = directory.join("model.safetensors.index.json");
-        if index.exists() {
-            Checkpoint::open_files(directory, &shards(&index)?)
-        } else {
-            Checkpoint::open_files(directory, &["model.safetensors".into()])
-        }
+        if index.exists() { shards(&index) } else { Ok(vec!["model.safetensors".into()]) }
     }
 
     /// Maps the given safetensors files of a directory.
