@@ -59,6 +59,8 @@ pub(crate) enum Command {
     /// Make and look at data sets
     #[command(subcommand)]
     Data(DataCommand),
+    /// Fetch a model of the Hugging Face hub, or what is missing of it
+    Download(DownloadArgs),
     /// Store a model in 4 bits, to be loaded as it is
     Quantize(QuantizeArgs),
     /// Write base and adapter as other programs load them: merged, or as a LoRA of llama.cpp
@@ -241,11 +243,22 @@ pub(crate) enum DeviceName {
     Cpu,
 }
 
+/// `srek download`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DownloadArgs {
+    /// The model's name, such as meta-llama/Llama-3.2-1B
+    #[arg(value_name = "ORG/NAME[@REVISION]")]
+    pub(crate) name: String,
+    /// A branch, tag or commit [default: main]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
+}
+
 /// `srek quantize`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct QuantizeArgs {
-    /// A dense Hugging Face Llama directory
-    #[arg(long, value_name = "DIR")]
+    /// A dense Hugging Face Llama: its directory, or its name on the hub
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: PathBuf,
     /// How the seven projections are stored, in the layout of bitsandbytes
     #[arg(long, value_enum, default_value_t = BaseFormat::Nf4Dq)]
@@ -262,7 +275,7 @@ pub(crate) struct QuantizeArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExportArgs {
     /// The model that the adapter was trained over [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// The PEFT adapter directory
     #[arg(long, value_name = "DIR")]
@@ -272,7 +285,7 @@ pub(crate) struct ExportArgs {
     pub(crate) format: ExportFormat,
     /// Where --model is in 4 bits: what it was quantized from, to be merged onto [default: --model,
     /// decoded]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) onto: Option<PathBuf>,
     /// The directory to write, or with gguf-lora the file
     #[arg(long, value_name = "PATH")]
@@ -336,8 +349,8 @@ pub(crate) struct RunArgs {
 /// A model and how to hold it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArgs {
-    /// A Hugging Face Llama directory [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR")]
+    /// A Hugging Face Llama: its directory, or its name on the hub [default: the embedded sre-tiny]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// A PEFT adapter directory
     #[arg(long, value_name = "DIR")]
@@ -356,7 +369,7 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     /// The model's directory: the embedded one's, if none was named.
     pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
-        self.model.clone().map_or_else(crate::embedded::directory, Ok)
+        crate::models::directory_or_embedded(self.model.as_deref())
     }
 }
 

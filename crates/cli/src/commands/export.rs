@@ -7,8 +7,8 @@ use crate::companions::{self, COMPANIONS};
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, bytes, note, pairs};
-use crate::paths;
 use crate::weights::{Form, Source};
+use crate::{models, paths};
 use anyhow::Result;
 use model::{Base, Checkpoint, Head, LoraConfig, save};
 use serde_json::json;
@@ -31,7 +31,7 @@ const MOST_OF_OTHER: f64 = 0.5;
 
 /// Writes what was asked for.
 pub(crate) fn run(args: &ExportArgs, machine: &Machine) -> Result<Answer> {
-    let model = args.model.clone().map_or_else(crate::embedded::directory, Ok)?;
+    let model = models::directory_or_embedded(args.model.as_deref())?;
     match args.format {
         ExportFormat::Merged => merged(args, &model, machine),
         ExportFormat::GgufLora => lora(args, &model, machine),
@@ -72,7 +72,8 @@ fn lora(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Answer> {
 
 /// Merges, reads back, compares.
 fn merged(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Answer> {
-    let onto = args.onto.as_deref().unwrap_or(model);
+    let onto = args.onto.as_deref().map(models::directory).transpose()?;
+    let onto = onto.as_deref().unwrap_or(model);
     paths::check_directory(
         &args.out,
         [("--model", model), ("--adapter", &args.adapter), ("--onto", onto)],

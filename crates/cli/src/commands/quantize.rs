@@ -3,8 +3,8 @@
 use crate::args::{BaseFormat, EmbeddingFormat, QuantizeArgs};
 use crate::companions::{self, COMPANIONS};
 use crate::output::{Answer, bytes, pairs};
-use crate::paths;
 use crate::progress::Progress;
+use crate::{models, paths};
 use anyhow::Result;
 use model::save::{self, BaseForm};
 use model::{Checkpoint, Head};
@@ -22,11 +22,12 @@ fn is_copied(name: &str) -> bool {
 
 /// Quantizes, and copies what else belongs to the model.
 pub(crate) fn run(args: &QuantizeArgs) -> Result<Answer> {
-    paths::check_directory(&args.out, [("--model", args.model.as_path())])?;
+    let directory = models::directory(&args.model)?;
+    paths::check_directory(&args.out, [("--model", directory.as_path())])?;
     files::check_replaceable(&args.out, "a quantized model", |name| {
         WRITTEN.contains(&name) || is_copied(name)
     })?;
-    let model = Checkpoint::open(&args.model)?;
+    let model = Checkpoint::open(&directory)?;
     let layers = model.config()?.layers;
     let form = BaseForm {
         double: args.format == BaseFormat::Nf4Dq,
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &QuantizeArgs) -> Result<Answer> {
             progress.at(done as u64, || "projections".to_owned());
         })?;
         let names = COMPANIONS.into_iter().chain(COPIED);
-        copied = companions::copy(names, &[&args.model], out)?;
+        copied = companions::copy(names, &[&directory], out)?;
         Ok(())
     })?;
     drop(progress);
