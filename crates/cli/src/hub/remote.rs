@@ -172,7 +172,12 @@ impl Remote {
     /// What a connection failed of. It names the hub also where its storage failed: addresses there
     /// hold signatures.
     fn passing(&self, error: &ureq::Error) -> Trouble {
-        Trouble::Passing(format!("{}: {error}", self.endpoint))
+        let message = format!("{}: {error}", self.endpoint);
+        if !message.contains("certificate") {
+            return Trouble::Passing(message);
+        }
+        let hint = "SSL_CERT_FILE names a file of the authorities to trust, such as your company's";
+        Trouble::Lasting(Unreachable(format!("{message}\nhint: {hint}")).into())
     }
 
     /// What a status means.
