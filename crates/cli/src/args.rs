@@ -61,6 +61,8 @@ pub(crate) enum Command {
     /// Make and look at data sets
     #[command(subcommand)]
     Data(DataCommand),
+    /// Fetch a model of the Hugging Face hub, or what is missing of it
+    Download(DownloadArgs),
     /// Store a model in 4 bits, to be loaded as it is
     Quantize(QuantizeArgs),
     /// Write base and adapter as other programs load them: merged, or as a LoRA of llama.cpp
@@ -248,18 +250,29 @@ pub(crate) enum DeviceName {
 pub(crate) struct DoctorArgs {
     /// Look at this model instead of at the machine: what it says of a text, its tokenizer, template and
     /// marks, and what 4 bits cost in each layer
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// Where --model is in 4 bits: what it was made of, to be compared with
-    #[arg(long, value_name = "DIR", requires = "model")]
+    #[arg(long, value_name = "DIR|ORG/NAME", requires = "model")]
     pub(crate) original: Option<PathBuf>,
+}
+
+/// `srek download`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DownloadArgs {
+    /// The model's name, such as meta-llama/Llama-3.2-1B
+    #[arg(value_name = "ORG/NAME[@REVISION]")]
+    pub(crate) name: String,
+    /// A branch, tag or commit [default: main]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
 }
 
 /// `srek quantize`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct QuantizeArgs {
-    /// A dense Hugging Face Llama directory, or a GGUF file
-    #[arg(long, value_name = "DIR", required_unless_present = "random")]
+    /// A Hugging Face Llama, not quantized: its directory, or its name on the hub; or a GGUF file
+    #[arg(long, value_name = "DIR|ORG/NAME", required_unless_present = "random")]
     pub(crate) model: Option<PathBuf>,
     /// Random weights of the shape of a published model (llama3.1-8b, llama3.2-1b, ...) instead, to
     /// measure a machine before the real ones are there
@@ -327,8 +340,8 @@ pub(crate) struct RunArgs {
 /// A model and how to hold it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArgs {
-    /// A Hugging Face Llama directory [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR")]
+    /// A Hugging Face Llama: its directory, or its name on the hub [default: the embedded sre-tiny]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// A PEFT adapter directory
     #[arg(long, value_name = "DIR")]
@@ -347,7 +360,7 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     /// The model's directory: the embedded one's, if none was named.
     pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
-        self.model.clone().map_or_else(crate::embedded::directory, Ok)
+        crate::models::directory_or_embedded(self.model.as_deref())
     }
 }
 

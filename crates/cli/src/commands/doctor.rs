@@ -5,6 +5,7 @@ mod model;
 
 use crate::args::DoctorArgs;
 use crate::machine::{self, Machine};
+use crate::models;
 use crate::output::{Answer, bytes, pairs};
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl Peaks {
 /// Looks at the machine, or at a model.
 pub(crate) fn run(args: &DoctorArgs, machine: &Machine) -> anyhow::Result<Answer> {
     match &args.model {
-        Some(model) => model::run(args, model, machine),
+        Some(model) => model::run(args, &models::directory(model)?, machine),
         None => look(machine),
     }
 }

@@ -9,8 +9,8 @@ use crate::drift::{self, Drift};
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, bytes, note, pairs};
-use crate::paths;
 use crate::weights::{Form, Source};
+use crate::{models, paths};
 use anyhow::Result;
 use model::save::{self, GgufForm};
 use model::{Base, Checkpoint, Head, LoraConfig};
@@ -41,8 +41,9 @@ struct Inputs<'a> {
 
 /// Writes what was asked for.
 pub(crate) fn run(args: &ExportArgs, machine: &Machine) -> Result<Answer> {
-    let model = args.model.clone().map_or_else(crate::embedded::directory, Ok)?;
-    let onto = args.onto.clone().unwrap_or_else(|| model.clone());
+    let model = models::directory_or_embedded(args.model.as_deref())?;
+    let onto = args.onto.as_deref().map(models::directory).transpose()?;
+    let onto = onto.unwrap_or_else(|| model.clone());
     let inputs = Inputs { args, model, onto, adapter: args.adapter.as_deref() };
     let alone = matches!(args.format, ExportFormat::Peft | ExportFormat::GgufLora);
     if alone && args.onto.is_some() {

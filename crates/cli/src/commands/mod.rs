@@ -5,6 +5,7 @@ mod data;
 mod demo;
 mod diagnose;
 mod doctor;
+mod download;
 pub(crate) mod eval;
 mod export;
 mod generate;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Diagnose(args) => diagnose::run(args, machine),
         Command::Eval(args) => eval::run(args, machine),
         Command::Plan(args) => plan::run(args, machine),
+        Command::Download(args) => download::run(args),
         Command::Quantize(args) => quantize::run(args, machine),
         Command::Export(args) => export::run(args, machine),
         Command::Pretrain(args) => train::pretrain(args, machine),

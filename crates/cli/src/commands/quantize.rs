@@ -6,8 +6,8 @@ use crate::drift::{self, Drift};
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, bytes, pairs};
-use crate::paths;
 use crate::progress::Progress;
+use crate::{models, paths};
 use crate::weights::{Form, Source};
 use anyhow::Result;
 use model::save::{self, BaseForm};
@@ -29,9 +29,10 @@ fn is_copied(name: &str) -> bool {
 /// Quantizes, and copies what else belongs to the model.
 pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
     let Some(named) = &args.model else { return random(args) };
-    paths::check_directory(&args.out, [("--model", named.as_path())])?;
+    let directory = models::directory(named)?;
+    paths::check_directory(&args.out, [("--model", directory.as_path())])?;
     check_replaceable(args)?;
-    let model = Checkpoint::open(named)?;
+    let model = Checkpoint::open(&directory)?;
     let layers = model.config()?.layers;
     let form = form(args);
     let mut progress = Progress::new("quantizing", Some(7 * layers as u64));
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
             progress.at(done as u64, || "projections".to_owned());
         })?;
         let names = COMPANIONS.into_iter().chain(COPIED);
-        copied = companions::copy(names, &[model.directory()], out)?;
+        copied = companions::copy(names, &[&directory], out)?;
         Ok(())
     })?;
     drop(progress);

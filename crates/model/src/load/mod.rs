@@ -92,16 +92,21 @@ impl Checkpoint {
     /// # Errors
     /// When no weight file is there, or one is damaged.
     pub fn open(directory: &Path) -> Result<Checkpoint> {
+        Checkpoint::open_files(directory, &Checkpoint::weight_files(directory)?)
+    }
+
+    /// The names of a directory's weight files, whether they are there or not: those of its index,
+    /// or the usual one where it has none.
+    ///
+    /// # Errors
+    /// An index that is damaged, or that names files of other directories.
+    pub fn weight_files(directory: &Path) -> Result<Vec<String>> {
         let index = directory.join("model.safetensors.index.json");
         if index.exists() {
-            Checkpoint::open_files(directory, &shards(&index)?)
-        } else if directory.join(GGUF_FILE).exists() && !directory.join(SAFETENSORS_FILE).exists() {
-            let mut checkpoint = Checkpoint::empty(directory);
-            checkpoint.add_gguf(&directory.join(GGUF_FILE))?;
-            Ok(checkpoint)
-        } else {
-            Checkpoint::open_files(directory, &[SAFETENSORS_FILE.into()])
+            return shards(&index);
         }
+        let gguf = directory.join(GGUF_FILE).exists() && !directory.join(SAFETENSORS_FILE).exists();
+        Ok(vec![if gguf { GGUF_FILE } else { SAFETENSORS_FILE }.into()])
     }
 
     fn empty(directory: &Path) -> Checkpoint {
@@ -109,14 +114,17 @@ impl Checkpoint {
         Checkpoint { directory: directory.into(), tensors, maps, shape: None }
     }
 
-    /// Maps the given safetensors files of a directory.
+    /// Maps the given files of a directory.
     ///
     /// # Errors
     /// When a file is missing or damaged, or two files hold the same tensor.
     pub fn open_files(directory: &Path, names: &[String]) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::empty(directory);
         for name in names {
-            checkpoint.add(&directory.join(name))?;
+            match name.as_str() {
+                GGUF_FILE => checkpoint.add_gguf(&directory.join(name))?,
+                _ => checkpoint.add(&directory.join(name))?,
+            }
         }
         Ok(checkpoint)
     }

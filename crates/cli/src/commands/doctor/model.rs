@@ -8,7 +8,7 @@ use crate::output::{Answer, note, pairs, table};
 use crate::progress::Progress;
 use crate::serving::Serving;
 use crate::weights::{Form, Source};
-use crate::{templates, vocabulary};
+use crate::{models, templates, vocabulary};
 use anyhow::Result;
 use engine::EngineOptions;
 use model::lora::Projection;
@@ -184,7 +184,8 @@ fn fidelity(
     let own = Checkpoint::open(model)?;
     let config = own.config()?;
     let stored = own.form(&config, Base::AsStored, Head::AsStored)?.0;
-    let original = args.original.as_deref().map(Checkpoint::open).transpose()?;
+    let place = args.original.as_deref().map(models::directory).transpose()?;
+    let original = place.as_deref().map(Checkpoint::open).transpose()?;
     let (from, to) = match (&original, stored) {
         (Some(original), _) => (original, Some(&own)),
         (None, Base::AsStored) => (&own, None),
@@ -221,7 +222,7 @@ fn fidelity(
         let source = Source::at(directory, None, form)?;
         drift::logits(machine, &source, std::slice::from_ref(&ids))
     };
-    let (before, after) = match &args.original {
+    let (before, after) = match &place {
         Some(original) => (logits(original, Base::AsStored)?, logits(model, Base::AsStored)?),
         None => (logits(model, Base::AsStored)?, logits(model, Base::Nf4Double)?),
     };
