@@ -169,7 +169,7 @@ impl Drift {
 
 /// The ids of a text that every export is compared on; without a tokenizer some ids of the model.
 fn ids(model: &Path, vocab: usize, context: usize) -> Result<Vec<u32>> {
-    let file = model.join("tokenizer.json");
+    let file = Tokenizer::file_in(model);
     let mut ids: Vec<u32> = if file.is_file() {
         Tokenizer::from_file(&file)?.encode(TEXT)?
     } else {
