@@ -172,14 +172,15 @@ impl Template {
         let content = |message: &Message| message.content.clone();
         let plain =
             spans::unmarked(&self.written(messages, marks, add_generation_prompt, content)?);
-        let blank_is_answered = self.leaves_blank(messages, marks);
         for placement in Placement::ALL {
             let marked = |message: &Message| spans::marked(message, placement, tokenizer);
             let text = self.written(messages, marks, add_generation_prompt, marked)?;
             if spans::unmarked(&text) != plain {
                 continue;
             }
-            let text = if blank_is_answered { spans::with_blanks(&text) } else { text };
+            let moved = spans::with_blanks(&text);
+            let moves = moved != text && self.leaves_blank(messages, marks);
+            let text = if moves { moved } else { text };
             let pieces = spans::pieces(&text, spans::expected(messages), tokenizer)
                 .map_err(|problem| wrong(&self.origin, None, &problem))?;
             let begins = pieces.iter().take_while(|it| it.special == Some(tokenizer.bos())).count();

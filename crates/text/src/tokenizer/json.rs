@@ -146,7 +146,10 @@ fn steps(form: Form) -> (Value, Value, Value) {
             "use_regex": use_regex
         })
     };
-    let replace = |from: &str, to: &str| json!({ "type": "Replace", "pattern": { "String": from }, "content": to });
+    let replace = |from: &str, to: &str| {
+        let pattern = json!({ "String": from });
+        json!({ "type": "Replace", "pattern": pattern, "content": to })
+    };
     match form {
         Form::Gpt2 => (Value::Null, bytes(true), bytes(true)),
         Form::Llama3 => {
