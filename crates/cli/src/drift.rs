@@ -21,7 +21,7 @@ const TOKENS: usize = 96;
 /// # Errors
 /// A tokenizer that is damaged.
 pub(crate) fn ids(model: &Path, vocab: usize, context: usize) -> Result<Vec<u32>> {
-    let file = model.join("tokenizer.json");
+    let file = Tokenizer::file_in(model);
     let mut ids: Vec<u32> = if file.is_file() {
         Tokenizer::from_file(&file)?.encode(TEXT)?
     } else {

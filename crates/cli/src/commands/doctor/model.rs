@@ -107,10 +107,10 @@ fn describe(config: &Config) -> String {
 
 /// Tokenizer, marks and template.
 fn words(findings: &mut Findings, model: &Path, config: &Config) -> Result<Option<Tokenizer>> {
-    let file = model.join("tokenizer.json");
+    let file = Tokenizer::file_in(model);
     if !file.is_file() {
         findings.line("tokenizer", "none");
-        findings.wrong.push("there is no tokenizer.json, so nobody can talk to it".to_owned());
+        findings.wrong.push("there is no tokenizer, so nobody can talk to it".to_owned());
         return Ok(None);
     }
     let tokenizer = Tokenizer::from_file(&file)?;
@@ -126,7 +126,7 @@ fn words(findings: &mut Findings, model: &Path, config: &Config) -> Result<Optio
             findings.line("begin, ends", format!("{}, {}", name(tokenizer.bos()), ends.join(" ")));
             warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
         }
-        Err(problem) => findings.wrong.push(format!("tokenizer.json: {problem}")),
+        Err(problem) => findings.wrong.push(format!("tokenizer: {problem}")),
     }
     let template = templates::of_model(model, &tokenizer)?;
     findings

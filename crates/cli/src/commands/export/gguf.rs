@@ -63,9 +63,9 @@ pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> R
 fn described(inputs: &Inputs<'_>, config: &Config) -> Result<(Described, modelfile::Modelfile)> {
     let named = inputs.adapter.or(Some(&inputs.model)).and_then(Path::file_name);
     let name = named.unwrap_or_default().to_string_lossy().into_owned();
-    let file = inputs.model.join("tokenizer.json");
+    let file = Tokenizer::file_in(&inputs.model);
     if !file.is_file() {
-        note("warning: the model has no tokenizer.json, so the file has no tokenizer");
+        note("warning: the model has no tokenizer, so the file has no tokenizer");
         let described = Described { name, tokenizer: Vec::new() };
         return Ok((described, modelfile::Modelfile::default()));
     }
@@ -79,23 +79,30 @@ fn described(inputs: &Inputs<'_>, config: &Config) -> Result<(Described, modelfi
 
 /// The tokenizer in the keys that llama.cpp reads.
 fn keys(tokenizer: &Tokenizer, config: &Config) -> Result<Vec<(String, Key)>> {
-    let mut parts = tokenizer.parts()?;
+    let mut parts = tokenizer.gguf_keys()?;
     // Rows of the embedding that no token has.
     for id in parts.tokens.len()..config.vocab {
         parts.tokens.push(format!("[PAD{id}]"));
-        parts.types.push(UNUSED);
+        parts.token_type.push(UNUSED);
+        if !parts.scores.is_empty() {
+            parts.scores.push(f32::MIN);
+        }
     }
-    let turn_end = tokenizer.special_id("<|eot_id|>");
+    let eos = config.eos.first().copied().unwrap_or(tokenizer.eos());
+    let scored = !parts.scores.is_empty();
     let pairs = [
-        ("model", Some(Key::Text(parts.model.to_owned()))),
-        ("pre", Some(Key::Text(parts.pre.to_owned()))),
+        ("model", Some(Key::Text(parts.model))),
+        ("pre", parts.pre.map(Key::Text)),
         ("tokens", Some(Key::Texts(parts.tokens))),
-        ("token_type", Some(Key::Integers(parts.types))),
-        ("merges", Some(Key::Texts(parts.merges))),
-        ("bos_token_id", Some(Key::U32(tokenizer.bos()))),
-        ("eos_token_id", Some(Key::U32(config.eos.first().copied().unwrap_or(tokenizer.eos())))),
-        ("eot_token_id", turn_end.map(Key::U32)),
-        ("add_bos_token", Some(Key::Bool(true))),
+        ("token_type", Some(Key::Integers(parts.token_type))),
+        ("scores", scored.then_some(Key::Floats(parts.scores))),
+        ("merges", (!scored).then_some(Key::Texts(parts.merges))),
+        ("bos_token_id", parts.bos_token_id.map(Key::U32)),
+        ("eos_token_id", Some(Key::U32(eos))),
+        ("eot_token_id", tokenizer.special_id("<|eot_id|>").map(Key::U32)),
+        ("unknown_token_id", parts.unknown_token_id.map(Key::U32)),
+        ("add_bos_token", parts.add_bos_token.map(Key::Bool)),
+        ("add_space_prefix", parts.add_space_prefix.map(Key::Bool)),
     ];
     let named = pairs.into_iter().filter_map(|(name, value)| {
         let name = format!("tokenizer.ggml.{name}");
