@@ -73,4 +73,5 @@ def main():
                 compare(srek, Path(room), variant, name)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -216,5 +216,6 @@ def write(variant):
     run(directory, variant, ids, labels)
 
 
-for variant in sys.argv[1:] or VARIANTS:
-    write(variant)
+if __name__ == "__main__":
+    for variant in sys.argv[1:] or VARIANTS:
+        write(variant)
