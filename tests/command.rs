@@ -70,6 +70,12 @@ impl Room {
         command.current_dir(self.directory.path()).env_remove("SREK_TIER").env("NO_COLOR", "1");
         // The embedded model is unpacked here and not in the cache of whoever runs the tests.
         command.env("XDG_CACHE_HOME", self.path(".cache"));
+        // Neither is a model looked for outside of the machine, or with a token of theirs.
+        for name in ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT"]
+        {
+            command.env_remove(name);
+        }
+        command.env("HF_HUB_OFFLINE", "1");
         command
     }
 

@@ -126,3 +126,66 @@ hint: --format merged
 ",
     );
 }
+
+/// GGUF files hold the same model: rows in llama.cpp's order and divided frequencies are undone.
+#[test]
+fn a_gguf_has_the_logits_that_pytorch_computes_with_the_adapter() {
+    let room = Room::new();
+    for (variant, formats) in [
+        ("plain", &[("gguf-f16", 2e-3), ("gguf-q8_0", 8e-2), ("gguf-q4_k", 8e-2)][..]),
+        ("scaled_tied", &[("gguf-f16", 2e-3), ("gguf-q8_0", 8e-2)]),
+        ("narrow", &[("gguf-f16", 2e-3), ("gguf-q8_0", 2e-3)]),
+    ] {
+        let golden = golden(variant);
+        let (model, adapter) = (golden.join("model"), golden.join("adapter"));
+        let (model, adapter) = (model.display(), adapter.display());
+        for (format, most) in formats {
+            let export = format!("export --model {model} --format {format} --out out");
+            room.must(&format!("{export} --adapter {adapter}"));
+            let far = distance(&logits(&room, "out", variant), &expected(variant, "f32.adapter"));
+            assert!(far <= *most, "{variant} {format}: {far}");
+            // Without an adapter it is the base, and other files are replaced.
+            room.must(&export);
+            let far = distance(&logits(&room, "out", variant), &expected(variant, "f32"));
+            assert!(far <= *most, "{variant} {format}: {far}");
+        }
+    }
+}
+
+/// An adapter is trained over the blocks of a GGUF file, or over what these are in NF4.
+#[test]
+fn a_gguf_is_quantized_and_tuned() {
+    let room = Room::new();
+    let golden = golden("plain");
+    let model = golden.join("model");
+    room.must(&format!("export --model {} --format gguf-f16 --out out", model.display()));
+    let ran = room.must("quantize --model out --format nf4 --out base --json");
+    let drift = ran.json()["drift_most"].as_f64().expect("a number");
+    assert!(drift > 0.0 && drift < 0.5, "{drift}");
+    let far = distance(&logits(&room, "base", "plain"), &expected("plain", "nf4"));
+    // Weights that the rounding to f16 moved over the middle between two levels take the other one.
+    assert!(far <= 1e-1, "{far}");
+}
+
+#[test]
+fn a_peft_export_is_the_adapter() {
+    let room = Room::new();
+    let golden = golden("plain");
+    let (model, adapter) = (golden.join("model"), golden.join("adapter"));
+    room.must(&format!(
+        "export --model {} --adapter {} --format peft --out out",
+        model.display(),
+        adapter.display()
+    ));
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        let read = |path: std::path::PathBuf| std::fs::read(path).expect("a file");
+        assert_eq!(read(room.path("out").join(name)), read(adapter.join(name)), "{name}");
+    }
+    room.srek(&format!("export --model {} --format peft --out out", model.display())).fails(
+        2,
+        "
+error: --adapter is missing: there is nothing to merge
+hint: --adapter runs/NAME/adapter
+",
+    );
+}

@@ -4,9 +4,11 @@ use crate::output::Format;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+mod export;
 mod incident;
 mod lab;
 
+pub(crate) use export::{ExportArgs, ExportFormat};
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
@@ -53,12 +55,14 @@ pub(crate) enum Command {
     /// See it work: simulate incidents, tune the embedded model on them, compare, diagnose one
     Demo(DemoArgs),
     /// Say what this machine has and how fast it is
-    Doctor,
+    Doctor(DoctorArgs),
     /// Say what a recipe needs, before anything is loaded
     Plan(PlanArgs),
     /// Make and look at data sets
     #[command(subcommand)]
     Data(DataCommand),
+    /// Fetch a model of the Hugging Face hub, or what is missing of it
+    Download(DownloadArgs),
     /// Store a model in 4 bits, to be loaded as it is
     Quantize(QuantizeArgs),
     /// Write base and adapter as other programs load them: merged, or as a LoRA of llama.cpp
@@ -241,12 +245,42 @@ pub(crate) enum DeviceName {
     Cpu,
 }
 
+/// `srek doctor`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Look at this model instead of at the machine: what it says of a text, its tokenizer, template and
+    /// marks, and what 4 bits cost in each layer
+    #[arg(long, value_name = "DIR|ORG/NAME")]
+    pub(crate) model: Option<PathBuf>,
+    /// Where --model is in 4 bits: what it was made of, to be compared with
+    #[arg(long, value_name = "DIR|ORG/NAME", requires = "model")]
+    pub(crate) original: Option<PathBuf>,
+}
+
+/// `srek download`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DownloadArgs {
+    /// The model's name, such as meta-llama/Llama-3.2-1B
+    #[arg(value_name = "ORG/NAME[@REVISION]")]
+    pub(crate) name: String,
+    /// A branch, tag or commit [default: main]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
+}
+
 /// `srek quantize`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct QuantizeArgs {
-    /// A dense Hugging Face Llama directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    /// A Hugging Face Llama, not quantized: its directory, or its name on the hub; or a GGUF file
+    #[arg(long, value_name = "DIR|ORG/NAME", required_unless_present = "random")]
+    pub(crate) model: Option<PathBuf>,
+    /// Random weights of the shape of a published model (llama3.1-8b, llama3.2-1b, ...) instead, to
+    /// measure a machine before the real ones are there
+    #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
+    pub(crate) random: Option<String>,
+    /// The same seed gives the same random weights
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "random")]
+    pub(crate) seed: u64,
     /// How the seven projections are stored, in the layout of bitsandbytes
     #[arg(long, value_enum, default_value_t = BaseFormat::Nf4Dq)]
     pub(crate) format: BaseFormat,
@@ -256,36 +290,6 @@ pub(crate) struct QuantizeArgs {
     /// The directory to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-}
-
-/// `srek export`
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ExportArgs {
-    /// The model that the adapter was trained over [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
-    /// The PEFT adapter directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: PathBuf,
-    /// What is written
-    #[arg(long, value_enum, default_value_t = ExportFormat::Merged)]
-    pub(crate) format: ExportFormat,
-    /// Where --model is in 4 bits: what it was quantized from, to be merged onto [default: --model,
-    /// decoded]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) onto: Option<PathBuf>,
-    /// The directory to write, or with gguf-lora the file
-    #[arg(long, value_name = "PATH")]
-    pub(crate) out: PathBuf,
-}
-
-/// Forms of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
-    /// A model directory: config.json and model.safetensors, the adapter added to the weights
-    Merged,
-    /// The adapter alone, as llama.cpp and Ollama load it beside a GGUF of the base
-    GgufLora,
 }
 
 /// Storage of the projections of a base.
@@ -336,8 +340,8 @@ pub(crate) struct RunArgs {
 /// A model and how to hold it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArgs {
-    /// A Hugging Face Llama directory [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR")]
+    /// A Hugging Face Llama: its directory, or its name on the hub [default: the embedded sre-tiny]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// A PEFT adapter directory
     #[arg(long, value_name = "DIR")]
@@ -356,7 +360,7 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     /// The model's directory: the embedded one's, if none was named.
     pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
-        self.model.clone().map_or_else(crate::embedded::directory, Ok)
+        crate::models::directory_or_embedded(self.model.as_deref())
     }
 }
 

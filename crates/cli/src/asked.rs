@@ -37,7 +37,7 @@ impl Voice {
     /// # Errors
     /// A file that is missing or damaged.
     pub(crate) fn of_model(directory: &Path) -> Result<Voice> {
-        let tokenizer = Tokenizer::from_file(&directory.join("tokenizer.json"))?;
+        let tokenizer = Tokenizer::from_file(&Tokenizer::file_in(directory))?;
         let template = templates::of_model(directory, &tokenizer)?;
         let vocabulary = Vocabulary::of(&tokenizer)?;
         Ok(Voice { tokenizer, template, vocabulary })
@@ -99,7 +99,7 @@ impl Asked {
     /// Weights or a tokenizer that are damaged or do not fit each other.
     pub(crate) fn open(machine: &Machine, source: &Source, directory: &Path) -> Result<Asked> {
         let voice = Voice::of_model(directory)?;
-        source.check_tokenizer(&voice.tokenizer, &directory.join("tokenizer.json"))?;
+        source.check_tokenizer(&voice.tokenizer, &Tokenizer::file_in(directory))?;
         let context = source.config.context.min(CONTEXT);
         let config = &source.config;
         let token = 2 * config.layers * config.kv_heads * config.head_dim * size_of::<f32>();

@@ -21,6 +21,10 @@ pub(crate) const COMPANIONS: [&str; 13] = [
     "tokenizer_config.json",
 ];
 
+/// Those of them that say what may be done with the weights.
+pub(crate) const LICENCES: [&str; 5] =
+    ["LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "USE_POLICY.md"];
+
 /// The largest file that is copied.
 const LIMIT_BYTES: u64 = 64 << 20;
 

@@ -22,7 +22,7 @@ const DIGITS: usize = 12;
 pub(crate) fn directory() -> Result<PathBuf> {
     let hashes: String = FILES.iter().map(|(_, bytes)| files::sha256(bytes)).collect();
     let name = format!("sre-tiny-{}", &files::sha256(hashes.as_bytes())[..DIGITS]);
-    let models = cache()?.join("srek").join("models");
+    let models = models()?;
     let directory = models.join(name);
     if !is_whole(&directory) {
         files::create_dir_all(&models)?;
@@ -40,6 +40,14 @@ fn is_whole(directory: &Path) -> bool {
     FILES.iter().all(|(name, bytes)| {
         files::read(directory.join(name), bytes.len() as u64).is_ok_and(|found| found == *bytes)
     })
+}
+
+/// Where models are unpacked.
+///
+/// # Errors
+/// No place for a cache.
+pub(crate) fn models() -> Result<PathBuf> {
+    Ok(cache()?.join("srek").join("models"))
 }
 
 /// Where programs keep what can be made again (XDG Base Directory Specification).

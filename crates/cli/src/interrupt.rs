@@ -1,6 +1,6 @@
 //! Ctrl-C, and being asked to terminate. A training run finishes its step and keeps what it has;
 //! everything else, and a training run that is asked a second time, ends at once and leaves nothing
-//! half-written.
+//! half-written but what a download can go on from.
 
 use crate::output::note;
 use anyhow::Result;
@@ -24,6 +24,8 @@ enum State {
     Running,
     /// And it was asked to end.
     Asked,
+    /// Something is that goes on another time from where it ended.
+    Resumable,
 }
 
 /// Listens from now on.
@@ -49,12 +51,17 @@ fn ask() -> bool {
 }
 
 fn end() -> ! {
+    let resumable = STATE.load(Ordering::SeqCst) == State::Resumable as u8;
     abandon();
     if std::io::stderr().is_terminal() {
         // Below the bar that shows how far it was.
         note("");
     }
-    note("interrupted: what was not finished was not written");
+    note(if resumable {
+        "interrupted: what was received is kept\nhint: the same command goes on from there"
+    } else {
+        "interrupted: what was not finished was not written"
+    });
     std::process::exit(CODE.into())
 }
 
@@ -75,6 +82,23 @@ impl Stoppable {
 }
 
 impl Drop for Stoppable {
+    fn drop(&mut self) {
+        STATE.store(State::Idle as u8, Ordering::SeqCst);
+    }
+}
+
+/// While it lives, something is under way that goes on another time from where it ended.
+pub(crate) struct Resumable(());
+
+impl Resumable {
+    /// From now on whoever interrupts is told so.
+    pub(crate) fn begin() -> Resumable {
+        STATE.store(State::Resumable as u8, Ordering::SeqCst);
+        Resumable(())
+    }
+}
+
+impl Drop for Resumable {
     fn drop(&mut self) {
         STATE.store(State::Idle as u8, Ordering::SeqCst);
     }

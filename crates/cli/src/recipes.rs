@@ -1,6 +1,7 @@
 //! A recipe's file with what was typed beside it.
 
 use crate::exit::usage;
+use crate::models;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -11,11 +12,21 @@ const LIMIT_BYTES: u64 = 1 << 20;
 
 /// Reads a recipe and replaces settings by `KEY=VALUE` pairs, whose keys have their sections before
 /// a dot and whose values are written as in TOML; a value that is none is a string. An adapter to
-/// start from stands for the recipe's own.
+/// start from stands for the recipe's own. A model of the hub becomes the directory that it lies in.
 ///
 /// # Errors
-/// A file that is no recipe, a pair without `=`, or a setting that is none.
+/// A file that is no recipe, a pair without `=`, a setting that is none, or a model that cannot be
+/// had.
 pub(crate) fn read(path: &Path, overrides: &[String], adapter: Option<&Path>) -> Result<Recipe> {
+    let mut recipe = typed_over(path, overrides, adapter)?;
+    if let Some(directory) = &mut recipe.model.directory {
+        *directory = models::directory(directory)?;
+    }
+    Ok(recipe)
+}
+
+/// The recipe as it was written and typed.
+fn typed_over(path: &Path, overrides: &[String], adapter: Option<&Path>) -> Result<Recipe> {
     if overrides.is_empty() && adapter.is_none() {
         return Ok(Recipe::read(path)?);
     }

@@ -77,14 +77,18 @@ fn split(
     continuation: &str,
 ) -> Result<(Vec<u32>, usize)> {
     let whole = format!("{context}{continuation}");
-    let text = tokenizer.encode(&whole)?;
-    if tokenizer.decode(&text) != whole {
+    let after = tokenizer.after(head);
+    let text = tokenizer.encode_after(after, &whole)?;
+    if tokenizer.decode_after(after, &text) != whole {
         return Err(Error::TextChanged { tokens: text.len() });
     }
+    let length = |id: &u32| tokenizer.token_bytes(*id).map_or(0, <[u8]>::len);
+    // A space that the tokenizer puts in front of a text is in its tokens, too.
+    let put = text.iter().map(length).sum::<usize>() - whole.len();
     let mut end = 0;
-    let reaches = text.iter().position(|&id| {
-        end += tokenizer.token_bytes(id).map_or(0, <[u8]>::len);
-        end > context.len()
+    let reaches = text.iter().position(|id| {
+        end += length(id);
+        end > put + context.len()
     });
     let scored = head.len() + reaches.unwrap_or(text.len());
     Ok(([head, &text].concat(), scored))

@@ -53,14 +53,15 @@ impl<'a> Sequence<'a> {
         let Parts { request, mut ids, limit, mut sampler, constraint, deadline, tokenizer, stop } =
             parts;
         let prompt_tokens = ids.len();
+        let writer = |tokenizer: &'a Tokenizer| Writer {
+            stream: tokenizer.stream_after(tokenizer.after(&ids)),
+            filter: StopFilter::new(stop),
+        };
+        let writer = tokenizer.map(writer);
         for &id in constraint.iter().flat_map(Constraint::forced) {
             ids.push(id);
             sampler.note(id);
         }
-        let writer = |tokenizer: &'a Tokenizer| Writer {
-            stream: tokenizer.stream(),
-            filter: StopFilter::new(stop),
-        };
         Self {
             request,
             prompt_tokens,
@@ -72,7 +73,7 @@ impl<'a> Sequence<'a> {
             sampler,
             constraint,
             deadline,
-            writer: tokenizer.map(writer),
+            writer,
             text: String::new(),
         }
     }

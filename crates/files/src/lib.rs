@@ -11,6 +11,7 @@
 //! | `map` | [`Map`], a file as bytes |
 //! | `write` | [`write_atomic`] for a file, [`write_dir_atomic`] for a directory |
 //! | `temporary` | where a result is put together, and how leavings of a killed process are found |
+//! | `partial` | [`Partial`], a file that arrives piece by piece |
 //! | `hash` | SHA-256 |
 //! | [`memory`] | the counting allocator and the statistics |
 
@@ -19,6 +20,7 @@ mod hash;
 mod lock;
 mod map;
 pub mod memory;
+mod partial;
 mod read;
 #[cfg(test)]
 #[path = "../../../tests/skip.rs"]
@@ -32,6 +34,7 @@ pub use error::{Error, Operation, Result};
 pub use hash::{Sha256, sha256, sha256_file};
 pub use lock::Lock;
 pub use map::Map;
+pub use partial::{Arrived, Partial};
 pub use read::{read, read_to_string};
 pub use temporary::abandon;
 pub use write::{

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 mod keys;
+mod known;
 pub(crate) mod quantization;
 
 /// The largest `config.json` that is read.

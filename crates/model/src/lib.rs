@@ -8,7 +8,8 @@
 
 pub mod config;
 mod error;
-mod gguf;
+pub mod fidelity;
+pub mod gguf;
 pub mod init;
 pub mod llama;
 pub mod load;

@@ -7,7 +7,7 @@ mod weights;
 
 pub(crate) use oracle::{assert_slopes, constant, gradients, leaf, product, values_of};
 pub(crate) use values::{assert_close, assert_same_bits, integers, random, rounded, scaled, wide};
-pub(crate) use weights::{Stored, WEIGHTS, weight};
+pub(crate) use weights::{Stored, storages, weight};
 
 use crate::{Access, Backend, Buf, Cost, Cpu, DType, Element, Isa, Numerics, Op, Size, Space};
 use crate::{Device, Target};

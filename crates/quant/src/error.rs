@@ -12,6 +12,18 @@ pub enum Error {
         /// The value found there.
         value: f32,
     },
+    /// A value is beyond what the scales of a block format can hold.
+    #[error(
+        "element {index} is {value}, which is too large for {format}\nhint: take a wider format"
+    )]
+    TooLarge {
+        /// Position in the flattened slice, from 0.
+        index: usize,
+        /// The value found there.
+        value: f32,
+        /// The format's name.
+        format: &'static str,
+    },
     /// The absmax values are finite, but their sum or their distance to the mean is not.
     #[error(
         "the sum of {count} absmax values exceeds the range of f32\nhint: quantize without double quantization"

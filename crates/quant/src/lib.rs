@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod double_quant;
 mod error;
 pub mod gemm;
+pub mod ggml;
 pub mod nf4;
 pub mod peak;
 pub mod q8;

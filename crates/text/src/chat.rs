@@ -10,10 +10,11 @@
 //! by itself, because in serving the prompt ends before it.
 
 use crate::record::MASKED;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{After, Tokenizer};
 use crate::{Error, Result};
 
 mod functions;
+mod go;
 mod spans;
 mod template;
 #[cfg(test)]
@@ -84,6 +85,8 @@ pub struct Piece {
 pub struct Rendered {
     /// Its stretches in order, none of them empty.
     pub pieces: Vec<Piece>,
+    /// What the text stands behind that follows a mark.
+    behind_marks: After,
 }
 
 impl Rendered {
@@ -99,12 +102,14 @@ impl Rendered {
     /// As [`Tokenizer::encode`].
     pub fn encode(&self, tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<i32>)> {
         let (mut ids, mut labels) = (Vec::new(), Vec::new());
+        let mut after = After::Nothing;
         for piece in &self.pieces {
             let start = ids.len();
             match piece.special {
                 Some(id) => ids.push(id),
-                None => ids.extend(tokenizer.encode(&piece.text)?),
+                None => ids.extend(tokenizer.encode_after(after, &piece.text)?),
             }
+            after = if piece.special.is_some() { self.behind_marks } else { After::Text };
             let label = |&id: &u32| if piece.trained { id as i32 } else { MASKED };
             labels.extend(ids[start..].iter().map(label));
         }
@@ -141,7 +146,8 @@ pub fn concatenated(messages: &[Message], tokenizer: &Tokenizer) -> Result<Rende
         special(tokenizer.eos(), true),
     ];
     pieces.retain(|piece| !piece.text.is_empty());
-    Ok(Rendered { pieces })
+    // The begin mark stands before the text, as in front of a prompt that is served as it is.
+    Ok(Rendered { pieces, behind_marks: After::Nothing })
 }
 
 fn not_a_pair(found: String) -> Error {

@@ -1,37 +1,56 @@
-//! Byte-level BPE: text to token ids and back.
+//! BPE over bytes or over characters and bytes: text to token ids and back.
 //!
 //! The pair merging itself, in training and in encoding, is the work of the `tokenizers` crate;
 //! this file decides which tokenizers are acceptable and what text may turn into:
 //!
-//! - Only byte-level BPE is taken, with every byte in its vocabulary. Then no text is unknown to
-//!   it, and `decode(encode(text)) == text` holds for every text that its normalizer leaves alone.
+//! - Only byte-level BPE and the BPE of SentencePiece are taken, with every byte in the vocabulary.
+//!   Then no text is unknown to it, and `decode(encode(text)) == text` holds for every text that it
+//!   leaves alone: U+2581 is SentencePiece's space and comes back as one, and a file with the
+//!   pre-tokenizer Metaspace does not tell one space at the start of a text from none.
+//! - SentencePiece puts a space in front of a text ([`After`]); decoding takes it away again.
 //! - Plain text never becomes a special token, whatever is written in it.
 //! - A `tokenizer.json` says nothing about truncation, padding or begin marks here: what it says
 //!   would change documents behind the back of whoever counts tokens.
-//! - The hash is that of the `tokenizer.json` bytes, so `sha256sum` says the same.
+//! - The hash is that of the `tokenizer.json` bytes, so `sha256sum` says the same. Other formats
+//!   become a `tokenizer.json` first ([`tiktoken`], [`GgufKeys`]).
 
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::Replace;
+use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{
-    AddedToken, OffsetReferential, OffsetType, PostProcessorWrapper, PreTokenizedString,
-    PreTokenizer as _, Trainer as _,
+    AddedToken, NormalizerWrapper, OffsetReferential, OffsetType, PostProcessorWrapper,
+    PreTokenizedString, PreTokenizer as _, PreTokenizerWrapper, Trainer as _,
 };
 
 mod file;
+mod gguf;
+mod json;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tiktoken;
+mod to_gguf;
 
+pub use gguf::GgufKeys;
 pub use stream::Stream;
+pub use tiktoken::{Llama3, tiktoken};
 
-/// The special token in front of every document.
+/// The special token in front of every document in the vocabularies of Llama 3, and in those that are
+/// learned here.
 pub const BEGIN_OF_TEXT: &str = "<|begin_of_text|>";
-/// The special token after every document.
+/// The special token after every document there.
 pub const END_OF_TEXT: &str = "<|end_of_text|>";
+
+/// Begin and end mark by their names: Llama 3's, then those of Llama 2.
+const MARKS: [[&str; 2]; 2] = [[BEGIN_OF_TEXT, END_OF_TEXT], ["<s>", "</s>"]];
+
+/// The files of a model's directory that hold its tokenizer, the first of which counts.
+const FILES: [&str; 2] = ["tokenizer.json", "tokenizer.model"];
 
 /// The special tokens of a tokenizer that is learned here, in the order of their ids: the begin and
 /// end of a document, and what Llama 3's chat format is made of.
@@ -63,7 +82,40 @@ enum Piece {
     Special(Box<str>),
 }
 
-/// A byte-level BPE tokenizer with a begin and an end mark.
+/// What stands before a text that is encoded or decoded by itself. It matters where a tokenizer puts a
+/// space in front of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing that is part of the text: a begin mark at most.
+    Nothing,
+    /// A special token within the text, as chat templates write them.
+    Mark,
+    /// Text, which goes on.
+    Text,
+}
+
+/// Where a tokenizer puts a space in front of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prefix {
+    /// Nowhere.
+    None,
+    /// At its start.
+    Start,
+    /// At its start and behind every special token.
+    Segment,
+}
+
+impl Prefix {
+    fn is_put(self, after: After) -> bool {
+        match after {
+            After::Nothing => self != Self::None,
+            After::Mark => self == Self::Segment,
+            After::Text => false,
+        }
+    }
+}
+
+/// A BPE tokenizer with a begin and an end mark.
 pub struct Tokenizer {
     encoder: Encoder,
     /// The `tokenizer.json`, as read or as trained.
@@ -78,7 +130,16 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// The file of a model's directory that holds its tokenizer: `tokenizer.json`, unless there is
+    /// only a `tokenizer.model`.
+    pub fn file_in(directory: &Path) -> PathBuf {
+        let files = FILES.map(|name| directory.join(name));
+        let found = files.iter().find(|file| file.exists());
+        found.unwrap_or(&files[0]).clone()
+    }
+
+    /// Reads a `tokenizer.json`, or the `tokenizer.model` of Llama 3 with the special tokens of
+    /// Llama 3.1 and later.
     ///
     /// # Errors
     /// A file that cannot be read, or what [`Tokenizer::from_bytes`] refuses.
@@ -87,17 +148,18 @@ impl Tokenizer {
         Self::parse(bytes, &path.display().to_string())
     }
 
-    /// Reads the bytes of a `tokenizer.json`.
+    /// Reads the bytes of such a file.
     ///
     /// # Errors
-    /// Bytes that are no tokenizer, or one that is not byte-level BPE, misses a byte or a mark, or
-    /// would not encode the same text to the same tokens every time.
+    /// Bytes that are no tokenizer, or one that is of another kind, misses a byte or a mark, or would
+    /// not encode the same text to the same tokens every time.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Self::parse(bytes.to_owned(), "in memory")
     }
 
     fn parse(bytes: Vec<u8>, from: &str) -> Result<Self> {
         let wrong = |problem: String| Error::Tokenizer { from: from.to_owned(), problem };
+        let bytes = as_json(bytes).map_err(wrong)?;
         let vocabulary = file::read(&bytes).map_err(wrong)?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|error| wrong(format!("not a tokenizer: {error}")))?;
@@ -112,18 +174,17 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|error| wrong(error.to_string()))?;
         inner.with_padding(None);
         inner.set_encode_special_tokens(true);
-        let mark = |name: &str| {
-            let is_mark = |piece: &Piece| matches!(piece, Piece::Special(it) if **it == *name);
-            let position = vocabulary.pieces.iter().position(is_mark);
-            position
-                .map(|id| id as u32)
-                .ok_or_else(|| wrong(format!("there is no special token {name}")))
-        };
-        let (bos, eos) = (mark(BEGIN_OF_TEXT)?, mark(END_OF_TEXT)?);
-        let hash = files::sha256(&bytes);
         let pieces = vocabulary.pieces;
-        let encoder = Encoder { inner: Arc::new(inner), special: special_ids(&pieces) };
-        Ok(Self { encoder, file: bytes, hash, specials: specials(&pieces), pieces, bos, eos })
+        let specials = specials(&pieces);
+        let id = |name: &str| specials.iter().find(|(it, _)| **it == *name).map(|&(_, id)| id);
+        let begins = MARKS.iter().find(|[begin, _]| id(begin).is_some());
+        let [bos, eos] = begins
+            .unwrap_or(&MARKS[0])
+            .map(|name| id(name).ok_or_else(|| wrong(format!("there is no special token {name}"))));
+        let hash = files::sha256(&bytes);
+        let encoder = Encoder::new(inner, vocabulary.prefix, special_ids(&pieces));
+        let encoder = encoder.map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { encoder, file: bytes, hash, specials, pieces, bos: bos?, eos: eos? })
     }
 
     /// Learns a vocabulary of at most `vocab_size` tokens from these texts: the five marks
@@ -179,9 +240,17 @@ impl Tokenizer {
     ///
     /// # Errors
     /// A text that the tokenizer's own rules cannot split, or turn into a special token all the
-    /// same. Neither happens with tokenizers trained here or those of Llama 3.
+    /// same. Neither happens with tokenizers trained here or those of Llama 2 and 3.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.encoder.encode(text).map_err(|problem| match problem {
+        self.encode_after(After::Nothing, text)
+    }
+
+    /// The tokens of a text behind something else.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_after(&self, after: After, text: &str) -> Result<Vec<u32>> {
+        self.encoder.encode(after, text).map_err(|problem| match problem {
             Refusal::Split(problem) => Error::Encode { bytes: text.len(), problem },
             Refusal::Special(id) => {
                 let name = self.special_name(id).unwrap_or_default();
@@ -199,7 +268,12 @@ impl Tokenizer {
     /// The text of these tokens. Special tokens are no text and leave nothing; bytes that are no
     /// UTF-8, and ids that no token has, become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let mut stream = self.stream();
+        self.decode_after(After::Nothing, ids)
+    }
+
+    /// The text of the tokens that [`Tokenizer::encode_after`] gives.
+    pub fn decode_after(&self, after: After, ids: &[u32]) -> String {
+        let mut stream = self.stream_after(after);
         let mut text: String = ids.iter().filter_map(|&id| stream.push(id)).collect();
         text.extend(stream.finish());
         text
@@ -207,7 +281,22 @@ impl Tokenizer {
 
     /// Decodes one token after another, giving out whole characters only.
     pub fn stream(&self) -> Stream<'_> {
-        Stream::new(self)
+        self.stream_after(After::Nothing)
+    }
+
+    /// The same for the tokens of a text behind something else.
+    pub fn stream_after(&self, after: After) -> Stream<'_> {
+        Stream::new(self, after)
+    }
+
+    /// What the text stands behind that goes on from these tokens.
+    pub fn after(&self, ids: &[u32]) -> After {
+        match ids {
+            [] => After::Nothing,
+            [only] if *only == self.bos => After::Nothing,
+            [.., last] if self.special_name(*last).is_some() => After::Mark,
+            _ => After::Text,
+        }
     }
 
     /// The bytes that a token stands for; `None` for special tokens and ids that no token has.
@@ -249,12 +338,12 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// The id of [`BEGIN_OF_TEXT`].
+    /// The id of the mark in front of every document: [`BEGIN_OF_TEXT`], or `<s>`.
     pub fn bos(&self) -> u32 {
         self.bos
     }
 
-    /// The id of [`END_OF_TEXT`].
+    /// The id of the mark after every document: [`END_OF_TEXT`], or `</s>`.
     pub fn eos(&self) -> u32 {
         self.eos
     }
@@ -277,6 +366,9 @@ impl Tokenizer {
 #[derive(Clone)]
 pub(crate) struct Encoder {
     inner: Arc<tokenizers::Tokenizer>,
+    /// The same without a space in front, where `inner` puts one there.
+    unprefixed: Option<Arc<tokenizers::Tokenizer>>,
+    prefix: Prefix,
     /// Ids of special tokens, ascending.
     special: Arc<[u32]>,
 }
@@ -290,9 +382,29 @@ pub(crate) enum Refusal {
 }
 
 impl Encoder {
+    fn new(
+        inner: tokenizers::Tokenizer,
+        prefix: Prefix,
+        special: Arc<[u32]>,
+    ) -> tokenizers::Result<Self> {
+        let unprefixed = match prefix {
+            Prefix::None => None,
+            Prefix::Start | Prefix::Segment => Some(Arc::new(unprefixed(&inner)?)),
+        };
+        Ok(Self { inner: Arc::new(inner), unprefixed, prefix, special })
+    }
+
     /// The tokens of a text, without marks, none of them special.
-    pub(crate) fn encode(&self, text: &str) -> std::result::Result<Vec<u32>, Refusal> {
-        let encoding = self.inner.encode_fast(text, false);
+    pub(crate) fn encode(
+        &self,
+        after: After,
+        text: &str,
+    ) -> std::result::Result<Vec<u32>, Refusal> {
+        let inner = match &self.unprefixed {
+            Some(unprefixed) if !self.prefix.is_put(after) => unprefixed,
+            _ => &self.inner,
+        };
+        let encoding = inner.encode_fast(text, false);
         let encoding = encoding.map_err(|error| Refusal::Split(error.to_string()))?;
         let ids = encoding.get_ids().to_vec();
         match ids.iter().find(|id| self.special.binary_search(id).is_ok()) {
@@ -300,6 +412,37 @@ impl Encoder {
             None => Ok(ids),
         }
     }
+}
+
+/// The tokenizer without what puts a space in front of a text.
+fn unprefixed(inner: &tokenizers::Tokenizer) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let mut inner = inner.clone();
+    let replace = Replace::new(" ", "▁")?;
+    inner.with_normalizer(Some(NormalizerWrapper::Replace(replace)))?;
+    if let Some(PreTokenizerWrapper::Metaspace(words)) = inner.get_pre_tokenizer() {
+        let mut words = words.clone();
+        words.set_prepend_scheme(PrependScheme::Never);
+        inner.with_pre_tokenizer(Some(words));
+    }
+    Ok(inner)
+}
+
+/// The bytes of a tokenizer's file as those of a `tokenizer.json`. What is neither that nor a format
+/// that becomes one stays as it is, and is refused by whoever reads it.
+fn as_json(bytes: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        return Ok(bytes);
+    }
+    if tiktoken::is_tiktoken(&bytes) {
+        return tiktoken::convert(&bytes, Llama3::V3_1);
+    }
+    // The first field of SentencePiece's message is a token, and that begins with one, too.
+    if bytes.first() == Some(&b'\n') && bytes.get(2) == Some(&b'\n') {
+        return Err("it is a SentencePiece model, which is not read\nhint: take the \
+                    tokenizer.json of the same model"
+            .to_owned());
+    }
+    Ok(bytes)
 }
 
 fn special_ids(pieces: &[Piece]) -> Arc<[u32]> {

@@ -282,7 +282,7 @@ fn tokenizer(recipe: &Recipe) -> Result<Option<PathBuf>> {
     if let Some(named) = &recipe.model.tokenizer {
         return Ok(Some(named.clone()));
     }
-    let own = recipe.model.directory.as_ref().map(|it| it.join("tokenizer.json"));
+    let own = recipe.model.directory.as_ref().map(|it| Tokenizer::file_in(it));
     Ok(own.filter(|path| path.exists()))
 }
 

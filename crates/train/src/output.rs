@@ -5,6 +5,7 @@ use crate::{Job, Provenance, Result, State, checkpoint, provenance};
 use model::save;
 use ops::{Backend, DType, Numerics};
 use std::path::{Path, PathBuf};
+use text::tokenizer::Tokenizer;
 
 /// The files of an adapter's directory: PEFT's two, and what is recorded about them.
 const ADAPTER_FILES: [&str; 3] =
@@ -87,10 +88,14 @@ fn file_type(job: &Job) -> DType {
     }
 }
 
+/// Whatever format it is in, it becomes a `tokenizer.json`. Training on token ids does not ask what
+/// they mean, so a tokenizer that is not known here goes along as it is.
 fn copy_tokenizer(job: &Job, directory: &Path) -> Result<()> {
-    match job.tokenizer() {
-        Some(from) => copy(from, &directory.join("tokenizer.json")),
-        None => Ok(()),
+    let Some(from) = job.tokenizer() else { return Ok(()) };
+    let to = directory.join("tokenizer.json");
+    match Tokenizer::from_file(from) {
+        Ok(tokenizer) => Ok(tokenizer.save(&to)?),
+        Err(_) => copy(from, &to),
     }
 }
 

@@ -1,6 +1,11 @@
-//! `srek doctor`: what the machine has, and how fast it is, measured in about a second.
+//! `srek doctor`: what the machine has, and how fast it is, measured in about a second; or whether a model
+//! is what it should be.
 
+mod model;
+
+use crate::args::DoctorArgs;
 use crate::machine::{self, Machine};
+use crate::models;
 use crate::output::{Answer, bytes, pairs};
 use std::path::Path;
 use std::time::Duration;
@@ -30,8 +35,16 @@ impl Peaks {
     }
 }
 
+/// Looks at the machine, or at a model.
+pub(crate) fn run(args: &DoctorArgs, machine: &Machine) -> anyhow::Result<Answer> {
+    match &args.model {
+        Some(model) => model::run(args, &models::directory(model)?, machine),
+        None => look(machine),
+    }
+}
+
 /// Looks and measures.
-pub(crate) fn run(machine: &Machine) -> anyhow::Result<Answer> {
+fn look(machine: &Machine) -> anyhow::Result<Answer> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = machine::memory();
     let disk = machine::free_disk(Path::new("."));

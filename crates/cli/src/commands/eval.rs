@@ -17,6 +17,7 @@ use crate::chart::bars::{Group, bars};
 use crate::chart::reliability::reliability;
 use crate::exit::usage;
 use crate::machine::Machine;
+use crate::models;
 use crate::output::{Answer, duration};
 use crate::report::{Report, Sample};
 use crate::weights::{Form, Source};
@@ -123,14 +124,15 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     if args.count == 0 || args.train == 0 {
         return Err(usage("--count and --train are numbers of incidents, expected at least 1"));
     }
-    let base = args.base.clone().map_or_else(crate::embedded::directory, Ok)?;
+    let base = models::directory_or_embedded(args.base.as_deref())?;
+    let dense = args.dense.as_deref().map(models::directory).transpose()?;
     let adapter = args.adapter.as_deref().map(|adapter| ("--adapter", adapter));
     let inputs = [("--base", base.as_path())].into_iter().chain(adapter);
     crate::paths::check_directory(&args.out, inputs)?;
     files::check_replaceable(&args.out, "comparison", is_part)?;
-    check_inputs(args)?;
+    check_inputs(args, dense.as_deref())?;
     if args.seeds.is_some() {
-        return seeds::run(args, &base, machine);
+        return seeds::run(args, (&base, dense.as_deref()), machine);
     }
     let started = Instant::now();
     let subjects = Subject::pair(&base, args.adapter.as_deref())?;
@@ -164,11 +166,11 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
 }
 
 /// Reads everything that is needed late, so that a mistake is told before hours of work and not after.
-fn check_inputs(args: &EvalArgs) -> Result<()> {
+fn check_inputs(args: &EvalArgs, dense: Option<&Path>) -> Result<()> {
     if let Some(adapter) = &args.adapter {
         model::LoraConfig::read(adapter)?;
     }
-    if let Some(dense) = &args.dense {
+    if let Some(dense) = dense {
         Subject::pair(dense, None)?;
         crate::asked::Voice::of_model(dense)?;
     }

@@ -1,27 +1,28 @@
-//! `srek export`: base and adapter as one model that other programs load, read back before it
-//! appears; or the adapter for llama.cpp.
+//! `srek export`: base and adapter in the forms that other programs load, read back before they appear.
+
+mod gguf;
+mod modelfile;
 
 use crate::args::{ExportArgs, ExportFormat};
-use crate::commands::logits;
 use crate::companions::{self, COMPANIONS};
+use crate::drift::{self, Drift};
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, bytes, note, pairs};
-use crate::paths;
 use crate::weights::{Form, Source};
+use crate::{models, paths};
 use anyhow::Result;
-use model::{Base, Checkpoint, Head, LoraConfig, save};
+use model::save::{self, GgufForm};
+use model::{Base, Checkpoint, Head, LoraConfig};
 use serde_json::json;
-use std::path::Path;
-use text::tokenizer::Tokenizer;
+use std::path::{Path, PathBuf};
 use train::Provenance;
 
-/// What is written.
-const WRITTEN: [&str; 2] = ["config.json", "model.safetensors"];
-/// Prose whose logits are compared.
-const TEXT: &str = include_str!("../../../../datasets/general.md");
-/// Tokens of it.
-const TOKENS: usize = 96;
+/// What is written as a model directory, and as one of PEFT.
+const MERGED: [&str; 2] = ["config.json", "model.safetensors"];
+const PEFT: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "srek.json"];
+/// The largest file of an adapter.
+const ADAPTER_LIMIT_BYTES: u64 = 1 << 34;
 
 /// How far the logits of the export may be from those that are served, as a share of the largest.
 /// Where it holds the weights that were served, all that differs is one rounding of each weight;
@@ -29,170 +30,190 @@ const TOKENS: usize = 96;
 const MOST_OF_SAME: f64 = 0.05;
 const MOST_OF_OTHER: f64 = 0.5;
 
+/// What is read.
+struct Inputs<'a> {
+    args: &'a ExportArgs,
+    model: PathBuf,
+    /// Whose weights are written.
+    onto: PathBuf,
+    adapter: Option<&'a Path>,
+}
+
 /// Writes what was asked for.
 pub(crate) fn run(args: &ExportArgs, machine: &Machine) -> Result<Answer> {
-    let model = args.model.clone().map_or_else(crate::embedded::directory, Ok)?;
-    match args.format {
-        ExportFormat::Merged => merged(args, &model, machine),
-        ExportFormat::GgufLora => lora(args, &model, machine),
-    }
-}
-
-/// Base and adapter as they are served. It reads all of the base, so places are checked before.
-fn served(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Source> {
-    let record = Provenance::read(&args.adapter)?;
-    Source::checked(model, Some(&args.adapter), Form::recorded(record.as_ref()), machine)
-}
-
-/// Writes the adapter for llama.cpp.
-fn lora(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Answer> {
-    let out = &args.out;
-    if args.onto.is_some() {
+    let model = models::directory_or_embedded(args.model.as_deref())?;
+    let onto = args.onto.as_deref().map(models::directory).transpose()?;
+    let onto = onto.unwrap_or_else(|| model.clone());
+    let inputs = Inputs { args, model, onto, adapter: args.adapter.as_deref() };
+    let alone = matches!(args.format, ExportFormat::Peft | ExportFormat::GgufLora);
+    if alone && args.onto.is_some() {
         return Err(usage(
             "--onto: an adapter alone is merged onto nothing\nhint: --format merged",
         ));
     }
-    if out.extension().is_none_or(|it| it != "gguf") {
-        let name = out.display();
-        return Err(usage(format!("--out {name}: expected a file\nhint: --out {name}.gguf")));
+    match args.format {
+        ExportFormat::Merged => inputs.merged(machine),
+        ExportFormat::Peft => inputs.peft(machine),
+        ExportFormat::GgufLora => inputs.lora(machine),
+        ExportFormat::GgufF16 => gguf::write(&inputs, GgufForm::F16, machine),
+        ExportFormat::GgufQ8 => gguf::write(&inputs, GgufForm::Q8_0, machine),
+        ExportFormat::GgufQ4K => gguf::write(&inputs, GgufForm::Q4K, machine),
     }
-    let served = served(args, model, machine)?;
-    let (lora, adapter) = LoraConfig::read(&args.adapter)?;
-    paths::make_parent(out)?;
-    let name = args.adapter.file_name().unwrap_or_default().to_string_lossy();
-    save::lora_gguf((&lora, &adapter), &served.config, &name, out)?;
-    let size = std::fs::metadata(out)?.len();
-    let text = pairs(&[
-        ("adapter", bytes(size)),
-        ("read back", "all factors are those that were written".to_owned()),
-        ("written to", out.display().to_string()),
-    ]);
-    Ok(Answer { text, json: json!({ "bytes": size, "out": out }) })
 }
 
-/// Merges, reads back, compares.
-fn merged(args: &ExportArgs, model: &Path, machine: &Machine) -> Result<Answer> {
-    let onto = args.onto.as_deref().unwrap_or(model);
-    paths::check_directory(
-        &args.out,
-        [("--model", model), ("--adapter", &args.adapter), ("--onto", onto)],
-    )?;
-    files::check_replaceable(&args.out, "an export", |name| {
-        WRITTEN.contains(&name) || COMPANIONS.contains(&name)
-    })?;
-    let served = served(args, model, machine)?;
-    let base = Checkpoint::open(onto)?;
-    if base.config()? != served.config {
-        return Err(usage(format!(
+impl Inputs<'_> {
+    /// The adapter, without which there is nothing to export.
+    fn adapter(&self) -> Result<&Path> {
+        self.adapter.ok_or_else(|| {
+            usage("--adapter is missing: there is nothing to merge\nhint: --adapter runs/NAME/adapter")
+        })
+    }
+
+    /// Refuses a directory for the export that is, holds or lies in what is read, or in which other
+    /// files than these lie.
+    fn check_out(&self, written: impl Fn(&str) -> bool) -> Result<()> {
+        let mut read = vec![("--model", self.model.as_path()), ("--onto", self.onto.as_path())];
+        read.extend(self.adapter.map(|adapter| ("--adapter", adapter)));
+        paths::check_directory(&self.args.out, read)?;
+        Ok(files::check_replaceable(&self.args.out, "an export", written)?)
+    }
+
+    /// Base and adapter as they are served. It reads all of the base, so places are checked before.
+    fn served(&self, machine: &Machine) -> Result<Source> {
+        let record = self.adapter.map(Provenance::read).transpose()?.flatten();
+        Source::checked(&self.model, self.adapter, Form::recorded(record.as_ref()), machine)
+    }
+
+    /// The weights that are written, which are those of the same model.
+    fn base(&self, served: &Source) -> Result<Checkpoint> {
+        let base = Checkpoint::open(&self.onto)?;
+        if base.config()? == served.config {
+            return Ok(base);
+        }
+        Err(usage(format!(
             "{}: it is another model than {}\nhint: --onto names what --model was quantized from",
-            onto.display(),
-            model.display()
-        )));
+            self.onto.display(),
+            self.model.display()
+        )))
     }
-    let stored = base.form(&served.config, Base::AsStored, Head::AsStored)?;
-    // Held otherwise than it is merged: quantized when it is loaded, or the original of it.
-    let other = stored.0 != served.form.base || args.onto.is_some();
-    let ids = ids(model, served.config.vocab, served.config.context)?;
-    let expected = logits::of(machine, &served, std::slice::from_ref(&ids))?;
-    let (lora, adapter) = LoraConfig::read(&args.adapter)?;
-    let numerics = served.form.numerics;
-    drop(served);
-    paths::make_parent(&args.out)?;
-    let mut drift = Drift::default();
-    files::write_dir_atomic(&args.out, |out| -> Result<()> {
-        save::merged(&base, (&lora, &adapter), out)?;
-        companions::copy(COMPANIONS, &[onto, model], out)?;
-        let form = Form { base: Base::AsStored, head: Head::AsStored, numerics };
-        let merged = Source::at(out, None, form)?;
-        drift = Drift::of(
-            &expected,
-            &logits::of(machine, &merged, std::slice::from_ref(&ids))?,
-            ids.len(),
-        );
-        drift.check(if other { MOST_OF_OTHER } else { MOST_OF_SAME })
-    })?;
-    if other {
-        note(
-            "the adapter was trained over weights in 4 bits, and what is exported is merged onto \
-             others: the drift is what these bits were",
-        );
+
+    /// Whether the weights are held otherwise than they are written: quantized when they are loaded, or
+    /// the original of them.
+    fn is_other(&self, served: &Source, base: &Checkpoint) -> Result<bool> {
+        let stored = base.form(&served.config, Base::AsStored, Head::AsStored)?;
+        Ok(stored.0 != served.form.base || self.args.onto.is_some())
     }
-    answer(args, &drift)
-}
 
-/// How far logits are from those that were expected.
-#[derive(Clone, Copy, Debug, Default)]
-struct Drift {
-    /// The largest difference as a share of the largest logit.
-    most: f64,
-    /// The root of the mean square of all differences, likewise.
-    root_mean_square: f64,
-    /// How often the likeliest token is the same.
-    agreement: f64,
-}
-
-impl Drift {
-    fn of(expected: &[f32], found: &[f32], positions: usize) -> Drift {
-        let largest =
-            expected.iter().fold(f64::MIN_POSITIVE, |most, it| most.max(f64::from(it.abs())));
-        let differences = expected.iter().zip(found).map(|(a, b)| f64::from(a - b).abs() / largest);
-        let (mut most, mut squares) = (0.0_f64, 0.0);
-        for difference in differences {
-            // A comparison with what is not a number is never met.
-            most = if difference <= most { most } else { difference };
-            squares += difference * difference;
+    /// Merges, reads back, compares.
+    fn merged(&self, machine: &Machine) -> Result<Answer> {
+        self.adapter()?;
+        let out = &self.args.out;
+        self.check_out(|name| MERGED.contains(&name) || COMPANIONS.contains(&name))?;
+        let served = self.served(machine)?;
+        let base = self.base(&served)?;
+        let other = self.is_other(&served, &base)?;
+        let compared = Compared::new(self, served, machine)?;
+        let (lora, adapter) = LoraConfig::read(self.adapter()?)?;
+        paths::make_parent(out)?;
+        let mut drift = Drift::default();
+        files::write_dir_atomic(out, |out| -> Result<()> {
+            save::merged(&base, (&lora, &adapter), out)?;
+            companions::copy(COMPANIONS, &[&self.onto, &self.model], out)?;
+            drift = compared.with(out, None, machine)?;
+            let most = if other { MOST_OF_OTHER } else { MOST_OF_SAME };
+            drift.check(
+                most,
+                "without --onto, the weights that the adapter was trained over are exported",
+            )
+        })?;
+        if other {
+            note(OTHER);
         }
-        let vocab = expected.len() / positions.max(1);
-        let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-        let rows = expected.chunks(vocab).zip(found.chunks(vocab));
-        let same = rows.filter(|(a, b)| likeliest(a) == likeliest(b)).count();
-        Drift {
-            most,
-            root_mean_square: (squares / expected.len() as f64).sqrt(),
-            agreement: same as f64 / positions as f64,
-        }
+        answer(&out.join("model.safetensors"), out, &drift)
     }
 
-    fn check(&self, most: f64) -> Result<()> {
-        if self.most <= most {
-            return Ok(());
+    /// Copies the adapter with what it needs, reads back, compares.
+    fn peft(&self, machine: &Machine) -> Result<Answer> {
+        let (adapter, out) = (self.adapter()?, &self.args.out);
+        self.check_out(|name| PEFT.contains(&name) || COMPANIONS.contains(&name))?;
+        let served = self.served(machine)?;
+        let compared = Compared::new(self, served, machine)?;
+        paths::make_parent(out)?;
+        let mut drift = Drift::default();
+        files::write_dir_atomic(out, |out| -> Result<()> {
+            for name in PEFT {
+                let place = adapter.join(name);
+                if place.is_file() {
+                    let content = files::read(&place, ADAPTER_LIMIT_BYTES)?;
+                    files::write_atomic(out.join(name), |file| file.write_all(&content))?;
+                }
+            }
+            companions::copy(COMPANIONS, &[&self.model], out)?;
+            drift = compared.with(&self.model, Some(out), machine)?;
+            drift.check(0.0, "copy the directory by hand and compare")
+        })?;
+        answer(&out.join("adapter_model.safetensors"), out, &drift)
+    }
+
+    /// Writes the adapter for llama.cpp.
+    fn lora(&self, machine: &Machine) -> Result<Answer> {
+        let (place, out) = (self.adapter()?, &self.args.out);
+        if out.extension().is_none_or(|it| it != "gguf") {
+            let name = out.display();
+            return Err(usage(format!("--out {name}: expected a file\nhint: --out {name}.gguf")));
         }
-        Err(anyhow::anyhow!(
-            "what was written gives other logits than what is served: {:.1} % of the largest apart, \
-             expected at most {:.0} %; nothing is kept\nhint: without --onto, the weights that the \
-             adapter was trained over are exported",
-            100.0 * self.most,
-            100.0 * most
-        ))
+        let served = self.served(machine)?;
+        let (lora, adapter) = LoraConfig::read(place)?;
+        paths::make_parent(out)?;
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        save::lora_gguf((&lora, &adapter), &served.config, &name, out)?;
+        let size = std::fs::metadata(out)?.len();
+        let text = pairs(&[
+            ("adapter", bytes(size)),
+            ("read back", "all factors are those that were written".to_owned()),
+            ("written to", out.display().to_string()),
+        ]);
+        Ok(Answer { text, json: json!({ "bytes": size, "out": out }) })
     }
 }
 
-/// The ids of a text that every export is compared on; without a tokenizer some ids of the model.
-fn ids(model: &Path, vocab: usize, context: usize) -> Result<Vec<u32>> {
-    let file = model.join("tokenizer.json");
-    let mut ids: Vec<u32> = if file.is_file() {
-        Tokenizer::from_file(&file)?.encode(TEXT)?
-    } else {
-        (0..TOKENS).map(|at| ((at * 7919 + 13) % vocab) as u32).collect()
-    };
-    ids.truncate(TOKENS.min(context));
-    Ok(ids)
+/// What is said where the weights are held otherwise than they are written.
+const OTHER: &str = "the weights that are served are in 4 bits, and what is exported is made of others: \
+                     the drift is what these bits were";
+
+/// The logits that are served, to be compared with those of an export.
+struct Compared {
+    ids: Vec<u32>,
+    expected: Vec<f32>,
+    form: Form,
 }
 
-fn answer(args: &ExportArgs, drift: &Drift) -> Result<Answer> {
-    let size = std::fs::metadata(args.out.join("model.safetensors"))?.len();
-    let text = pairs(&[
-        ("weights", bytes(size)),
-        ("drift", format!("{:.2} % of the largest logit at most", 100.0 * drift.most)),
-        ("likeliest token", format!("the same in {:.1} %", 100.0 * drift.agreement)),
-        ("written to", args.out.display().to_string()),
-    ]);
-    let json = json!({
-        "bytes": size,
-        "drift_most": drift.most,
-        "drift_root_mean_square": drift.root_mean_square,
-        "agreement": drift.agreement,
-        "out": args.out,
-    });
+impl Compared {
+    fn new(inputs: &Inputs<'_>, served: Source, machine: &Machine) -> Result<Compared> {
+        let ids = drift::ids(&inputs.model, served.config.vocab, served.config.context)?;
+        let expected = drift::logits(machine, &served, std::slice::from_ref(&ids))?;
+        Ok(Compared { ids, expected, form: served.form })
+    }
+
+    /// The drift of a model, perhaps with an adapter, from what is served.
+    fn with(&self, model: &Path, adapter: Option<&Path>, machine: &Machine) -> Result<Drift> {
+        let as_stored = Form { base: Base::AsStored, head: Head::AsStored, ..self.form };
+        let form = if adapter.is_some() { self.form } else { as_stored };
+        let found = drift::logits(
+            machine,
+            &Source::at(model, adapter, form)?,
+            std::slice::from_ref(&self.ids),
+        )?;
+        Ok(Drift::of(&self.expected, &found, self.ids.len()))
+    }
+}
+
+fn answer(weights: &Path, out: &Path, drift: &Drift) -> Result<Answer> {
+    let size = std::fs::metadata(weights)?.len();
+    let [first, second] = drift.lines();
+    let place = ("written to", out.display().to_string());
+    let text = pairs(&[("weights", bytes(size)), first, second, place]);
+    let mut json = json!({ "bytes": size, "out": out });
+    json.as_object_mut().expect("an object").extend(drift.json());
     Ok(Answer { text, json })
 }

@@ -91,7 +91,7 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
 fn tokenizer(args: &GenerateArgs) -> Result<(Tokenizer, PathBuf)> {
     let file = match &args.tokenizer {
         Some(file) => file.clone(),
-        None => args.model.directory()?.join("tokenizer.json"),
+        None => Tokenizer::file_in(&args.model.directory()?),
     };
     if args.tokenizer.is_none() && !file.exists() {
         let directory = args.model.directory()?;

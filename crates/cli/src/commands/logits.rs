@@ -1,14 +1,13 @@
 //! `srek logits`: the forward pass of training over given token ids, for comparisons with others.
 
 use crate::args::LogitsArgs;
+use crate::drift;
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, pairs};
 use crate::paths;
 use crate::weights::Source;
-use engine::AllLogits;
-use model::{Config, Model};
-use ops::{Backend, Dry};
+use model::Config;
 use std::path::Path;
 
 /// Largest file of token ids that is read.
@@ -19,7 +18,7 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
     paths::check_file(&args.out)?;
     let source = Source::open(&args.model, machine)?;
     let lists = read_ids(&args.ids, &source.config)?;
-    let logits = of(machine, &source, &lists)?;
+    let logits = drift::logits(machine, &source, &lists)?;
     let shape = [lists.len(), lists[0].len(), source.config.vocab];
     model::save::f32_tensors(&[("logits", &shape, &logits)], &args.out)?;
     let text = pairs(&[
@@ -39,28 +38,6 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
         "out": args.out,
     });
     Ok(Answer { text, json })
-}
-
-/// The logits (lists, T, V) of lists of T ids each.
-pub(super) fn of(
-    machine: &Machine,
-    source: &Source,
-    lists: &[Vec<u32>],
-) -> anyhow::Result<Vec<f32>> {
-    let length = lists[0].len();
-    let spec = source.spec(length);
-    let mut dry = Dry::new(machine.target());
-    let planned = Model::layout(&mut dry, &spec, &source.origin())?;
-    AllLogits::layout(&mut dry, &planned, length)?.run(&mut dry, &planned, &lists[0], |_| {})?;
-    let mut backend = crate::machine::backend(machine, dry.trace().peak)?;
-    let mut model = Model::layout(&mut backend, &spec, &source.origin())?;
-    model.fill(&mut backend, &source.origin())?;
-    let pass = AllLogits::layout(&mut backend, &model, length)?;
-    let mut logits = Vec::with_capacity(lists.len() * length * source.config.vocab);
-    for list in lists {
-        pass.run(&mut backend, &model, list, |rows| logits.extend_from_slice(rows))?;
-    }
-    Ok(logits)
 }
 
 /// Reads the lists and checks their form, their length and every id.

@@ -5,6 +5,7 @@ mod data;
 mod demo;
 mod diagnose;
 mod doctor;
+mod download;
 pub(crate) mod eval;
 mod export;
 mod generate;
@@ -22,7 +23,7 @@ use crate::output::{Answer, Format};
 /// Runs the command.
 pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyhow::Result<Answer> {
     match command {
-        Command::Doctor => doctor::run(machine),
+        Command::Doctor(args) => doctor::run(args, machine),
         Command::Data(DataCommand::Build(args)) => data::build(args),
         Command::Data(DataCommand::Inspect(args)) => data::inspect(args),
         Command::Data(DataCommand::Kubernetes(args)) => kubernetes::write(args),
@@ -30,7 +31,8 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Diagnose(args) => diagnose::run(args, machine),
         Command::Eval(args) => eval::run(args, machine),
         Command::Plan(args) => plan::run(args, machine),
-        Command::Quantize(args) => quantize::run(args),
+        Command::Download(args) => download::run(args),
+        Command::Quantize(args) => quantize::run(args, machine),
         Command::Export(args) => export::run(args, machine),
         Command::Pretrain(args) => train::pretrain(args, machine),
         Command::Train(args) => train::tune(args, machine),

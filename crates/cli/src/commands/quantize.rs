@@ -2,14 +2,20 @@
 
 use crate::args::{BaseFormat, EmbeddingFormat, QuantizeArgs};
 use crate::companions::{self, COMPANIONS};
+use crate::drift::{self, Drift};
+use crate::exit::usage;
+use crate::machine::Machine;
 use crate::output::{Answer, bytes, pairs};
-use crate::paths;
 use crate::progress::Progress;
+use crate::weights::{Form, Source};
+use crate::{models, paths};
 use anyhow::Result;
 use model::save::{self, BaseForm};
-use model::{Checkpoint, Head};
+use model::{Base, Checkpoint, Config, Head};
+use ops::Numerics;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// What is copied beside what goes with every model.
 const COPIED: [&str; 2] = ["README.md", "srek.json"];
@@ -21,20 +27,14 @@ fn is_copied(name: &str) -> bool {
 }
 
 /// Quantizes, and copies what else belongs to the model.
-pub(crate) fn run(args: &QuantizeArgs) -> Result<Answer> {
-    paths::check_directory(&args.out, [("--model", args.model.as_path())])?;
-    files::check_replaceable(&args.out, "a quantized model", |name| {
-        WRITTEN.contains(&name) || is_copied(name)
-    })?;
-    let model = Checkpoint::open(&args.model)?;
+pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
+    let Some(named) = &args.model else { return random(args) };
+    let directory = models::directory(named)?;
+    paths::check_directory(&args.out, [("--model", directory.as_path())])?;
+    check_replaceable(args)?;
+    let model = Checkpoint::open(&directory)?;
     let layers = model.config()?.layers;
-    let form = BaseForm {
-        double: args.format == BaseFormat::Nf4Dq,
-        embedding: match args.embedding {
-            EmbeddingFormat::Stored => Head::AsStored,
-            EmbeddingFormat::Q8 => Head::EightBit,
-        },
-    };
+    let form = form(args);
     let mut progress = Progress::new("quantizing", Some(7 * layers as u64));
     let before = files::memory::statistics().heap_bytes;
     let mut copied = Vec::new();
@@ -44,12 +44,78 @@ pub(crate) fn run(args: &QuantizeArgs) -> Result<Answer> {
             progress.at(done as u64, || "projections".to_owned());
         })?;
         let names = COMPANIONS.into_iter().chain(COPIED);
-        copied = companions::copy(names, &[&args.model], out)?;
+        copied = companions::copy(names, &[&directory], out)?;
         Ok(())
     })?;
     drop(progress);
+    let drift = requantized(args, &model, machine)?;
     let peak = files::memory::statistics().peak_bytes.saturating_sub(before);
-    answer(args, &model, &copied, peak)
+    answer(args, &model, &copied, (peak, drift))
+}
+
+fn check_replaceable(args: &QuantizeArgs) -> files::Result<()> {
+    files::check_replaceable(&args.out, "a quantized model", |name| {
+        WRITTEN.contains(&name) || is_copied(name)
+    })
+}
+
+fn form(args: &QuantizeArgs) -> BaseForm {
+    BaseForm {
+        double: args.format == BaseFormat::Nf4Dq,
+        embedding: match args.embedding {
+            EmbeddingFormat::Stored => Head::AsStored,
+            EmbeddingFormat::Q8 => Head::EightBit,
+        },
+    }
+}
+
+/// Writes random weights of a published shape.
+fn random(args: &QuantizeArgs) -> Result<Answer> {
+    let shape = args.random.as_deref().unwrap_or_default();
+    let config = Config::known(shape).ok_or_else(|| {
+        let known = Config::KNOWN.join(", ");
+        usage(format!("--random is {shape:?}, expected one of {known}"))
+    })?;
+    paths::check_directory(&args.out, [])?;
+    check_replaceable(args)?;
+    paths::make_parent(&args.out)?;
+    let mut progress = Progress::new("random weights", Some(7 * config.layers as u64));
+    files::write_dir_atomic(&args.out, |out| {
+        save::random_base((&config, args.seed), form(args), out, &mut |done| {
+            progress.at(done as u64, || "projections".to_owned());
+        })
+    })?;
+    drop(progress);
+    let size = std::fs::metadata(args.out.join("model.safetensors"))?.len();
+    let place = args.out.display().to_string();
+    let text = pairs(&[
+        ("random weights", format!("{}, {} parameters", bytes(size), config.parameters())),
+        ("written to", place),
+    ]);
+    let json = json!({
+        "bytes": size, "parameters": config.parameters(), "random": shape, "out": args.out,
+    });
+    Ok(Answer { text, json })
+}
+
+/// How far the logits of a GGUF file are from those of what became of it, which was in few bits before.
+fn requantized(
+    args: &QuantizeArgs,
+    model: &Checkpoint,
+    machine: &Machine,
+) -> Result<Option<Drift>> {
+    if model.files().iter().any(|map| map.path().extension().is_none_or(|it| it != "gguf")) {
+        return Ok(None);
+    }
+    let config = model.config()?;
+    let ids = drift::ids(model.directory(), config.vocab, config.context)?;
+    let form = Form { base: Base::AsStored, head: Head::AsStored, numerics: Numerics::Bf16 };
+    let logits = |directory: &Path| {
+        let source = Source::at(directory, None, form)?;
+        drift::logits(machine, &source, std::slice::from_ref(&ids))
+    };
+    let (before, after) = (logits(model.directory())?, logits(&args.out)?);
+    Ok(Some(Drift::of(&before, &after, ids.len())))
 }
 
 /// The names in the model's directory that have no counterpart in the new one.
@@ -69,7 +135,12 @@ fn left_out(model: &Checkpoint) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-fn answer(args: &QuantizeArgs, model: &Checkpoint, copied: &[&str], peak: usize) -> Result<Answer> {
+fn answer(
+    args: &QuantizeArgs,
+    model: &Checkpoint,
+    copied: &[&str],
+    (peak, drift): (usize, Option<Drift>),
+) -> Result<Answer> {
     let from: u64 = model.files().iter().map(|map| map.len() as u64).sum();
     let size = std::fs::metadata(args.out.join("model.safetensors"))?.len();
     let left_out = left_out(model)?;
@@ -77,14 +148,15 @@ fn answer(args: &QuantizeArgs, model: &Checkpoint, copied: &[&str], peak: usize)
         let names: Vec<&str> = names.collect();
         if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
     };
-    let text = pairs(&[
+    let mut lines = vec![
         ("weights", format!("{} of {}", bytes(size), bytes(from))),
         ("copied", listed(&mut copied.iter().copied())),
         ("left out", listed(&mut left_out.iter().map(String::as_str))),
         ("memory", bytes(peak as u64)),
         ("written to", args.out.display().to_string()),
-    ]);
-    let json = json!({
+    ];
+    lines.extend(drift.iter().flat_map(Drift::lines));
+    let mut json = json!({
         "bytes": size,
         "model_bytes": from,
         "copied": copied,
@@ -92,5 +164,8 @@ fn answer(args: &QuantizeArgs, model: &Checkpoint, copied: &[&str], peak: usize)
         "measured_bytes": peak,
         "out": args.out,
     });
-    Ok(Answer { text, json })
+    if let Some(drift) = &drift {
+        json.as_object_mut().expect("an object").extend(drift.json());
+    }
+    Ok(Answer { text: pairs(&lines), json })
 }

@@ -3,7 +3,7 @@
 
 use super::{Model, Trained};
 use crate::init::{normal, stream, uniform};
-use crate::load::{EMBEDDING, NORM, STRETCH, Stored, Tensor, Wide, in_layer, stretches};
+use crate::load::{EMBEDDING, NORM, STRETCH, Source, Stored, Tensor, Wide, in_layer, stretches};
 use crate::lora::{Projection, tensor_name};
 use crate::{Checkpoint, Result};
 use half::bf16;
@@ -202,27 +202,34 @@ pub(crate) fn write_rounded<B: Backend>(backend: &mut B, to: Buf, first: usize, 
     }
 }
 
-/// Quantizes what is dense in the files and not here; checks what is used as the files have it.
+/// Quantizes what is not in the files as it is here; checks what is used as the files have it.
 fn fill_storage<B: Backend>(backend: &mut B, storage: &mut Storage, stored: &Stored) -> Result<()> {
-    let tensor = match stored {
-        Stored::Nf4(weight) => return weight.check(),
-        Stored::Q8(weight) => return weight.check(),
-        Stored::Dense(tensor) => tensor,
-    };
+    match stored {
+        Stored::Nf4(_) | Stored::Q8(_) => stored.check(),
+        Stored::Dense(tensor) => fill_from(backend, storage, tensor),
+        Stored::Blocks(blocks) => fill_from(backend, storage, blocks),
+    }
+}
+
+fn fill_from<B: Backend>(
+    backend: &mut B,
+    storage: &mut Storage,
+    source: &impl Source,
+) -> Result<()> {
     match storage {
-        Storage::Dense(_) => tensor.scan(),
-        Storage::Q8 { codes, scales } => tensor.encode_q8(|first, bytes, factors| {
+        Storage::Dense(_) | Storage::Blocks { .. } => source.scan(),
+        Storage::Q8 { codes, scales } => source.encode_q8(|first, bytes, factors| {
             backend.write(codes.slice(first, bytes.len()), bytes);
             backend.write(scales.slice(first / q8::BLOCK, factors.len()), factors);
         }),
         Storage::Nf4 { codes, absmax } => {
-            let values = encode_nf4(backend, *codes, tensor)?;
+            let values = encode_nf4(backend, *codes, source)?;
             backend.write(*absmax, &values);
             Ok(())
         }
         Storage::Nf4Double { codes, absmax, map, nested, offset } => {
-            let values = encode_nf4(backend, *codes, tensor)?;
-            let encoded = tensor.encode_nested(&values)?;
+            let values = encode_nf4(backend, *codes, source)?;
+            let encoded = source.encode_nested(&values)?;
             *offset = encoded.offset;
             backend.write(*absmax, &encoded.q);
             backend.write(*map, double_quant::map());
@@ -233,6 +240,6 @@ fn fill_storage<B: Backend>(backend: &mut B, storage: &mut Storage, stored: &Sto
 }
 
 /// Quantizes stretch by stretch; returns all absmax.
-fn encode_nf4<B: Backend>(backend: &mut B, codes: Buf, tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.encode_nf4(|first, bytes| backend.write(codes.slice(first, bytes.len()), bytes))
+fn encode_nf4<B: Backend>(backend: &mut B, codes: Buf, source: &impl Source) -> Result<Vec<f32>> {
+    source.encode_nf4(|first, bytes| backend.write(codes.slice(first, bytes.len()), bytes))
 }

@@ -8,7 +8,7 @@ pub(crate) use block::{Flow, Gradients, Saved, Temporaries, backward, forward, n
 pub use fill::Origin;
 pub(crate) use linear::Linear;
 
-use crate::load::{Double, EMBEDDING, HEAD, NORM, Nf4, Q8, Stored, Tensor, in_layer};
+use crate::load::{Blocked, Double, EMBEDDING, HEAD, NORM, Nf4, Q8, Stored, Tensor, in_layer};
 use crate::lora::{LoraConfig, Projection, tensor_name};
 use crate::{Config, Result};
 use ops::attention::Heads;
@@ -269,6 +269,7 @@ impl<B: Backend> Layout<'_, B> {
         match self.origin.stored(EMBEDDING, shape)? {
             Stored::Dense(tensor) => Ok(Storage::Dense(self.weights("embedding", &tensor))),
             Stored::Q8(q8) => Ok(self.stored_q8(["embedding codes", "embedding scales"], &q8)),
+            Stored::Blocks(blocks) => Ok(self.stored_blocks("embedding", &blocks)),
             Stored::Nf4(nf4) => Err(nf4.refuse_table()),
         }
     }
@@ -289,6 +290,12 @@ impl<B: Backend> Layout<'_, B> {
         let map = self.weights("absmax map", map);
         let nested = self.weights("nested absmax", nested);
         Storage::Nf4Double { codes, absmax, map, nested, offset: *offset }
+    }
+
+    /// A weight as a GGUF file has it.
+    fn stored_blocks(&mut self, label: &'static str, weight: &Blocked) -> Storage {
+        let bytes = self.weights(label, &weight.bytes);
+        Storage::Blocks { bytes, format: weight.format, rows: weight.rows }
     }
 
     fn norm(&mut self, name: &str) -> Result<Norm> {
@@ -335,7 +342,10 @@ impl<B: Backend> Layout<'_, B> {
             (Stored::Dense(tensor), Base::AsStored) => {
                 Ok(Storage::Dense(self.weights("projection", tensor)))
             }
-            (Stored::Dense(_), base) => Ok(self.nf4(out * inner, base)),
+            (Stored::Blocks(blocks), Base::AsStored) => {
+                Ok(self.stored_blocks("projection", blocks))
+            }
+            (Stored::Dense(_) | Stored::Blocks(_), base) => Ok(self.nf4(out * inner, base)),
         }
     }
 
@@ -408,7 +418,7 @@ impl<B: Backend> Layout<'_, B> {
         let storage = match self.origin.stored(self.spec.config.head_name(), [out, inner])? {
             Stored::Q8(stored) => self.stored_q8(["head codes", "head scales"], &stored),
             Stored::Nf4(stored) => return Err(stored.refuse_table()),
-            Stored::Dense(_) if self.spec.head == Head::EightBit => {
+            Stored::Dense(_) | Stored::Blocks(_) if self.spec.head == Head::EightBit => {
                 let mut alloc =
                     |label, dtype, len| self.backend.alloc(label, Space::Device, dtype, len);
                 let codes = alloc("head codes", DType::I8, out * inner);
@@ -416,6 +426,7 @@ impl<B: Backend> Layout<'_, B> {
                 Storage::Q8 { codes, scales }
             }
             Stored::Dense(tensor) => Storage::Dense(self.weights("head", &tensor)),
+            Stored::Blocks(blocks) => self.stored_blocks("head", &blocks),
         };
         Ok((weight(storage), None))
     }

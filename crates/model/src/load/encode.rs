@@ -2,6 +2,7 @@
 
 use super::{Tensor, Wide};
 use crate::{Error, Result};
+use ops::DType;
 use quant::{double_quant, nf4, q8};
 
 /// Elements handled at a time: whole blocks and whole nested blocks.
@@ -27,23 +28,42 @@ pub(crate) struct Nested {
     pub(crate) offset: f32,
 }
 
-impl Tensor {
-    /// The number of elements.
-    pub(crate) fn elements(&self) -> usize {
+impl Source for Tensor {
+    fn elements(&self) -> usize {
         self.bytes.bytes().len() / self.dtype.size()
     }
 
-    /// Refuses a float tensor that is not finite.
-    pub(crate) fn scan(&self) -> Result<()> {
+    fn tensor(&self) -> &Tensor {
+        self
+    }
+
+    fn dense_type(&self) -> DType {
+        self.dtype
+    }
+}
+
+/// A weight whose values can be had, to be stored in another form.
+pub(crate) trait Source: Wide {
+    /// The number of elements.
+    fn elements(&self) -> usize;
+
+    /// What messages name.
+    fn tensor(&self) -> &Tensor;
+
+    /// The type that its values are written in where they are to be dense.
+    fn dense_type(&self) -> DType;
+
+    /// Refuses values that are not finite.
+    fn scan(&self) -> Result<()> {
         stretches(self.elements(), |first, values| {
             self.widen(first, values);
-            self.check_finite(values, first)
+            self.tensor().check_finite(values, first)
         })
     }
 
     /// Quantizes to NF4: `take` gets the place of a stretch of code bytes and the bytes; all absmax
     /// are returned.
-    pub(crate) fn encode_nf4(&self, mut take: impl FnMut(usize, &[u8])) -> Result<Vec<f32>> {
+    fn encode_nf4(&self, mut take: impl FnMut(usize, &[u8])) -> Result<Vec<f32>> {
         let len = self.elements();
         let mut absmax = vec![0.0; nf4::blocks(len)];
         let mut bytes = vec![0; nf4::code_bytes(len.min(STRETCH))];
@@ -51,7 +71,7 @@ impl Tensor {
             self.widen(first, values);
             let bytes = &mut bytes[..nf4::code_bytes(values.len())];
             let absmax = &mut absmax[first / nf4::BLOCK..][..nf4::blocks(values.len())];
-            nf4::encode(values, bytes, absmax).map_err(|e| self.located(first, e))?;
+            nf4::encode(values, bytes, absmax).map_err(|e| self.tensor().located(first, e))?;
             take(first / 2, bytes);
             Ok(())
         })?;
@@ -59,16 +79,16 @@ impl Tensor {
     }
 
     /// Quantizes this tensor's absmax once more.
-    pub(crate) fn encode_nested(&self, absmax: &[f32]) -> Result<Nested> {
+    fn encode_nested(&self, absmax: &[f32]) -> Result<Nested> {
         let mut q = vec![0; absmax.len()];
         let mut scales = vec![0.0; double_quant::blocks(absmax.len())];
         let offset = double_quant::encode(absmax, &mut q, &mut scales)
-            .map_err(|e| self.refuse(e.to_string()))?;
+            .map_err(|e| self.tensor().refuse(e.to_string()))?;
         Ok(Nested { q, scales, offset })
     }
 
     /// Quantizes to 8 bits: `take` gets the first element of a stretch, its codes and its scales.
-    pub(crate) fn encode_q8(&self, mut take: impl FnMut(usize, &[i8], &[f32])) -> Result<()> {
+    fn encode_q8(&self, mut take: impl FnMut(usize, &[i8], &[f32])) -> Result<()> {
         let len = self.elements();
         let mut codes = vec![0; len.min(STRETCH)];
         let mut scales = vec![0.0; q8::blocks(codes.len())];
@@ -76,16 +96,22 @@ impl Tensor {
             self.widen(first, values);
             let codes = &mut codes[..values.len()];
             let scales = &mut scales[..q8::blocks(values.len())];
-            q8::encode(values, codes, scales).map_err(|e| self.located(first, e))?;
+            q8::encode(values, codes, scales).map_err(|e| self.tensor().located(first, e))?;
             take(first, codes, scales);
             Ok(())
         })
     }
+}
 
+impl Tensor {
     /// The encoder's complaint with the element's place in the whole tensor.
-    fn located(&self, first: usize, error: quant::Error) -> Error {
+    pub(crate) fn located(&self, first: usize, error: quant::Error) -> Error {
         match error {
             quant::Error::NotFinite { index, value } => self.not_finite(first + index, value),
+            quant::Error::TooLarge { index, value, format } => {
+                let index = first + index;
+                self.refuse(quant::Error::TooLarge { index, value, format }.to_string())
+            }
             other => self.refuse(other.to_string()),
         }
     }

@@ -1,7 +1,8 @@
 //! Which tensors a base may hold, and what storage its files and the user's wishes come to.
 
-use super::Checkpoint;
 use super::stored::{ABSMAX, NESTED_ABSMAX, NESTED_QUANT_MAP, QUANT_MAP, QUANT_STATE, SCALES};
+use super::{Checkpoint, Kind};
+use crate::gguf::FREQUENCIES;
 use crate::lora::Projection;
 use crate::{Base, Config, Error, Head, Result};
 
@@ -48,9 +49,10 @@ impl Checkpoint {
         Ok((base, if eight { Head::EightBit } else { head }))
     }
 
-    /// Whether the weight of that name is not in 4 bits.
+    /// Whether the weight of that name is neither in 4 bits nor in blocks.
     pub fn is_dense(&self, name: &str) -> bool {
-        self.stored_base(name).is_none()
+        let blocks = self.entry(name).is_ok_and(|entry| matches!(entry.kind, Kind::Blocks(..)));
+        self.stored_base(name).is_none() && !blocks
     }
 
     /// Refuses a base that holds something this program would leave out.
@@ -86,7 +88,8 @@ impl Checkpoint {
     fn is_used(&self, name: &str, layers: usize) -> bool {
         let name = self.weight_of(name);
         let Some(rest) = name.strip_prefix("model.layers.") else {
-            return [EMBEDDING, NORM, HEAD].contains(&name);
+            // The frequencies' divisors of a GGUF file are in its shape.
+            return [EMBEDDING, NORM, HEAD, FREQUENCIES].contains(&name);
         };
         let Some((layer, part)) = rest.split_once('.') else { return false };
         // Older exports store the frequencies, which follow from the configuration.

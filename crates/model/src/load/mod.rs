@@ -1,17 +1,22 @@
-//! Reading model directories: safetensors in one file or in shards with an index, always mapped.
+//! Reading model directories: safetensors in one file or in shards with an index, or one GGUF file;
+//! always mapped.
 
+mod blocks;
 mod encode;
 mod known;
 mod read;
 mod stored;
 
-use crate::{Config, Error, Result};
-pub(crate) use encode::{STRETCH, stretches};
-use files::Map;
+use crate::{Config, Error, Result, gguf};
+pub(crate) use blocks::Blocked;
+pub(crate) use encode::{STRETCH, Source, stretches};
+use files::Map as FileMap;
 pub(crate) use known::{EMBEDDING, HEAD, NORM, in_layer};
 use ops::{DType, HostBytes};
+use quant::ggml::{Format, Rows};
 pub(crate) use read::{Wide, widen_into};
 use safetensors::{Dtype, SafeTensors};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,23 +29,48 @@ pub(crate) use stored::{
 const WEIGHT_LIMIT_BYTES: u64 = 1 << 44;
 /// The largest shard index that is read.
 const INDEX_LIMIT_BYTES: u64 = 64 << 20;
+const SAFETENSORS_FILE: &str = "model.safetensors";
 
 /// A model or adapter directory with its weights mapped.
 #[derive(Debug)]
 pub struct Checkpoint {
     directory: PathBuf,
     tensors: BTreeMap<String, Entry>,
-    maps: Vec<Map>,
+    maps: Vec<FileMap>,
+    /// What a GGUF file says of its own shape.
+    shape: Option<Config>,
 }
 
 #[derive(Debug)]
 struct Entry {
     map: usize,
-    dtype: Dtype,
+    kind: Kind,
     shape: Vec<usize>,
     start: usize,
     len: usize,
 }
+
+/// The elements of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// One after the other.
+    Plain(Dtype),
+    /// In blocks, or with rows in another order.
+    Blocks(Format, Rows),
+}
+
+impl Kind {
+    /// Its name, as its container has it.
+    fn name(self) -> String {
+        match self {
+            Kind::Plain(dtype) => format!("{dtype:?}"),
+            Kind::Blocks(format, _) => format.name().to_owned(),
+        }
+    }
+}
+
+/// The file of a model directory that holds everything, as llama.cpp has it.
+pub const GGUF_FILE: &str = "model.gguf";
 
 /// A tensor of a checkpoint, where it is mapped.
 #[derive(Clone)]
@@ -56,34 +86,51 @@ pub struct Tensor {
 }
 
 impl Checkpoint {
-    /// Maps `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+    /// Maps `model.safetensors`, or the shards that `model.safetensors.index.json` lists, or
+    /// `model.gguf` where there is neither.
     ///
     /// # Errors
     /// When no weight file is there, or one is damaged.
     pub fn open(directory: &Path) -> Result<Checkpoint> {
-        let index = directory.join("model.safetensors.index.json");
-        if index.exists() {
-            Checkpoint::open_files(directory, &shards(&index)?)
-        } else {
-            Checkpoint::open_files(directory, &["model.safetensors".into()])
-        }
+        Checkpoint::open_files(directory, &Checkpoint::weight_files(directory)?)
     }
 
-    /// Maps the given safetensors files of a directory.
+    /// The names of a directory's weight files, whether they are there or not: those of its index,
+    /// or the usual one where it has none.
+    ///
+    /// # Errors
+    /// An index that is damaged, or that names files of other directories.
+    pub fn weight_files(directory: &Path) -> Result<Vec<String>> {
+        let index = directory.join("model.safetensors.index.json");
+        if index.exists() {
+            return shards(&index);
+        }
+        let gguf = directory.join(GGUF_FILE).exists() && !directory.join(SAFETENSORS_FILE).exists();
+        Ok(vec![if gguf { GGUF_FILE } else { SAFETENSORS_FILE }.into()])
+    }
+
+    fn empty(directory: &Path) -> Checkpoint {
+        let (tensors, maps) = (BTreeMap::new(), Vec::new());
+        Checkpoint { directory: directory.into(), tensors, maps, shape: None }
+    }
+
+    /// Maps the given files of a directory.
     ///
     /// # Errors
     /// When a file is missing or damaged, or two files hold the same tensor.
     pub fn open_files(directory: &Path, names: &[String]) -> Result<Checkpoint> {
-        let mut checkpoint =
-            Checkpoint { directory: directory.into(), tensors: BTreeMap::new(), maps: Vec::new() };
+        let mut checkpoint = Checkpoint::empty(directory);
         for name in names {
-            checkpoint.add(&directory.join(name))?;
+            match name.as_str() {
+                GGUF_FILE => checkpoint.add_gguf(&directory.join(name))?,
+                _ => checkpoint.add(&directory.join(name))?,
+            }
         }
         Ok(checkpoint)
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let map = Map::open(path, WEIGHT_LIMIT_BYTES)?;
+        let map = FileMap::open(path, WEIGHT_LIMIT_BYTES)?;
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
             Error::weights(path, format!("not a whole safetensors file of {} bytes: {e}\nhint: copy or download it again", map.len()))
         })?;
@@ -102,7 +149,7 @@ impl Checkpoint {
             let (start, end) = info.data_offsets;
             let entry = Entry {
                 map: self.maps.len(),
-                dtype: info.dtype,
+                kind: Kind::Plain(info.dtype),
                 shape: info.shape.clone(),
                 start: data + start,
                 len: end - start,
@@ -115,13 +162,36 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Maps a GGUF file; its tensors go by the names that Hugging Face gives them.
+    fn add_gguf(&mut self, path: &Path) -> Result<()> {
+        let map = FileMap::open(path, WEIGHT_LIMIT_BYTES)?;
+        let contents = gguf::parse(&map)?;
+        let config = gguf::config(&contents)?;
+        for (name, info) in &contents.tensors {
+            let known = gguf::named(name, config.head_dim);
+            let (name, rows) = known.unwrap_or_else(|| ((*name).to_owned(), Rows::Plain));
+            let kind = match (info.format, rows) {
+                (Format::F32, Rows::Plain) => Kind::Plain(Dtype::F32),
+                (Format::F16, Rows::Plain) => Kind::Plain(Dtype::F16),
+                (Format::Bf16, Rows::Plain) => Kind::Plain(Dtype::BF16),
+                (format, rows) => Kind::Blocks(format, rows),
+            };
+            let (map, shape) = (self.maps.len(), info.shape.clone());
+            let entry = Entry { map, kind, shape, start: info.range.start, len: info.range.len() };
+            self.tensors.insert(name, entry);
+        }
+        self.shape = Some(config);
+        self.maps.push(map);
+        Ok(())
+    }
+
     /// Where it was opened.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// The weight files, mapped.
-    pub fn files(&self) -> &[Map] {
+    pub fn files(&self) -> &[FileMap] {
         &self.maps
     }
 
@@ -135,7 +205,7 @@ impl Checkpoint {
     /// # Errors
     /// When it is missing, has another shape, or is not f32, bf16 or f16.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        self.refuse_quantized(name, self.entry(name)?.dtype)?;
+        self.refuse_quantized(name, self.entry(name)?.kind)?;
         self.part(name, shape, &[Dtype::F32, Dtype::BF16, Dtype::F16])
     }
 
@@ -148,16 +218,17 @@ impl Checkpoint {
             let message = format!("has shape {:?}, expected {shape:?}", entry.shape);
             return Err(Error::tensor(path, name, message));
         }
-        let dtype = match entry.dtype {
-            Dtype::F32 => Some(DType::F32),
-            Dtype::BF16 => Some(DType::Bf16),
-            Dtype::F16 => Some(DType::F16),
-            Dtype::U8 => Some(DType::U8),
-            Dtype::I8 => Some(DType::I8),
+        let dtype = match entry.kind {
+            Kind::Plain(kind) if !types.contains(&kind) => None,
+            Kind::Plain(Dtype::F32) => Some(DType::F32),
+            Kind::Plain(Dtype::BF16) => Some(DType::Bf16),
+            Kind::Plain(Dtype::F16) => Some(DType::F16),
+            Kind::Plain(Dtype::U8) => Some(DType::U8),
+            Kind::Plain(Dtype::I8) => Some(DType::I8),
             _ => None,
         };
-        let dtype = dtype.filter(|_| types.contains(&entry.dtype)).ok_or_else(|| {
-            let message = format!("is {:?}, expected {}", entry.dtype, one_of(types));
+        let dtype = dtype.ok_or_else(|| {
+            let message = format!("is {}, expected {}", entry.kind.name(), one_of(types));
             Error::tensor(path, name, message)
         })?;
         Ok(Tensor {
@@ -180,7 +251,10 @@ impl Checkpoint {
 
     /// Bytes of one element.
     fn element_bytes(&self, name: &str) -> Result<usize> {
-        Ok(self.entry(name)?.dtype.bitsize().div_ceil(8))
+        match self.entry(name)?.kind {
+            Kind::Plain(dtype) => Ok(dtype.bitsize().div_ceil(8)),
+            Kind::Blocks(..) => Ok(1),
+        }
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {
@@ -192,12 +266,29 @@ impl Checkpoint {
         self.tensors.contains_key(name)
     }
 
-    /// Reads the configuration beside the weights.
+    /// Reads the configuration beside the weights; a GGUF file alone has its own.
     ///
     /// # Errors
-    /// As [`Config::read`].
+    /// As [`Config::read`], or one that is not that of a GGUF file.
     pub fn config(&self) -> Result<Config> {
-        Config::read(&self.directory)
+        Ok(self.config_all()?.0)
+    }
+
+    /// As [`Checkpoint::config`], with everything that the file says.
+    pub(crate) fn config_all(&self) -> Result<(Config, Map<String, Value>)> {
+        let path = self.directory.join("config.json");
+        let Some(shape) = &self.shape else { return Config::read_all(&self.directory) };
+        if !path.exists() {
+            let Value::Object(keys) = shape.to_json("bfloat16") else { unreachable!("an object") };
+            return Ok((shape.clone(), keys));
+        }
+        let (config, keys) = Config::read_all(&self.directory)?;
+        if *shape != config {
+            let message =
+                format!("is not what {GGUF_FILE} beside it says\nhint: give the .gguf file itself");
+            return Err(Error::config(&path, message));
+        }
+        Ok((config, keys))
     }
 }
 

@@ -1,10 +1,10 @@
-//! How the files of a base hold a weight (out, in): dense, in 4 bits as bitsandbytes writes it, or in
-//! 8 bits as `srek quantize --embedding q8` does. The files decide, weight by weight.
+//! How the files of a base hold a weight (out, in): dense, in 4 bits as bitsandbytes writes it, in 8
+//! bits as `srek quantize --embedding q8` does, or in blocks of ggml. The files decide, weight by weight.
 //!
 //! Opening looks at headers and the few bytes that say how to read the rest; the values are checked
 //! when a model is filled ([`Nf4::check`], [`Q8::check`]).
 
-use super::{Checkpoint, Tensor};
+use super::{Blocked, Checkpoint, Kind, Source, Tensor, Wide};
 use crate::{Base, Error, Result};
 use ops::DType;
 use quant::{double_quant, nf4, q8};
@@ -33,6 +33,8 @@ pub(crate) enum Stored {
     Nf4(Nf4),
     /// 8 bits.
     Q8(Q8),
+    /// As a GGUF file has it.
+    Blocks(Blocked),
 }
 
 /// A weight in NF4.
@@ -89,7 +91,10 @@ impl Checkpoint {
             let scales = self.part(&format!("{name}{SCALES}"), &scales, &[Dtype::F32])?;
             return Ok(Stored::Q8(Q8 { codes, scales }));
         }
-        self.tensor(name, &shape).map(Stored::Dense)
+        match self.blocked(name, shape)? {
+            Some(blocks) => Ok(Stored::Blocks(blocks)),
+            None => self.tensor(name, &shape).map(Stored::Dense),
+        }
     }
 
     /// The storage of a weight in 4 bits, from the names alone.
@@ -143,7 +148,7 @@ impl Checkpoint {
     }
 
     /// Says why a weight that should be dense is not, where its parts tell.
-    pub(super) fn refuse_quantized(&self, name: &str, dtype: Dtype) -> Result<()> {
+    pub(super) fn refuse_quantized(&self, name: &str, kind: Kind) -> Result<()> {
         let has = |suffix: &str| self.has(&format!("{name}{suffix}"));
         let module = name.strip_suffix(".weight").unwrap_or(name);
         let message = if has(QUANT_STATE) || has(SCALES) {
@@ -153,9 +158,9 @@ impl Checkpoint {
             )
         } else if has(QUANT_STATE_FP4) {
             "is stored as fp4, expected nf4\nhint: quantize the original with srek quantize".into()
-        } else if self.has(&format!("{module}.SCB")) || dtype == Dtype::I8 {
+        } else if self.has(&format!("{module}.SCB")) || kind == Kind::Plain(Dtype::I8) {
             "is stored in bitsandbytes' 8 bits (int8), expected nf4 or F32, BF16 or F16\nhint: quantize the original with srek quantize".into()
-        } else if dtype == Dtype::U8 {
+        } else if kind == Kind::Plain(Dtype::U8) {
             format!("is U8, but {name}{QUANT_STATE} is missing\n{AGAIN}")
         } else {
             return Ok(());
@@ -179,48 +184,82 @@ impl Stored {
 }
 
 impl Stored {
-    /// All `count` values, decoded where they are quantized.
-    ///
-    /// # Errors
-    /// When a value is not finite.
-    pub(crate) fn to_f32(&self, count: usize) -> Result<Vec<f32>> {
+    /// The type that its values are written in where they are to be dense: their own, or bf16.
+    pub(crate) fn dense_type(&self) -> DType {
         match self {
-            Stored::Dense(tensor) => tensor.to_f32(),
-            Stored::Nf4(weight) => weight.to_f32(count),
+            Stored::Dense(tensor) => tensor.dtype,
+            Stored::Nf4(_) | Stored::Q8(_) => DType::Bf16,
+            Stored::Blocks(blocks) => blocks.dense_type(),
+        }
+    }
+
+    /// What messages name.
+    pub(crate) fn tensor(&self) -> &Tensor {
+        match self {
+            Stored::Dense(tensor) => tensor,
+            Stored::Nf4(weight) => &weight.codes,
+            Stored::Q8(weight) => &weight.codes,
+            Stored::Blocks(blocks) => blocks.tensor(),
+        }
+    }
+
+    /// Refuses values that are not finite.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self {
+            Stored::Dense(tensor) => tensor.scan(),
+            Stored::Nf4(weight) => weight.check(),
+            Stored::Q8(weight) => weight.check(),
+            Stored::Blocks(blocks) => blocks.scan(),
+        }
+    }
+}
+
+/// What was checked is decoded; a quantized weight from the beginning of a block on.
+impl Wide for Stored {
+    fn widen(&self, first: usize, out: &mut [f32]) {
+        match self {
+            Stored::Dense(tensor) => tensor.widen(first, out),
+            Stored::Blocks(blocks) => blocks.widen(first, out),
+            Stored::Nf4(weight) => weight.widen(first, out),
             Stored::Q8(weight) => {
-                weight.check()?;
                 let codes: &[i8] = bytemuck::cast_slice(weight.codes.bytes.bytes());
-                let mut values = vec![0.0; codes.len()];
-                q8::decode(codes, &weight.scales.to_f32()?, &mut values);
-                Ok(values)
+                let mut scales = vec![0.0; q8::blocks(out.len())];
+                weight.scales.widen(first / q8::BLOCK, &mut scales);
+                q8::decode(&codes[first..][..out.len()], &scales, out);
             }
         }
     }
 }
 
-impl Nf4 {
-    fn to_f32(&self, count: usize) -> Result<Vec<f32>> {
-        self.check()?;
-        let codes = self.codes.bytes.bytes();
-        let absmax = match &self.double {
-            None => self.absmax.to_f32()?,
+impl Wide for Nf4 {
+    fn widen(&self, first: usize, out: &mut [f32]) {
+        let block = first / nf4::BLOCK;
+        let mut absmax = vec![0.0; nf4::blocks(out.len())];
+        match &self.double {
+            None => self.absmax.widen(block, &mut absmax),
             Some(double) => {
-                let (map, nested) = (double.map.to_f32()?, double.nested.to_f32()?);
-                let map = map.first_chunk().expect("the map has 256 levels");
+                let mut map = [0.0; 256];
+                double.map.widen(0, &mut map);
+                let mut nested = vec![0.0; double.nested.elements()];
+                double.nested.widen(0, &mut nested);
                 let q = self.absmax.bytes.bytes();
-                let scales = nf4::Absmax::Double { q, map, nested: &nested, offset: double.offset };
-                let mut absmax = vec![0.0; scales.len()];
-                scales.get_into(0, &mut absmax);
-                absmax
+                let (map, nested, offset) = (&map, nested.as_slice(), double.offset);
+                nf4::Absmax::Double { q, map, nested, offset }.get_into(block, &mut absmax);
             }
-        };
-        let mut values = vec![0.0; count];
-        nf4::decode_f32(codes, &absmax, &mut values);
-        Ok(values)
+        }
+        let codes = &self.codes.bytes.bytes()[first / 2..][..nf4::code_bytes(out.len())];
+        nf4::decode_f32(codes, &absmax, out);
     }
+}
 
+impl Nf4 {
     fn base(&self) -> Base {
         if self.double.is_some() { Base::Nf4Double } else { Base::Nf4 }
+    }
+
+    /// The error for a projection that is to be quantized once more.
+    pub(crate) fn refuse_again(&self) -> Error {
+        self.codes.refuse(format!("is stored in 4 bits already, expected it dense\n{AGAIN}"))
     }
 
     /// The error for an embedding or a head in 4 bits.

@@ -1,18 +1,26 @@
 //! Writing a base: projections in 4 bits as bitsandbytes stores them, the rest as it is or, on
 //! request, embedding and head in 8 bits.
 
-use super::{Bytes, Piece, file_type, json, weights};
+use super::rows::Rows;
+use super::{Bytes, Piece, Sink, file_type, json, weights};
 use crate::config::quantization::{OURS, THEIRS, block};
+use crate::init::{stream, uniform};
 use crate::load::{
     ABSMAX, EMBEDDING, HEAD, NESTED_ABSMAX, NESTED_QUANT_MAP, NORM, QUANT_MAP, QUANT_STATE, SCALES,
-    Tensor, in_layer,
+    Source, Stored, Tensor, Wide, in_layer, stretches,
 };
 use crate::lora::Projection;
 use crate::{Base, Checkpoint, Config, Error, Head, Result};
-use ops::DType;
+use half::bf16;
+use ops::{DType, HostBytes};
 use quant::{double_quant, nf4, q8};
+use rayon::prelude::*;
 use safetensors::Dtype;
 use std::path::Path;
+use std::sync::Arc;
+
+/// The bound of random weights, uniform around 0: the deviation is 0.02, as models start.
+const BOUND: f32 = 0.034_641_016;
 
 /// What a base is stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +49,7 @@ pub fn base(
     directory: &Path,
     done: &mut dyn FnMut(usize),
 ) -> Result<()> {
-    let (config, mut keys) = Config::read_all(model.directory())?;
+    let (config, mut keys) = model.config_all()?;
     if let Some(key) = [THEIRS, OURS].into_iter().find(|key| keys.contains_key(*key)) {
         let path = model.directory().join("config.json");
         let message = format!(
@@ -59,18 +67,129 @@ pub fn base(
         }
         for projection in Projection::ALL {
             let shape = projection.shape(&config);
-            let tensor = model.tensor(&in_layer(layer, projection.path()), &shape)?;
-            pieces.four_bits(&tensor, shape, form.double)?;
+            match model.stored(&in_layer(layer, projection.path()), shape)? {
+                Stored::Dense(tensor) => pieces.four_bits(&tensor, shape, form.double)?,
+                Stored::Blocks(blocks) => pieces.four_bits(&blocks, shape, form.double)?,
+                Stored::Nf4(weight) => return Err(weight.refuse_again()),
+                Stored::Q8(weight) => return Err(weight.refuse_projection()),
+            }
             done(layer * Projection::ALL.len() + projection as usize + 1);
         }
     }
     weights(&pieces.0, &directory.join("model.safetensors"))?;
     let first = in_layer(0, Projection::ALL[0].path());
-    let computes = type_name(&model.tensor(&first, &Projection::ALL[0].shape(&config))?);
+    let stored = model.stored(&first, Projection::ALL[0].shape(&config))?;
+    let computes = type_name(stored.dense_type());
     let base = if form.double { Base::Nf4Double } else { Base::Nf4 };
     let (key, value) = block(base, form.embedding, computes);
     keys.insert(key.into(), value);
     json(&keys, &directory.join("config.json"))
+}
+
+/// Writes a base of that shape with random weights, the same for the same seed: to measure a machine
+/// before the real ones are there. In every other respect as [`base`].
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn random_base(
+    (config, seed): (&Config, u64),
+    form: BaseForm,
+    directory: &Path,
+    done: &mut dyn FnMut(usize),
+) -> Result<()> {
+    let random = |name: &str, [out, inner]: [usize; 2]| Random::new(seed, name, out * inner);
+    let mut pieces = Pieces::default();
+    let table = [config.vocab, config.hidden];
+    for name in [Some(EMBEDDING), (!config.tied).then_some(HEAD)].into_iter().flatten() {
+        match form.embedding {
+            Head::EightBit => pieces.eight_bits(&random(name, table), table)?,
+            Head::AsStored => {
+                let random = random(name, table);
+                let bytes = random.rounded();
+                pieces.0.push((
+                    name.to_owned(),
+                    Piece { dtype: Dtype::BF16, shape: table.to_vec(), bytes },
+                ));
+            }
+        }
+    }
+    let mut norm = |name: String| {
+        let ones: Vec<u8> = bf16::ONE.to_le_bytes().repeat(config.hidden);
+        pieces.push(name, Dtype::BF16, vec![config.hidden], ones);
+    };
+    norm(NORM.to_owned());
+    for layer in 0..config.layers {
+        norm(in_layer(layer, "input_layernorm"));
+        norm(in_layer(layer, "post_attention_layernorm"));
+    }
+    for layer in 0..config.layers {
+        for projection in Projection::ALL {
+            let (name, shape) = (in_layer(layer, projection.path()), projection.shape(config));
+            pieces.four_bits(&random(&name, shape), shape, form.double)?;
+            done(layer * Projection::ALL.len() + projection as usize + 1);
+        }
+    }
+    weights(&pieces.0, &directory.join("model.safetensors"))?;
+    let base = if form.double { Base::Nf4Double } else { Base::Nf4 };
+    let (key, value) = block(base, form.embedding, "bfloat16");
+    let mut keys = config.to_json("bfloat16");
+    keys[key] = value;
+    json(&keys, &directory.join("config.json"))
+}
+
+/// A weight of random values.
+struct Random {
+    /// What messages name; it has no bytes.
+    tensor: Tensor,
+    stream: u64,
+    elements: usize,
+}
+
+impl Random {
+    fn new(seed: u64, name: &str, elements: usize) -> Random {
+        let tensor = Tensor {
+            dtype: DType::Bf16,
+            bytes: HostBytes::new(Arc::new(Vec::<u8>::new()), 0, 0),
+            path: "random weights".into(),
+            name: name.into(),
+        };
+        Random { tensor, stream: stream(seed, name), elements }
+    }
+
+    /// All of it in bf16.
+    fn rounded(self) -> Bytes {
+        let len = 2 * self.elements;
+        let make = move |sink: &mut Sink<'_>| {
+            stretches(self.elements, |first, values| {
+                self.widen(first, values);
+                let rounded: Vec<bf16> = values.iter().map(|it| bf16::from_f32(*it)).collect();
+                sink(bytemuck::cast_slice(&rounded))
+            })
+        };
+        Bytes::Made { len, make: Box::new(make) }
+    }
+}
+
+impl Wide for Random {
+    fn widen(&self, first: usize, out: &mut [f32]) {
+        out.par_iter_mut().enumerate().with_min_len(4096).for_each(|(i, out)| {
+            *out = uniform(self.stream, first + i, BOUND);
+        });
+    }
+}
+
+impl Source for Random {
+    fn elements(&self) -> usize {
+        self.elements
+    }
+
+    fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    fn dense_type(&self) -> DType {
+        DType::Bf16
+    }
 }
 
 impl Pieces {
@@ -95,36 +214,47 @@ impl Pieces {
     fn tables(&mut self, model: &Checkpoint, config: &Config, form: Head) -> Result<()> {
         let shape = [config.vocab, config.hidden];
         for name in [Some(EMBEDDING), (!config.tied).then_some(HEAD)].into_iter().flatten() {
-            match form {
-                Head::AsStored => self.dense(model, name, shape.to_vec())?,
-                Head::EightBit => self.eight_bits(&model.tensor(name, &shape)?, shape)?,
+            match (model.stored(name, shape)?, form) {
+                (Stored::Dense(_), Head::AsStored) => self.dense(model, name, shape.to_vec())?,
+                (Stored::Dense(tensor), Head::EightBit) => self.eight_bits(&tensor, shape)?,
+                (Stored::Blocks(blocks), Head::EightBit) => self.eight_bits(&blocks, shape)?,
+                (stored, Head::AsStored) => {
+                    let dtype = stored.dense_type();
+                    let bytes = Rows::plain(stored, shape).dense(dtype);
+                    let piece = Piece { dtype: file_type(dtype), shape: shape.to_vec(), bytes };
+                    self.0.push((name.to_owned(), piece));
+                }
+                (Stored::Nf4(weight), _) => return Err(weight.refuse_table()),
+                (Stored::Q8(weight), _) => return Err(weight.refuse_projection()),
             }
         }
         Ok(())
     }
 
-    fn eight_bits(&mut self, tensor: &Tensor, shape: [usize; 2]) -> Result<()> {
-        let mut codes = vec![0_u8; tensor.elements()];
+    fn eight_bits(&mut self, source: &impl Source, shape: [usize; 2]) -> Result<()> {
+        let name = &source.tensor().name;
+        let mut codes = vec![0_u8; source.elements()];
         let mut scales = vec![0.0; q8::blocks(codes.len())];
-        tensor.encode_q8(|first, bytes, factors| {
+        source.encode_q8(|first, bytes, factors| {
             codes[first..][..bytes.len()].copy_from_slice(bytemuck::cast_slice(bytes));
             scales[first / q8::BLOCK..][..factors.len()].copy_from_slice(factors);
         })?;
-        self.push(tensor.name.clone(), Dtype::I8, shape.to_vec(), codes);
-        self.floats(format!("{}{SCALES}", tensor.name), &scales);
+        self.push(name.clone(), Dtype::I8, shape.to_vec(), codes);
+        self.floats(format!("{name}{SCALES}"), &scales);
         Ok(())
     }
 
-    fn four_bits(&mut self, tensor: &Tensor, shape: [usize; 2], double: bool) -> Result<()> {
-        let part = |suffix: &str| format!("{}{suffix}", tensor.name);
-        let mut codes = vec![0; nf4::code_bytes(tensor.elements())];
-        let absmax = tensor.encode_nf4(|first, bytes| {
+    fn four_bits(&mut self, source: &impl Source, shape: [usize; 2], double: bool) -> Result<()> {
+        let name = &source.tensor().name;
+        let part = |suffix: &str| format!("{name}{suffix}");
+        let mut codes = vec![0; nf4::code_bytes(source.elements())];
+        let absmax = source.encode_nf4(|first, bytes| {
             codes[first..][..bytes.len()].copy_from_slice(bytes);
         })?;
-        self.push(tensor.name.clone(), Dtype::U8, vec![codes.len(), 1], codes);
+        self.push(name.clone(), Dtype::U8, vec![codes.len(), 1], codes);
         self.floats(part(QUANT_MAP), &nf4::CODE);
         let offset = if double {
-            let nested = tensor.encode_nested(&absmax)?;
+            let nested = source.encode_nested(&absmax)?;
             self.push(part(ABSMAX), Dtype::U8, vec![nested.q.len()], nested.q);
             self.floats(part(NESTED_ABSMAX), &nested.scales);
             self.floats(part(NESTED_QUANT_MAP), double_quant::map());
@@ -133,15 +263,15 @@ impl Pieces {
             self.floats(part(ABSMAX), &absmax);
             None
         };
-        let state = state(type_name(tensor), shape, offset).into_bytes();
+        let state = state(type_name(source.dense_type()), shape, offset).into_bytes();
         self.push(part(QUANT_STATE), Dtype::U8, vec![state.len()], state);
         Ok(())
     }
 }
 
 /// The type of a dense tensor as torch names it.
-fn type_name(tensor: &Tensor) -> &'static str {
-    match tensor.dtype {
+fn type_name(dtype: DType) -> &'static str {
+    match dtype {
         DType::Bf16 => "bfloat16",
         DType::F16 => "float16",
         _ => "float32",

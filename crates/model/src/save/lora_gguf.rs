@@ -5,9 +5,12 @@
 //! another order than Hugging Face's: the two halves that a rotation pairs lie interleaved, not one
 //! behind the other (`permute` in llama.cpp's converter; `docs/formats.md` has the file).
 
-use crate::gguf::{self, Gguf, Tensor, Value};
+use super::Bytes;
+use crate::gguf::{self, ARCHITECTURE, Key, Written, module};
 use crate::lora::{Projection, tensor_name};
 use crate::{Checkpoint, Config, Error, LoraConfig, Result};
+use files::Map;
+use quant::ggml::{Format, Rows};
 use std::path::Path;
 
 /// Writes the adapter as a file, reads it back and compares.
@@ -21,89 +24,72 @@ pub fn lora_gguf(
     name: &str,
     path: &Path,
 ) -> Result<()> {
-    let mut gguf = Gguf::default();
-    for (key, value) in [
-        ("general.architecture", "llama"),
-        ("general.type", "adapter"),
-        ("general.name", name),
-        ("adapter.type", "lora"),
-    ] {
-        gguf.keys.insert(key.into(), Value::Text(value.into()));
-    }
-    gguf.keys.insert("adapter.lora.alpha".into(), Value::F32(lora.alpha));
-    let mut names = Vec::new();
+    let text = |key: &str, value: &str| (key.to_owned(), Key::Text(value.to_owned()));
+    let keys = [
+        text("general.architecture", ARCHITECTURE),
+        text("general.type", "adapter"),
+        text("general.name", name),
+        text("adapter.type", "lora"),
+        ("adapter.lora.alpha".to_owned(), Key::F32(lora.alpha)),
+    ];
+    let (mut names, mut tensors, mut finite) = (Vec::new(), Vec::new(), lora.alpha != 0.0);
     for layer in 0..config.layers {
         for projection in Projection::ALL {
             let Some(factor) = lora.factor(layer, projection) else { continue };
             let [out, inner] = projection.shape(config);
-            let mut read = |letter, shape: [usize; 2]| -> Result<Tensor> {
+            let mut read = |letter, shape: [usize; 2]| -> Result<Vec<f32>> {
                 names.push(tensor_name(layer, projection, letter));
-                let tensor = adapter.tensor(&tensor_name(layer, projection, letter), &shape)?;
-                Ok(Tensor { shape, values: tensor.to_f32()? })
+                adapter.tensor(&tensor_name(layer, projection, letter), &shape)?.to_f32()
             };
             let a = read('A', [factor.rank, inner])?;
             let mut b = read('B', [out, factor.rank])?;
             let usual = lora.alpha / factor.rank as f32;
             if usual != factor.scale {
                 let more = factor.scale / usual;
-                b.values.iter_mut().for_each(|value| *value *= more);
+                b.iter_mut().for_each(|value| *value *= more);
             }
-            if let Some(heads) = heads(projection, config) {
-                b.values = interleaved(&b.values, heads, config.head_dim, factor.rank);
-            }
+            let b = ordered(&b, gguf::rows(projection, config.head_dim), factor.rank);
+            finite &= a.iter().chain(&b).all(|it| it.is_finite());
             let base = format!("blk.{layer}.{}.weight", module(projection));
-            gguf.tensors.insert(format!("{base}.lora_a"), a);
-            gguf.tensors.insert(format!("{base}.lora_b"), b);
+            for (letter, shape, values) in
+                [('a', [factor.rank, inner], a), ('b', [out, factor.rank], b)]
+            {
+                let bytes = Bytes::Owned(bytemuck::cast_slice(&values).to_vec());
+                let (name, shape) = (format!("{base}.lora_{letter}"), shape.to_vec());
+                tensors.push(Written { name, format: Format::F32, shape, bytes });
+            }
         }
     }
     adapter.check_known(names.iter().map(String::as_str))?;
-    if lora.alpha == 0.0
-        || gguf.tensors.values().flat_map(|it| &it.values).any(|it| !it.is_finite())
-    {
+    if !finite {
         let message = "its alpha and scales cannot be told to llama.cpp";
         return Err(Error::config(&adapter.directory().join("adapter_config.json"), message));
     }
-    gguf::write(&gguf, path)?;
-    if gguf::read(path)? != gguf {
-        return Err(Error::weights(
-            path,
-            "does not hold what was written; the disk may be at fault",
-        ));
-    }
-    Ok(())
+    gguf::write(&keys, &tensors, path)?;
+    check(&tensors, path)
 }
 
-/// The module's name in llama.cpp.
-fn module(projection: Projection) -> &'static str {
-    match projection {
-        Projection::Q => "attn_q",
-        Projection::K => "attn_k",
-        Projection::V => "attn_v",
-        Projection::O => "attn_output",
-        Projection::Gate => "ffn_gate",
-        Projection::Up => "ffn_up",
-        Projection::Down => "ffn_down",
-    }
-}
-
-/// How many heads a projection has whose rows are rotated.
-fn heads(projection: Projection, config: &Config) -> Option<usize> {
-    match projection {
-        Projection::Q => Some(config.heads),
-        Projection::K => Some(config.kv_heads),
-        _ => None,
-    }
-}
-
-/// Rows (heads · D, R) with the two halves of each head interleaved: row `2j + p` of a head is row
-/// `j` of its half `p`.
-fn interleaved(values: &[f32], heads: usize, head_dim: usize, rank: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(values.len());
-    for head in 0..heads {
-        for row in 0..head_dim {
-            let from = head * head_dim + row % 2 * (head_dim / 2) + row / 2;
-            out.extend_from_slice(&values[from * rank..][..rank]);
+/// Compares what is in the file with what was to be written.
+fn check(tensors: &[Written], path: &Path) -> Result<()> {
+    let map = Map::open(path, u64::MAX)?;
+    let found = gguf::parse(&map)?;
+    let same = |tensor: &Written| match (&tensor.bytes, found.tensors.get(tensor.name.as_str())) {
+        (Bytes::Owned(bytes), Some(info)) => {
+            info.shape == tensor.shape && found.bytes(info) == bytes.as_slice()
         }
+        _ => false,
+    };
+    if found.tensors.len() == tensors.len() && tensors.iter().all(same) {
+        return Ok(());
+    }
+    Err(Error::weights(path, "does not hold what was written; the disk may be at fault"))
+}
+
+/// Rows of `width` values, in the order in which they are stored.
+pub(super) fn ordered(values: &[f32], rows: Rows, width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; values.len()];
+    for (row, values) in values.chunks(width).enumerate() {
+        out[rows.stored(row) * width..][..width].copy_from_slice(values);
     }
     out
 }
@@ -115,6 +101,9 @@ mod tests {
     #[test]
     fn halves_of_heads_are_interleaved() {
         let rows: Vec<f32> = (0..8).map(|row| row as f32).collect();
-        assert_eq!(interleaved(&rows, 2, 4, 1), [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
+        assert_eq!(
+            ordered(&rows, Rows::Interleaved(4), 1),
+            [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]
+        );
     }
 }

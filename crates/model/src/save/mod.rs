@@ -3,17 +3,19 @@
 mod base;
 mod lora_gguf;
 mod merged;
+mod model_gguf;
+mod rows;
 
-pub use base::{BaseForm, base};
+pub use base::{BaseForm, base, random_base};
 pub use lora_gguf::lora_gguf;
 pub use merged::merged;
+pub use model_gguf::{Described, GgufForm, model_gguf};
 
-use crate::{LoraConfig, Model, Param, Result};
+use crate::{Error, LoraConfig, Model, Param, Result};
 use half::bf16;
 use ops::{Backend, DType, HostBytes};
 use safetensors::Dtype;
 use serde::Serialize;
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::path::Path;
 
@@ -24,14 +26,19 @@ struct Piece {
     bytes: Bytes,
 }
 
-enum Bytes {
+/// Takes bytes in their order.
+type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+/// Gives bytes to a sink.
+type Make = dyn Fn(&mut Sink<'_>) -> Result<()>;
+
+pub(crate) enum Bytes {
     Owned(Vec<u8>),
     /// Where it is mapped.
     Mapped(HostBytes),
-    /// Made when it is written.
+    /// Made when it is written, a stretch at a time.
     Made {
         len: usize,
-        make: Box<dyn Fn() -> Result<Vec<u8>>>,
+        make: Box<Make>,
     },
 }
 
@@ -39,21 +46,57 @@ impl Piece {
     fn new(dtype: Dtype, shape: Vec<usize>, bytes: Vec<u8>) -> Piece {
         Piece { dtype, shape, bytes: Bytes::Owned(bytes) }
     }
+}
 
-    fn len(&self) -> usize {
-        match &self.bytes {
+impl Bytes {
+    pub(crate) fn len(&self) -> usize {
+        match self {
             Bytes::Owned(bytes) => bytes.len(),
             Bytes::Mapped(bytes) => bytes.bytes().len(),
             Bytes::Made { len, .. } => *len,
         }
     }
 
-    fn bytes(&self) -> Result<Cow<'_, [u8]>> {
-        Ok(match &self.bytes {
-            Bytes::Owned(bytes) => Cow::Borrowed(bytes.as_slice()),
-            Bytes::Mapped(bytes) => Cow::Borrowed(bytes.bytes()),
-            Bytes::Made { make, .. } => Cow::Owned(make()?),
-        })
+    fn send(&self, sink: &mut Sink<'_>) -> Result<()> {
+        match self {
+            Bytes::Owned(bytes) => sink(bytes),
+            Bytes::Mapped(bytes) => sink(bytes.bytes()),
+            Bytes::Made { make, .. } => make(sink),
+        }
+    }
+}
+
+/// Writes a file: a head, then pieces, each padded with zeros to a multiple.
+pub(crate) fn emit<'a>(
+    path: &Path,
+    head: &[u8],
+    pieces: impl Iterator<Item = (&'a Bytes, usize)>,
+) -> Result<()> {
+    let mut failed = None;
+    let written = files::write_atomic(path, |out| {
+        out.write_all(head)?;
+        for (bytes, multiple) in pieces {
+            // What the disk says goes on as it is; what a piece says is kept beside it.
+            let mut disk = Ok(());
+            let mut sink = |bytes: &[u8]| {
+                disk = out.write_all(bytes);
+                let stopped = || Error::weights(path, "cannot be written");
+                disk.is_ok().then_some(()).ok_or_else(stopped)
+            };
+            let sent = bytes.send(&mut sink);
+            disk?;
+            if let Err(error) = sent {
+                failed = Some(error);
+                return Err(std::io::ErrorKind::InvalidData.into());
+            }
+            let padding = bytes.len().next_multiple_of(multiple) - bytes.len();
+            out.write_all(&vec![0; padding])?;
+        }
+        Ok(())
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(written?),
     }
 }
 
@@ -116,7 +159,7 @@ fn weights(pieces: &[(String, Piece)], path: &Path) -> Result<()> {
     header.insert("__metadata__".into(), serde_json::json!({ "format": "pt" }));
     let mut offset = 0;
     for (name, piece) in &sorted {
-        let end = offset + piece.len();
+        let end = offset + piece.bytes.len();
         let entry = serde_json::json!({
             "dtype": piece.dtype, "shape": piece.shape, "data_offsets": [offset, end],
         });
@@ -126,22 +169,9 @@ fn weights(pieces: &[(String, Piece)], path: &Path) -> Result<()> {
     let mut header = serde_json::to_vec(&header).expect("a header is plain data");
     // The format wants the data to start at a multiple of 8; spaces may end a header.
     header.resize(header.len().next_multiple_of(8), b' ');
-    let mut failed = None;
-    let written = files::write_atomic(path, |out| {
-        out.write_all(&(header.len() as u64).to_le_bytes())?;
-        out.write_all(&header)?;
-        sorted.iter().try_for_each(|(_, piece)| match piece.bytes() {
-            Ok(bytes) => out.write_all(&bytes),
-            Err(error) => {
-                failed = Some(error);
-                Err(std::io::ErrorKind::InvalidData.into())
-            }
-        })
-    });
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(written?),
-    }
+    let mut head = (header.len() as u64).to_le_bytes().to_vec();
+    head.append(&mut header);
+    emit(path, &head, sorted.iter().map(|(_, piece)| (&piece.bytes, 1)))
 }
 
 /// The type of a dense tensor as safetensors names it.

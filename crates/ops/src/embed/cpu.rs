@@ -4,6 +4,7 @@ use super::{Backward, Forward};
 use crate::qlinear::Storage;
 use crate::{Access, DType};
 use half::{bf16, f16};
+use quant::ggml::Blocks;
 use quant::q8;
 use rayon::prelude::*;
 
@@ -14,6 +15,13 @@ pub(super) fn forward(op: &Forward, memory: &Access<'_>) {
         Storage::Dense(table) => table,
         Storage::Q8 { codes, scales } => {
             return gather_q8(ids, (memory.read(codes), memory.read(scales)), y, op.c);
+        }
+        Storage::Blocks { bytes, format, rows } => {
+            let table = Blocks { bytes: memory.read(bytes), format, rows, inner: op.c };
+            y.par_chunks_exact_mut(op.c).zip(ids).for_each(|(y, &id)| {
+                table.decode(id as usize, 0, y);
+            });
+            return;
         }
         other => panic!("embed: a table of {other:?}"),
     };

@@ -1,6 +1,6 @@
 //! `y[n] = table[ids[n]]`.
 //!
-//! ids (N) u32 · table (V,C) f32, bf16, f16 or 8 bits · y (N,C) f32.
+//! ids (N) u32 · table (V,C) f32, bf16, f16, 8 bits or blocks of ggml · y (N,C) f32.
 //! An 8-bit value is f32(code x scale), as `quant::q8` decodes it, in every numerics.
 //! backward, for a trained table: `dtable[ids[n]] += dy[n]`, in the order of n. Bound: memory.
 
@@ -18,7 +18,7 @@ use quant::q8;
 pub struct Forward {
     /// (N) u32, each below V.
     pub ids: Buf,
-    /// (V,C), dense or in 8 bits.
+    /// (V,C), dense, in 8 bits or in blocks of ggml.
     pub table: Storage,
     /// (N,C) f32, overwritten.
     pub y: Buf,
@@ -46,6 +46,10 @@ impl Op for Forward {
         let rows = match self.table {
             Storage::Q8 { scales, .. } => self.y.len + q8::blocks(self.y.len) * scales.dtype.size(),
             Storage::Dense(values) => self.y.len * values.dtype.size(),
+            Storage::Blocks { format, .. } => {
+                let (weights, bytes) = format.block();
+                self.y.len / weights * bytes
+            }
             other => panic!("embed: a table of {other:?}"),
         };
         let read = (rows + self.ids.bytes()) as u64;

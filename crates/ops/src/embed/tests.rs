@@ -4,6 +4,7 @@ use crate::test_bench::{
     leaf, random, values_of, weight, wide,
 };
 use crate::{DType, Numerics};
+use quant::ggml::{Format, Rows};
 
 /// (V, C, N).
 const SHAPES: [[usize; 3]; 6] =
@@ -12,8 +13,10 @@ const SHAPES: [[usize; 3]; 6] =
 #[test]
 fn gathers_rows_of_every_type() {
     let dense = [DType::F32, DType::Bf16, DType::F16].map(Stored::Dense);
+    let blocks = [Format::F16, Format::Q8_0].map(|it| Stored::Blocks(it, Rows::Plain));
     for [v, c, n] in SHAPES {
-        for stored in dense.into_iter().chain([Stored::Q8]) {
+        let all = dense.into_iter().chain([Stored::Q8]).chain(blocks);
+        for stored in all.filter(|it| it.fits([v, c])) {
             let ids = integers(1, n, v);
             let values = random(2, v * c);
             let [y] = everywhere(Numerics::F32, |bench| {

@@ -4,6 +4,7 @@ use super::{Backward, Forward, Storage, Weight, WeightGradient};
 use crate::{Access, Buf, DType};
 use quant::Numerics;
 use quant::gemm::{Dense, Matrix, Mode, Output, Side, Values, Workspace, gemm};
+use quant::ggml::Blocks;
 use quant::nf4::{Absmax, Nf4};
 
 /// The weight with one of its sides summed.
@@ -27,6 +28,10 @@ pub(crate) fn matrix<'a>(memory: &'a Access<'_>, weight: &Weight, side: Side) ->
         }
         Storage::Q8 { codes, scales } => {
             Matrix::Q8 { codes: memory.read(codes), scales: memory.read(scales), out, inner, side }
+        }
+        Storage::Blocks { bytes, format, rows } => {
+            let weight = Blocks { bytes: memory.read(bytes), format, rows, inner };
+            Matrix::Blocks { weight, out, side }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! y = x Wᵀ for a frozen (4-bit, 8-bit, dense) or trained (dense) weight W of shape (out, in).
+//! y = x Wᵀ for a frozen (4-bit, 8-bit, in blocks of ggml, dense) or trained (dense) weight W of shape (out, in).
 //!
 //! x (N,in) f32 · y (N,out) f32 · W as [`Weight`] says.
 //! backward:
@@ -17,6 +17,7 @@ use crate::{Access, Buf, Cost, Device, Op, Target};
 use quant::Numerics;
 use quant::gemm::Lie;
 pub use quant::gemm::Mode;
+use quant::ggml::{Format, Rows};
 
 /// A linear layer's weight (out, in).
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,15 @@ pub enum Storage {
         /// f32.
         scales: Buf,
     },
+    /// As a GGUF file holds it.
+    Blocks {
+        /// u8, all of it.
+        bytes: Buf,
+        /// How it is stored.
+        format: Format,
+        /// In which order its rows stand.
+        rows: Rows,
+    },
 }
 
 impl Weight {
@@ -73,6 +83,7 @@ impl Weight {
                 codes.bytes() + absmax.bytes() + nested.bytes()
             }
             Storage::Q8 { codes, scales } => codes.bytes() + scales.bytes(),
+            Storage::Blocks { bytes, .. } => bytes.bytes(),
         }
     }
 }

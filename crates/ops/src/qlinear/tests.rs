@@ -2,8 +2,8 @@ use super::*;
 use crate::Backend;
 use crate::DType;
 use crate::test_bench::{
-    Bench, Stored, WEIGHTS, assert_close, assert_same_bits, assert_slopes, everywhere, gradients,
-    leaf, product, random, rounded, scaled, tiers, values_of, weight, wide,
+    Bench, Stored, assert_close, assert_same_bits, assert_slopes, everywhere, gradients, leaf,
+    product, random, rounded, scaled, storages, tiers, values_of, weight, wide,
 };
 
 /// N, out, in: one, odd, prime, powers of two, inner sizes that cut a block of 64 codes, and more
@@ -79,7 +79,7 @@ fn plus(a: &[f32], b: &[f64]) -> Vec<f64> {
 #[test]
 fn forward_and_backward_agree_with_autograd() {
     for shape in SHAPES {
-        for stored in WEIGHTS {
+        for stored in storages([shape[1], shape[2]]) {
             let case = Case::new(stored, shape, Numerics::F32);
             let [y, _, dx, _, dw] = everywhere(Numerics::F32, |bench| case.run(bench));
             let [n, out, inner] = shape;
@@ -97,7 +97,7 @@ fn forward_and_backward_agree_with_autograd() {
 #[test]
 fn the_backward_is_the_slope_of_the_forward() {
     for shape in SHAPES {
-        for stored in WEIGHTS {
+        for stored in storages([shape[1], shape[2]]) {
             let mut case = Case::new(stored, shape, Numerics::F32);
             case.start[2].fill(0.0);
             let [_, _, dx, _, dw] = case.run(&mut Bench::new());
@@ -117,7 +117,7 @@ fn the_backward_is_the_slope_of_the_forward() {
 #[test]
 fn bf16_rounds_the_operands_and_nothing_else() {
     for shape in SHAPES {
-        for stored in WEIGHTS {
+        for stored in storages([shape[1], shape[2]]) {
             let case = Case::new(stored, shape, Numerics::Bf16);
             let [y, _, dx, _, dw] = everywhere(Numerics::Bf16, |bench| case.run(bench));
             let [n, out, inner] = shape;
@@ -153,10 +153,11 @@ fn adding_is_overwriting_and_one_sum() {
 
 #[test]
 fn a_row_alone_has_the_bits_it_has_among_others() {
-    for stored in WEIGHTS {
+    let whole = [Format::Q8_0, Format::Q6K].map(|it| Stored::Blocks(it, Rows::Plain));
+    let cases = storages([37, 67]).map(|it| (it, [130, 37, 67]));
+    for (stored, [n, out, inner]) in cases.chain(whole.map(|it| (it, [130, 37, 256]))) {
         for numerics in [Numerics::F32, Numerics::Bf16] {
             for isa in tiers() {
-                let (n, out, inner) = (130, 37, 67);
                 let case = Case::new(stored, [n, out, inner], numerics);
                 let [y, _, dx, ..] = case.run(&mut Bench::on(isa, 2));
                 for (row, count) in [(0, 1), (3, 7), (125, 2), (129, 1)] {
@@ -186,7 +187,7 @@ fn a_row_alone_has_the_bits_it_has_among_others() {
 #[test]
 fn the_price_is_the_products() {
     let [n, out, inner] = [7, 130, 67];
-    for stored in WEIGHTS {
+    for stored in storages([out, inner]) {
         let bench = &mut Bench::new();
         let (weight, _) = weight(bench, stored, [out, inner], &vec![1.0; out * inner]);
         let (x, dy) = (bench.zeros(n * inner), bench.zeros(n * out));
@@ -204,6 +205,7 @@ fn the_price_is_the_products() {
             Stored::Nf4 => elements / 2 + 4 * elements.div_ceil(64),
             Stored::Nf4Double => elements / 2 + elements.div_ceil(64) + 4,
             Stored::Q8 => elements + 4 * elements.div_ceil(64),
+            Stored::Blocks(format, _) => format.bytes([out, inner]).unwrap() as u64,
         };
         assert_eq!(forward.read, 4 * 7 * 67 + bytes, "{stored:?}");
         assert_eq!(forward.written, 4 * 7 * 130);

@@ -3,6 +3,7 @@
 use super::Bench;
 use crate::DType;
 use crate::qlinear::{Storage, Weight};
+use quant::ggml::{self, Blocks, Format, Rows};
 use quant::{double_quant, nf4, q8};
 
 /// A storage of [`crate::qlinear::Storage`].
@@ -12,17 +13,31 @@ pub(crate) enum Stored {
     Nf4,
     Nf4Double,
     Q8,
+    Blocks(Format, Rows),
 }
 
-/// Every storage.
-pub(crate) const WEIGHTS: [Stored; 6] = [
-    Stored::Dense(DType::F32),
-    Stored::Dense(DType::Bf16),
-    Stored::Dense(DType::F16),
-    Stored::Nf4,
-    Stored::Nf4Double,
-    Stored::Q8,
-];
+impl Stored {
+    /// Whether a weight of that shape (out, in) can have it.
+    pub(crate) fn fits(self, [out, inner]: [usize; 2]) -> bool {
+        match self {
+            Stored::Blocks(format, rows) => {
+                let halves =
+                    matches!(rows, Rows::Interleaved(dim) if dim % 2 != 0 || out % dim != 0);
+                format.bytes([out, inner]).is_some() && !halves
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Every storage that a weight of that shape (out, in) can have.
+pub(crate) fn storages([out, inner]: [usize; 2]) -> impl Iterator<Item = Stored> {
+    let dense = [DType::F32, DType::Bf16, DType::F16].map(Stored::Dense);
+    let plain = [Format::Q8_0, Format::Q4K, Format::Q6K].map(|it| Stored::Blocks(it, Rows::Plain));
+    let halves = Stored::Blocks(Format::F16, Rows::Interleaved(out));
+    let all = dense.into_iter().chain([Stored::Nf4, Stored::Nf4Double, Stored::Q8]).chain(plain);
+    all.chain([halves]).filter(move |it| it.fits([out, inner]))
+}
 
 /// `values` as a weight `(out, in)`, and the f32 values that it decodes to.
 pub(crate) fn weight(
@@ -40,6 +55,7 @@ pub(crate) fn weight(
         Stored::Nf4 => nf4_weight(bench, values),
         Stored::Nf4Double => nf4_double_weight(bench, values),
         Stored::Q8 => q8_weight(bench, values),
+        Stored::Blocks(format, rows) => blocks_weight(bench, (format, rows), shape, values),
     };
     (Weight { out, inner, storage }, decoded)
 }
@@ -83,4 +99,25 @@ fn q8_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
     let mut decoded = vec![0.0; values.len()];
     q8::decode(&codes, &scales, &mut decoded);
     (Storage::Q8 { codes: bench.put(&codes), scales: bench.f32(&scales) }, decoded)
+}
+
+/// Written in the order that the rows are to stand in.
+fn blocks_weight(
+    bench: &mut Bench,
+    (format, rows): (Format, Rows),
+    [out, inner]: [usize; 2],
+    values: &[f32],
+) -> (Storage, Vec<f32>) {
+    let mut stored = vec![0.0; values.len()];
+    for (row, values) in values.chunks(inner).enumerate() {
+        stored[rows.stored(row) * inner..][..inner].copy_from_slice(values);
+    }
+    let mut bytes = vec![0; format.bytes([out, inner]).unwrap()];
+    ggml::encode(format, &stored, &mut bytes).unwrap();
+    let blocks = Blocks { bytes: &bytes, format, rows, inner };
+    let mut decoded = vec![0.0; values.len()];
+    for (row, decoded) in decoded.chunks_mut(inner).enumerate() {
+        blocks.decode(row, 0, decoded);
+    }
+    (Storage::Blocks { bytes: bench.put(&bytes), format, rows }, decoded)
 }

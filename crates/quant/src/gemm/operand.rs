@@ -1,7 +1,9 @@
-//! The operands of a product: dense values with strides, or NF4 and 8-bit weights on their own bytes.
+//! The operands of a product: dense values with strides, or weights in NF4, 8 bits and the formats of
+//! ggml on their own bytes.
 
 use super::{BLOCK, LANES, Numerics, SEQUENCE, decode, round_bf16};
 use crate::Isa;
+use crate::ggml::Blocks;
 use crate::nf4::{CODE, Nf4};
 use half::{bf16, f16};
 
@@ -123,6 +125,15 @@ pub enum Matrix<'a> {
         /// Which side is summed.
         side: Side,
     },
+    /// A weight of shape `(out, in)` as a GGUF file holds it.
+    Blocks {
+        /// All of it.
+        weight: Blocks<'a>,
+        /// Output features.
+        out: usize,
+        /// Which side is summed.
+        side: Side,
+    },
 }
 
 impl<'a> Matrix<'a> {
@@ -135,12 +146,12 @@ impl<'a> Matrix<'a> {
     pub fn rows(&self) -> usize {
         match self {
             Matrix::Dense(dense) => dense.rows,
-            Matrix::Nf4 { out, inner, side, .. } | Matrix::Q8 { out, inner, side, .. } => {
-                match side {
-                    Side::In => *out,
-                    Side::Out => *inner,
-                }
-            }
+            Matrix::Nf4 { out, inner, side, .. }
+            | Matrix::Q8 { out, inner, side, .. }
+            | Matrix::Blocks { out, weight: Blocks { inner, .. }, side } => match side {
+                Side::In => *out,
+                Side::Out => *inner,
+            },
         }
     }
 
@@ -148,12 +159,12 @@ impl<'a> Matrix<'a> {
     pub fn cols(&self) -> usize {
         match self {
             Matrix::Dense(dense) => dense.cols,
-            Matrix::Nf4 { out, inner, side, .. } | Matrix::Q8 { out, inner, side, .. } => {
-                match side {
-                    Side::In => *inner,
-                    Side::Out => *out,
-                }
-            }
+            Matrix::Nf4 { out, inner, side, .. }
+            | Matrix::Q8 { out, inner, side, .. }
+            | Matrix::Blocks { out, weight: Blocks { inner, .. }, side } => match side {
+                Side::In => *inner,
+                Side::Out => *out,
+            },
         }
     }
 
@@ -171,6 +182,8 @@ impl<'a> Matrix<'a> {
                 let index = side.index(*inner, row, k);
                 f32::from(codes[index]) * scales[index / BLOCK]
             }
+            Matrix::Blocks { weight, side: Side::In, .. } => weight.get(row, k),
+            Matrix::Blocks { weight, side: Side::Out, .. } => weight.get(k, row),
         }
     }
 
@@ -268,6 +281,12 @@ impl<'a> Matrix<'a> {
                 scaled(codes, scales[at / BLOCK], &mut values);
                 reorder(numerics, &values, out);
             }
+            Matrix::Blocks { weight, side: Side::In, .. } => {
+                let mut values = [0.0; BLOCK];
+                let count = BLOCK.min(weight.inner - first);
+                weight.decode(row, first, &mut values[..count]);
+                reorder(numerics, &values, out);
+            }
             _ => self.block_by_element(numerics, row, block, out),
         }
     }
@@ -329,6 +348,12 @@ impl<'a> Matrix<'a> {
                     rest = later;
                 }
             }
+            Matrix::Blocks { weight, side: Side::Out, .. } => {
+                weight.decode_any(k, row, out);
+                for value in &mut *out {
+                    *value = numerics.round(*value);
+                }
+            }
             _ => {
                 for (j, to) in out.iter_mut().enumerate() {
                     *to = numerics.round(self.get(numerics, row + j, k));
@@ -372,7 +397,9 @@ impl<'a> Matrix<'a> {
     pub(super) fn rows_are_adjacent(&self) -> bool {
         match self {
             Matrix::Dense(dense) => dense.row_stride == 1 && dense.col_stride != 1,
-            Matrix::Nf4 { side, .. } | Matrix::Q8 { side, .. } => *side == Side::Out,
+            Matrix::Nf4 { side, .. } | Matrix::Q8 { side, .. } | Matrix::Blocks { side, .. } => {
+                *side == Side::Out
+            }
         }
     }
 }

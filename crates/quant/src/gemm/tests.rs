@@ -109,6 +109,28 @@ fn half_types_equal_the_specification() {
 }
 
 #[test]
+fn blocks_of_ggml_equal_the_specification_on_both_sides() {
+    use crate::ggml::{Blocks, Format, Rows};
+    let golden = crate::golden::Golden::read("ggml.safetensors");
+    for format in Format::ALL {
+        // 1,024 weights of any bytes.
+        let bytes = golden.u8(&format!("{}.bytes", format.name()));
+        let inner = if format.block().0 == 256 { 256 } else { 32 };
+        let out = 1024 / inner;
+        let weight = Blocks { bytes: &bytes, format, rows: Rows::Interleaved(4), inner };
+        let [x, dy] = [values(8, 5 * inner), values(9, 5 * out)];
+        for isa in tiers() {
+            for numerics in [Numerics::F32, Numerics::Bf16] {
+                let forward = Matrix::Blocks { weight, out, side: Side::In };
+                check_equal(isa, numerics, &Matrix::f32(&x, 5, inner), &forward);
+                let backward = Matrix::Blocks { weight, out, side: Side::Out };
+                check_equal(isa, numerics, &Matrix::f32(&dy, 5, out), &backward);
+            }
+        }
+    }
+}
+
+#[test]
 fn four_bit_products_equal_the_specification_on_both_sides() {
     for isa in tiers() {
         for numerics in [Numerics::F32, Numerics::Bf16] {

@@ -80,6 +80,12 @@ pub(super) fn marked(message: &Message, placement: Placement, tokenizer: &Tokeni
     text
 }
 
+/// The text with the blank in front of every answer within the answer's marks.
+pub(super) fn with_blanks(text: &str) -> String {
+    let moved = |text: String, mark: char| text.replace(&format!(" {mark}"), &format!("{mark} "));
+    [TRAINED, ANSWER].into_iter().fold(text.to_owned(), moved)
+}
+
 /// How many of these messages get marks.
 pub(super) fn expected(messages: &[Message]) -> usize {
     messages.iter().filter(|message| !message.content.trim_matches(is_space).is_empty()).count()

@@ -2,8 +2,8 @@
 
 use super::functions::{Date, environment};
 use super::spans::{self, GENERATED, GENERATED_END, Placement, is_mark};
-use super::{Message, Rendered};
-use crate::tokenizer::{BEGIN_OF_TEXT, END_OF_TEXT, Tokenizer};
+use super::{Message, Rendered, Role};
+use crate::tokenizer::{After, Tokenizer};
 use crate::{Error, Place, Result};
 use minijinja::{Environment, Value, context};
 use serde::Deserialize;
@@ -27,8 +27,10 @@ pub struct Template {
     /// The file, or the name of a built-in template.
     origin: PathBuf,
     hash: String,
-    begin: String,
-    end: String,
+    source: String,
+    /// The marks by the names of its configuration; else they are the tokenizer's.
+    begin: Option<String>,
+    end: Option<String>,
 }
 
 impl Template {
@@ -91,15 +93,28 @@ impl Template {
             let source = files::read_to_string(&file, FILE_LIMIT_BYTES)?;
             return Self::new(file, &source, &config, date).map(Some);
         }
+        Self::of_config(&config_file, &config, date)
+    }
+
+    /// The template in the text of a `tokenizer_config.json`, which stands in the file `origin` or
+    /// was made of it. `None` if there is none.
+    ///
+    /// # Errors
+    /// A text that is not what it should be, or holds no valid template.
+    pub fn from_config(origin: &Path, text: &[u8], date: Date) -> Result<Option<Self>> {
+        Self::of_config(origin, &parse_config(origin, text)?, date)
+    }
+
+    fn of_config(origin: &Path, config: &Config, date: Date) -> Result<Option<Self>> {
         let source = match &config.chat_template {
             None => return Ok(None),
             Some(Templates::One(source)) => source,
             Some(Templates::Several(named)) => {
                 let chosen = named.iter().find(|it| it.name == "default");
-                &chosen.ok_or_else(|| wrong_config(&config_file, named))?.template
+                &chosen.ok_or_else(|| wrong_config(origin, named))?.template
             }
         };
-        Self::new(config_file, source, &config, date).map(Some)
+        Self::new(origin.to_owned(), source, config, date).map(Some)
     }
 
     fn built_in(name: &str, source: &str, date: Date) -> Self {
@@ -119,22 +134,27 @@ impl Template {
             .add_filter("generation", |text: String| format!("{GENERATED}{text}{GENERATED_END}"));
         let added = environment.add_template_owned("template", with_generation_filter(source));
         added.map_err(|error| explained(&origin, &error))?;
-        let name = |token: &Option<TokenName>, standard: &str| match token {
-            None => standard.to_owned(),
-            Some(TokenName::Plain(name) | TokenName::Described { content: name }) => name.clone(),
+        let name = |token: &TokenName| match token {
+            TokenName::Plain(name) | TokenName::Described { content: name } => name.clone(),
         };
         Ok(Self {
             environment,
             origin,
             hash: files::sha256(source.as_bytes()),
-            begin: name(&config.bos_token, BEGIN_OF_TEXT),
-            end: name(&config.eos_token, END_OF_TEXT),
+            source: source.to_owned(),
+            begin: config.bos_token.as_ref().map(name),
+            end: config.eos_token.as_ref().map(name),
         })
     }
 
     /// The file, or the name of a built-in template.
     pub fn origin(&self) -> &Path {
         &self.origin
+    }
+
+    /// Its source, in Jinja.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The SHA-256 of the template's source, in hexadecimal.
@@ -155,22 +175,26 @@ impl Template {
         add_generation_prompt: bool,
     ) -> Result<Rendered> {
         check(messages)?;
+        let marks = self.marks(tokenizer);
+        let content = |message: &Message| message.content.clone();
         let plain =
-            self.written(messages, add_generation_prompt, |message| message.content.clone())?;
-        let plain = spans::unmarked(&plain);
+            spans::unmarked(&self.written(messages, marks, add_generation_prompt, content)?);
         for placement in Placement::ALL {
             let marked = |message: &Message| spans::marked(message, placement, tokenizer);
-            let text = self.written(messages, add_generation_prompt, marked)?;
+            let text = self.written(messages, marks, add_generation_prompt, marked)?;
             if spans::unmarked(&text) != plain {
                 continue;
             }
+            let moved = spans::with_blanks(&text);
+            let moves = moved != text && self.leaves_blank(messages, marks);
+            let text = if moves { moved } else { text };
             let pieces = spans::pieces(&text, spans::expected(messages), tokenizer)
                 .map_err(|problem| wrong(&self.origin, None, &problem))?;
             let begins = pieces.iter().take_while(|it| it.special == Some(tokenizer.bos())).count();
             if begins > 1 {
                 return Err(wrong(&self.origin, None, "it writes the begin mark more than once"));
             }
-            return Ok(Rendered { pieces });
+            return Ok(Rendered { pieces, behind_marks: After::Mark });
         }
         Err(wrong(
             &self.origin,
@@ -180,9 +204,29 @@ impl Template {
         ))
     }
 
+    /// The names of begin and end mark.
+    fn marks<'a>(&'a self, tokenizer: &'a Tokenizer) -> [&'a str; 2] {
+        let marks = [(&self.begin, tokenizer.bos()), (&self.end, tokenizer.eos())];
+        marks.map(|(name, id)| match name {
+            Some(name) => name.as_str(),
+            None => tokenizer.special_name(id).unwrap_or_default(),
+        })
+    }
+
+    /// Whether a prompt ends without the blank that the template writes in front of answers, as
+    /// Llama 2's does. Then the model has to produce the blank.
+    fn leaves_blank(&self, messages: &[Message], marks: [&str; 2]) -> bool {
+        let first = messages.iter().position(|message| message.role == Role::Assistant);
+        let content = |message: &Message| message.content.clone();
+        let prompt = first.map(|first| self.written(&messages[..first], marks, true, content));
+        // A template may refuse to write a part of a conversation.
+        matches!(prompt, Some(Ok(prompt)) if !prompt.ends_with(' '))
+    }
+
     fn written(
         &self,
         messages: &[Message],
+        [begin, end]: [&str; 2],
         add_generation_prompt: bool,
         content: impl Fn(&Message) -> String,
     ) -> Result<String> {
@@ -195,8 +239,8 @@ impl Template {
             .render(context! {
                 messages,
                 add_generation_prompt,
-                bos_token => self.begin.as_str(),
-                eos_token => self.end.as_str(),
+                bos_token => begin,
+                eos_token => end,
                 tools => (),
                 documents => (),
             })
@@ -252,8 +296,11 @@ enum TokenName {
 }
 
 fn read_config(path: &Path) -> Result<Config> {
-    let bytes = files::read(path, FILE_LIMIT_BYTES)?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::Record {
+    parse_config(path, &files::read(path, FILE_LIMIT_BYTES)?)
+}
+
+fn parse_config(path: &Path, text: &[u8]) -> Result<Config> {
+    serde_json::from_slice(text).map_err(|error| Error::Record {
         place: Place::line(path, error.line() as u64),
         problem: format!("not a tokenizer's configuration: {error}"),
     })

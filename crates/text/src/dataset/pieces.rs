@@ -3,7 +3,7 @@
 use super::encode::{Encoder, LongDocument, Tokens};
 use crate::record::MASKED;
 use crate::sections::{self, Section};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{After, Tokenizer};
 use crate::{Error, Place, Result};
 
 /// Begin mark and end mark.
@@ -33,7 +33,7 @@ impl Encoder<'_> {
                     return Err(too_long(place, &sections[at], above + tokens + MARKS, context));
                 }
                 Err(_) => {
-                    let ids = cutter.encode(sections[at].text)?;
+                    let ids = cutter.encode(After::Nothing, sections[at].text)?;
                     let (ids, labels) = cutter.piece(Vec::new(), ids);
                     let parts = ids.chunks(context).zip(labels.chunks(context));
                     pieces.extend(parts.map(|(ids, labels)| (ids.to_vec(), labels.to_vec())));
@@ -54,6 +54,11 @@ fn too_long(place: &Place, section: &Section<'_>, tokens: usize, context: usize)
     Error::Record { place: place.clone(), problem }
 }
 
+/// What a section stands behind: the headings above it, if there are any.
+fn above(section: &Section<'_>) -> After {
+    if section.above.is_empty() { After::Nothing } else { After::Text }
+}
+
 /// Puts sections of one document together.
 struct Cutter<'a> {
     tokenizer: &'a Tokenizer,
@@ -62,17 +67,17 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+    fn encode(&self, after: After, text: &str) -> Result<Vec<u32>> {
         let wrong =
             |error: Error| Error::Record { place: self.place.clone(), problem: error.to_string() };
-        self.tokenizer.encode(text).map_err(wrong)
+        self.tokenizer.encode_after(after, text).map_err(wrong)
     }
 
     /// For every section the tokens of its heading where it stands above others, with an empty line
     /// behind it.
     fn headings(&self) -> Result<Vec<Vec<u32>>> {
         let heading = |section: &Section<'_>| match section.heading {
-            Some(heading) => self.encode(&format!("{}\n\n", heading.trim_end())),
+            Some(heading) => self.encode(above(section), &format!("{}\n\n", heading.trim_end())),
             None => Ok(Vec::new()),
         };
         self.sections.iter().map(heading).collect()
@@ -85,13 +90,14 @@ impl Cutter<'_> {
         from: usize,
         most: usize,
     ) -> Result<std::result::Result<(usize, Vec<u32>), usize>> {
-        let first = self.encode(self.sections[from].text)?;
+        let after = above(&self.sections[from]);
+        let first = self.encode(after, self.sections[from].text)?;
         if first.len() > most {
             return Ok(Err(first.len()));
         }
         let (mut end, mut tokens) = (from + 1, first.len());
         while let Some(next) = self.sections.get(end) {
-            tokens += self.encode(next.text)?.len();
+            tokens += self.encode(After::Text, next.text)?.len();
             if tokens > most {
                 break;
             }
@@ -100,7 +106,7 @@ impl Cutter<'_> {
         // Together they may have a token more than each by itself, but only at their borders.
         loop {
             let together: String = self.sections[from..end].iter().map(|it| it.text).collect();
-            let ids = self.encode(&together)?;
+            let ids = self.encode(after, &together)?;
             if ids.len() <= most {
                 return Ok(Ok((end, ids)));
             }

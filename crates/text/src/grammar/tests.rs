@@ -1,7 +1,8 @@
 use super::*;
 use crate::random::Numbers;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{After, Tokenizer};
 use schemas::{instance, schema};
+use std::path::Path;
 
 mod kubernetes;
 mod masks;
@@ -143,6 +144,23 @@ fn a_thousand_schemas_take_what_is_valid_and_give_nothing_else() {
 }
 
 /// Schemas whose closing paths need more than closing brackets.
+/// In Llama 2's vocabulary most words begin with a space, and single bytes are there twice.
+#[test]
+fn vocabularies_of_characters_give_valid_texts_too() {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/tokenizers");
+    let tokenizer = Tokenizer::from_file(&goldens.join("llama2.json")).unwrap();
+    let vocabulary = Vocabulary::of(&tokenizer).unwrap();
+    for seed in 0..30 {
+        let mut numbers = Numbers::named(&[seed, 2]);
+        let schema = schema(&mut numbers);
+        check_instances((&schema, &schema), &vocabulary, &mut numbers);
+        check_walks(&schema, &vocabulary, &mut numbers);
+    }
+    let ids = vocabulary.tokens(b"the pod");
+    assert_eq!(ids, tokenizer.encode_after(After::Text, "the pod").unwrap());
+    assert!(ids.len() < 7, "{ids:?}");
+}
+
 #[test]
 fn closing_paths_fill_in_what_is_required() {
     let (_, vocabulary) = vocabulary();

@@ -1,6 +1,6 @@
 //! The tokens of a tokenizer as a trie of bytes, for masks.
 
-use crate::tokenizer::{Encoder, Tokenizer};
+use crate::tokenizer::{After, Encoder, Tokenizer};
 use crate::{Error, Result};
 use llguidance::ParserFactory;
 use llguidance::api::ParserLimits;
@@ -99,8 +99,8 @@ impl Vocabulary {
         };
         let mut ids = single(&bytes[..head]);
         let tail = &bytes[head..];
-        let encoded =
-            std::str::from_utf8(tail).ok().and_then(|text| self.encoder.encode(text).ok());
+        let text = std::str::from_utf8(tail).ok();
+        let encoded = text.and_then(|text| self.encoder.encode(After::Text, text).ok());
         // A normalizer could have changed the text.
         let exact = encoded.filter(|ids| self.trie().decode_raw(ids) == tail);
         ids.extend(exact.unwrap_or_else(|| single(tail)));

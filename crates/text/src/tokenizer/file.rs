@@ -3,13 +3,21 @@
 //! The library that encodes trusts its input in places (a merge of parts that are no token is an
 //! index out of bounds there), so the vocabulary and the merges are checked here first. The same
 //! pass collects the bytes of every token.
+//!
+//! Two kinds are known by their decoders. In byte-level vocabularies every byte is written as a
+//! character. In those of SentencePiece, which Llama 2 has, a space is U+2581 and a byte without a
+//! character is a token named `<0x0A>`; a text becomes such a token only where it has no other.
 
-use super::Piece;
+use super::{Piece, Prefix};
 use serde::Deserialize;
-use std::collections::HashMap;
+use serde::de::IgnoredAny;
+use std::collections::{HashMap, HashSet};
 
 /// Token ids stay below this: a larger one is damage, and would cost memory for the ids before it.
 const ID_LIMIT: u32 = 1 << 24;
+
+/// What SentencePiece writes for a space.
+const SPACE: &str = "▁";
 
 /// The tokens of a checked file.
 pub(super) struct Vocabulary {
@@ -17,13 +25,16 @@ pub(super) struct Vocabulary {
     pub(super) pieces: Vec<Piece>,
     /// Id and content of the tokens that are not part of the model, special or not.
     pub(super) added: Vec<(u32, String)>,
+    pub(super) prefix: Prefix,
 }
 
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
     added_tokens: Vec<Added>,
-    decoder: Option<Decoder>,
+    normalizer: Option<Step>,
+    pre_tokenizer: Option<Step>,
+    decoder: Option<Step>,
     model: Model,
 }
 
@@ -34,10 +45,45 @@ struct Added {
     special: bool,
 }
 
+/// A step on the way from text to tokens or back, as far as the vocabularies of SentencePiece have
+/// such.
 #[derive(Deserialize)]
-struct Decoder {
+struct Step {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default, alias = "normalizers", alias = "pretokenizers", alias = "decoders")]
+    steps: Vec<Step>,
+    pattern: Option<Pattern>,
+    content: Option<String>,
+    prepend: Option<String>,
+    replacement: Option<String>,
+    prepend_scheme: Option<String>,
+    add_prefix_space: Option<bool>,
+}
+
+#[derive(Deserialize)]
+enum Pattern {
+    String(String),
+    Regex(IgnoredAny),
+}
+
+impl Step {
+    /// Itself, or the steps of which it is a sequence.
+    fn parts(step: Option<&Self>) -> Vec<&Self> {
+        match step {
+            None => Vec::new(),
+            Some(step) if step.kind == "Sequence" => step.steps.iter().collect(),
+            Some(step) => vec![step],
+        }
+    }
+
+    fn replaces(&self, from: &str, to: &str) -> bool {
+        let pattern = match &self.pattern {
+            Some(Pattern::String(text)) => text.as_str(),
+            Some(Pattern::Regex(_)) | None => return false,
+        };
+        self.kind == "Replace" && pattern == from && self.content.as_deref() == Some(to)
+    }
 }
 
 #[derive(Deserialize)]
@@ -47,6 +93,9 @@ struct Model {
     dropout: Option<f64>,
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,
+    #[serde(default)]
+    byte_fallback: bool,
+    ignore_merges: Option<bool>,
     vocab: HashMap<String, u32>,
     merges: Vec<Merge>,
 }
@@ -63,32 +112,44 @@ enum Merge {
 pub(super) fn read(bytes: &[u8]) -> Result<Vocabulary, String> {
     let file: File = serde_json::from_slice(bytes)
         .map_err(|error| format!("not a byte-level BPE tokenizer: {error}"))?;
-    check_kind(&file)?;
-    check_merges(&file.model)?;
-    let pieces = pieces(&file)?;
+    check_kind(&file.model)?;
+    let prefix = match file.decoder.as_ref().map_or("none", |decoder| &decoder.kind) {
+        "ByteLevel" => None,
+        "Sequence" => Some(sentence_piece(&file)?),
+        kind => {
+            return Err(format!(
+                "its decoder is {kind:?}, expected \"ByteLevel\" or the \"Sequence\" of Llama 2"
+            ));
+        }
+    };
+    check_merges(&file)?;
+    let pieces = pieces(&file, prefix.is_some())?;
+    let missing = match prefix {
+        Some(_) => (0..=255).find(|&byte| !file.model.vocab.contains_key(&byte_name(byte))),
+        None => missing_byte(&pieces),
+    };
+    if let Some(byte) = missing {
+        return Err(format!("no token stands for the byte {byte:#04x}, so not all text fits"));
+    }
+    let added = file.added_tokens.into_iter().map(|token| (token.id, token.content)).collect();
+    Ok(Vocabulary { pieces, added, prefix: prefix.unwrap_or(Prefix::None) })
+}
+
+fn missing_byte(pieces: &[Piece]) -> Option<u8> {
     let mut present = [false; 256];
-    for piece in &pieces {
+    for piece in pieces {
         if let Piece::Bytes(bytes) = piece
             && let [byte] = **bytes
         {
             present[usize::from(byte)] = true;
         }
     }
-    if let Some(byte) = present.iter().position(|present| !present) {
-        return Err(format!("no token stands for the byte {byte:#04x}, so not all text fits"));
-    }
-    let added = file.added_tokens.into_iter().map(|token| (token.id, token.content)).collect();
-    Ok(Vocabulary { pieces, added })
+    (0..=255).find(|&byte: &u8| !present[usize::from(byte)])
 }
 
-fn check_kind(file: &File) -> Result<(), String> {
-    let model = &file.model;
+fn check_kind(model: &Model) -> Result<(), String> {
     if let Some(kind) = model.kind.as_deref().filter(|&kind| kind != "BPE") {
         return Err(format!("its model is {kind:?}, expected \"BPE\""));
-    }
-    let decoder = file.decoder.as_ref().map_or("none", |decoder| &decoder.kind);
-    if decoder != "ByteLevel" {
-        return Err(format!("its decoder is {decoder:?}, expected \"ByteLevel\""));
     }
     if model.dropout.is_some_and(|dropout| dropout != 0.0) {
         return Err("it drops merges at random (dropout), expected none".to_owned());
@@ -100,30 +161,96 @@ fn check_kind(file: &File) -> Result<(), String> {
     Ok(())
 }
 
-fn check_merges(model: &Model) -> Result<(), String> {
-    for (rank, merge) in model.merges.iter().enumerate() {
+/// Checks that everything around the vocabulary is as SentencePiece does it: spaces become U+2581
+/// and come back, one may be put in front, and nothing else happens to a text.
+fn sentence_piece(file: &File) -> Result<Prefix, String> {
+    if !file.model.byte_fallback {
+        return Err("it has no bytes for unknown characters (byte_fallback)".to_owned());
+    }
+    if file.model.ignore_merges == Some(true) {
+        return Err("it takes whole words for tokens (ignore_merges), so that a text could name \
+                    a byte or a mark"
+            .to_owned());
+    }
+    let decoder = Step::parts(file.decoder.as_ref());
+    let kinds: Vec<&str> = decoder.iter().map(|step| step.kind.as_str()).collect();
+    let is_known = matches!(
+        kinds[..],
+        ["Replace", "ByteFallback", "Fuse"] | ["Replace", "ByteFallback", "Fuse", "Strip"]
+    );
+    if !is_known || !decoder[0].replaces(SPACE, " ") {
+        return Err(format!(
+            "its decoder is {}, expected Replace (of U+2581), ByteFallback, Fuse and Strip",
+            kinds.join(", ")
+        ));
+    }
+    let before = Step::parts(file.normalizer.as_ref());
+    let words = Step::parts(file.pre_tokenizer.as_ref());
+    let is_prepend = |step: &Step| step.kind == "Prepend" && step.prepend.as_deref() == Some(SPACE);
+    match (&before[..], &words[..]) {
+        ([replace], []) if replace.replaces(" ", SPACE) => Ok(Prefix::None),
+        ([prepend, replace], []) if is_prepend(prepend) && replace.replaces(" ", SPACE) => {
+            Ok(Prefix::Segment)
+        }
+        ([], [words])
+            if words.kind == "Metaspace" && words.replacement.as_deref() == Some(SPACE) =>
+        {
+            Ok(match (words.prepend_scheme.as_deref(), words.add_prefix_space) {
+                (Some("never"), _) | (None, Some(false)) => Prefix::None,
+                (Some("first"), _) => Prefix::Start,
+                _ => Prefix::Segment,
+            })
+        }
+        _ => {
+            let steps = before.iter().chain(&words).map(|step| step.kind.as_str());
+            let steps: Vec<&str> = steps.collect();
+            Err(format!(
+                "it prepares a text by {}, expected Prepend and Replace, or Metaspace, of U+2581",
+                if steps.is_empty() { "nothing".to_owned() } else { steps.join(", ") }
+            ))
+        }
+    }
+}
+
+fn check_merges(file: &File) -> Result<(), String> {
+    let vocab = &file.model.vocab;
+    let marks = file.added_tokens.iter().filter(|token| token.special);
+    let marks: HashSet<&str> = marks.map(|token| token.content.as_str()).collect();
+    for (rank, merge) in file.model.merges.iter().enumerate() {
         let (left, right) = match merge {
             Merge::Pair(left, right) => (left.as_str(), right.as_str()),
             Merge::Spaced(pair) => pair
                 .split_once(' ')
                 .ok_or_else(|| format!("merge {rank} is {pair:?}, expected two tokens"))?,
         };
-        for token in [left, right, &format!("{left}{right}")] {
-            if !model.vocab.contains_key(token) {
+        let made = format!("{left}{right}");
+        for token in [left, right, &made] {
+            if !vocab.contains_key(token) {
                 return Err(format!("merge {rank} needs {token:?}, which is no token"));
             }
+        }
+        if file.model.byte_fallback && (marks.contains(&*made) || named_byte(&made).is_some()) {
+            return Err(format!("merge {rank} makes {made:?}, which is not text"));
         }
     }
     Ok(())
 }
 
-fn pieces(file: &File) -> Result<Vec<Piece>, String> {
+fn pieces(file: &File, is_sentence_piece: bool) -> Result<Vec<Piece>, String> {
     let byte_of: HashMap<char, u8> = (0..=255).map(|byte| (character_of(byte), byte)).collect();
     let mut pieces = Vec::new();
     for (token, &id) in &file.model.vocab {
-        // An entry with a character that stands for no byte was never meant as text in this form.
-        let bytes: Option<Vec<u8>> = token.chars().map(|it| byte_of.get(&it).copied()).collect();
-        let bytes = bytes.unwrap_or_else(|| token.as_bytes().to_vec());
+        let bytes = match (is_sentence_piece, named_byte(token)) {
+            (true, Some(byte)) => vec![byte],
+            (true, None) => token.replace(SPACE, " ").into_bytes(),
+            (false, _) => {
+                // An entry with a character that stands for no byte was never meant as text in
+                // this form.
+                let bytes = token.chars().map(|it| byte_of.get(&it).copied()).collect();
+                let bytes: Option<Vec<u8>> = bytes;
+                bytes.unwrap_or_else(|| token.as_bytes().to_vec())
+            }
+        };
         let slot = slot(&mut pieces, id)?;
         if *slot != Piece::Unused {
             return Err(format!("two tokens have the id {id}, one of them {token:?}"));
@@ -137,6 +264,18 @@ fn pieces(file: &File) -> Result<Vec<Piece>, String> {
         };
     }
     Ok(pieces)
+}
+
+/// The token of a byte that no character stands for.
+fn byte_name(byte: u8) -> String {
+    format!("<0x{byte:02X}>")
+}
+
+/// The byte whose token has this name.
+fn named_byte(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    let byte = u8::from_str_radix(digits, 16).ok()?;
+    (byte_name(byte) == token).then_some(byte)
 }
 
 fn slot(pieces: &mut Vec<Piece>, id: u32) -> Result<&mut Piece, String> {

@@ -2,6 +2,8 @@ use super::*;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
+mod formats;
+
 /// Incident prose with what byte-level vocabularies must carry: accents, symbols, a code block.
 const TEXTS: [&str; 4] = [
     "The pod was evicted because the node ran out of memory. The pod was restarted twice.",
@@ -154,7 +156,7 @@ fn damaged_files_are_named() {
         ),
         (
             |json| json["decoder"]["type"] = "Metaspace".into(),
-            "its decoder is \"Metaspace\", expected \"ByteLevel\"",
+            "its decoder is \"Metaspace\", expected \"ByteLevel\" or the \"Sequence\" of Llama 2",
         ),
         (
             |json| json["model"]["dropout"] = 0.5.into(),

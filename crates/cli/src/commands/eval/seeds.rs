@@ -32,8 +32,12 @@ impl Planned {
     }
 }
 
-/// Trains and scores.
-pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> Result<Answer> {
+/// Trains and scores, over the base and where it was named over what that was quantized from.
+pub(super) fn run(
+    args: &EvalArgs,
+    (base_directory, dense): (&Path, Option<&Path>),
+    machine: &Machine,
+) -> Result<Answer> {
     let seeds = args.seeds.unwrap_or(1);
     if !(1..=MOST).contains(&seeds) {
         return Err(usage(format!("--seeds is {seeds}, expected 1 to {MOST}")));
@@ -50,7 +54,7 @@ pub(super) fn run(args: &EvalArgs, base_directory: &Path, machine: &Machine) -> 
     drop(asked);
     for planned in plan(args, seeds) {
         note(&format!("{}: training", planned.name));
-        let directory = args.dense.as_deref().filter(|_| planned.exact).unwrap_or(base_directory);
+        let directory = dense.filter(|_| planned.exact).unwrap_or(base_directory);
         let adapter = train(args, (machine, &voice), directory, &planned)?;
         let mut subjects = Subject::pair(directory, Some(&adapter))?;
         let mut asked = subjects.remove(1).open(machine)?;

@@ -1,0 +1,92 @@
+//! A GGUF file as a model: what other programs keep in files of a model's directory is read off its keys
+//! once, into a directory in the user's cache that links to the file.
+
+use crate::embedded;
+use anyhow::Result;
+use files::{Map, Operation};
+use model::gguf::{self, Contents};
+use model::load::GGUF_FILE;
+use std::path::{Path, PathBuf};
+use text::tokenizer::GgufKeys;
+
+/// The largest file that is mapped.
+const LIMIT_BYTES: u64 = 1 << 44;
+/// Raised whenever what is read off the keys changes.
+const VERSION: &str = "1";
+/// Hexadecimal digits of the hash that the directory's name has.
+const DIGITS: usize = 12;
+
+/// Whether a GGUF file was named.
+pub(crate) fn is_file(named: &Path) -> bool {
+    named.extension().is_some_and(|it| it == "gguf") && !named.is_dir()
+}
+
+/// The directory of the model in a file.
+///
+/// # Errors
+/// A file that is damaged, holds something else than a Llama or a tokenizer that is not read, or no
+/// place for a cache.
+pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
+    let map = Map::open(file, LIMIT_BYTES)?;
+    let contents = gguf::parse(&map)?;
+    let config = gguf::config(&contents)?;
+    let place = file.canonicalize().map_err(files::Error::io(Operation::Read, file))?;
+    let mut hash = files::Sha256::new();
+    for part in [VERSION.as_bytes(), place.as_os_str().as_encoded_bytes(), &map[..contents.head]] {
+        hash.update(files::sha256(part).as_bytes());
+    }
+    hash.update(&(map.len() as u64).to_le_bytes());
+    let stem = place.file_stem().unwrap_or_default().to_string_lossy();
+    let models = embedded::models()?;
+    let directory = models.join(format!("{stem}-{}", &hash.finish()[..DIGITS]));
+    if directory.join("config.json").is_file() {
+        return Ok(directory);
+    }
+    files::create_dir_all(&models)?;
+    files::write_dir_atomic(&directory, |inside| -> Result<()> {
+        let json = |name: &str, value: &serde_json::Value| {
+            let text = serde_json::to_vec_pretty(value).expect("plain values");
+            files::write_atomic(inside.join(name), |out| out.write_all(&text))
+        };
+        if let Some(keys) = keys(&contents)? {
+            let tokenizer = keys.tokenizer_json()?;
+            files::write_atomic(inside.join("tokenizer.json"), |out| out.write_all(&tokenizer))?;
+            let template = contents.text("tokenizer.chat_template")?;
+            json("tokenizer_config.json", &keys.tokenizer_config(template))?;
+        }
+        json("config.json", &config.to_json("bfloat16"))?;
+        let link = inside.join(GGUF_FILE);
+        std::os::unix::fs::symlink(&place, &link)
+            .map_err(files::Error::io(Operation::Write, &link))?;
+        Ok(())
+    })?;
+    Ok(directory)
+}
+
+/// What the keys say of the tokenizer, where there is one.
+fn keys(contents: &Contents<'_>) -> Result<Option<GgufKeys>> {
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    let Some(model) = contents.text(&key("model"))?.filter(|it| *it != "no_vocab") else {
+        return Ok(None);
+    };
+    let owned = |texts: Option<Vec<&str>>| {
+        texts.unwrap_or_default().into_iter().map(str::to_owned).collect()
+    };
+    let id = |name: &str| -> Result<Option<u32>> {
+        let id = contents.integer(&key(name))?;
+        Ok(id.map(|id| u32::try_from(id).unwrap_or(u32::MAX)))
+    };
+    Ok(Some(GgufKeys {
+        model: model.to_owned(),
+        pre: contents.text(&key("pre"))?.map(str::to_owned),
+        tokens: owned(contents.texts(&key("tokens"))?),
+        token_type: contents.integers(&key("token_type"))?.unwrap_or_default(),
+        merges: owned(contents.texts(&key("merges"))?),
+        scores: contents.floats(&key("scores"))?.unwrap_or_default(),
+        bos_token_id: id("bos_token_id")?,
+        eos_token_id: id("eos_token_id")?,
+        unknown_token_id: id("unknown_token_id")?,
+        add_bos_token: contents.truth(&key("add_bos_token"))?,
+        add_space_prefix: contents.truth(&key("add_space_prefix"))?,
+    }))
+}
