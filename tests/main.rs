@@ -25,3 +25,4 @@ mod skip;
 mod skipping;
 mod story;
 mod whole;
+mod workstation;

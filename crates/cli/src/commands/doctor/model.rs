@@ -29,6 +29,10 @@ const TOKENS: usize = 2000;
 /// needs. One that guesses among all tokens needs about four; a wrong order of rows, rotary base or
 /// tokenizer more than two. By their published perplexities, models of 1 to 70 billion parameters lie at 0.5 to 0.9 on prose.
 const SANE_BITS: [f64; 2] = [0.3, 1.4];
+/// Below this many parameters a model may know little but its own domain: it is only expected to do better
+/// than a guess by this much.
+const LARGE: usize = 500_000_000;
+const BETTER_THAN_A_GUESS: f64 = 0.9;
 /// Relative errors of a projection in NF4 with blocks of 64: 0.09 for normal weights, more where some
 /// weights are far larger than the others.
 const SANE_ERRORS: [f64; 2] = [0.05, 0.2];
@@ -152,14 +156,17 @@ fn reads(
     let likelihood = serving.engine(None).loglikelihood_of(&[tokenizer.bos()], &ids)?;
     let nats = -likelihood.sum / ids.len() as f64;
     let bits = -likelihood.sum / std::f64::consts::LN_2 / bytes as f64;
-    let [low, high] = SANE_BITS;
+    let guess = (source.config.vocab as f64).ln();
+    let [low, mut high] = SANE_BITS;
+    if source.config.parameters() < LARGE {
+        high = high.max(BETTER_THAN_A_GUESS * guess * bits / nats);
+    }
     findings.line(
         "loss",
         format!(
-            "{nats:.3} nats a token, {bits:.3} bits a byte over {} tokens (expected {low} to {high}; \
-             a guess among all tokens has {:.2} nats)",
+            "{nats:.3} nats a token, {bits:.3} bits a byte over {} tokens (expected {low} to {high:.2} bits; \
+             a guess among all tokens has {guess:.2} nats)",
             ids.len(),
-            (source.config.vocab as f64).ln()
         ),
     );
     findings.line("read in", format!("{:.1} s, loading included", started.elapsed().as_secs_f64()));
@@ -168,7 +175,7 @@ fn reads(
     findings.set("tokens", ids.len());
     if !(low..=high).contains(&bits) {
         findings.wrong.push(format!(
-            "the loss is {bits:.2} bits a byte, expected {low} to {high} of a trained model"
+            "the loss is {bits:.2} bits a byte, expected {low} to {high:.2} of a trained model"
         ));
     }
     Ok(())
