@@ -24,4 +24,5 @@ mod secrets;
 mod skip;
 mod skipping;
 mod story;
+mod verify;
 mod whole;
