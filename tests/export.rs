@@ -33,7 +33,7 @@ fn a_merged_model_has_the_logits_that_pytorch_computes_with_the_adapter() {
         assert!(number("agreement") >= 0.95 && number("drift_most") < 0.05, "{json}");
         let far = distance(&logits(&room, "merged", variant), &expected(variant, "f32.adapter"));
         assert!(far <= 1e-4, "{variant}: {far}");
-        assert!(!room.path("merged/srek.json").exists());
+        room.must("verify merged");
 
         // Over 4 bits: what was served, rounded to bf16 once; or the original.
         room.must(&format!("quantize --model {model} --format nf4 --out base"));

@@ -8,7 +8,7 @@ mod export;
 mod incident;
 mod lab;
 
-pub(crate) use export::{ExportArgs, ExportFormat};
+pub(crate) use export::{ExportArgs, ExportFormat, VerifyArgs};
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Quantize(QuantizeArgs),
     /// Write base and adapter as other programs load them: merged, or as a LoRA of llama.cpp
     Export(ExportArgs),
+    /// Compare an adapter or a model with its record: its files, and what it was made of
+    Verify(VerifyArgs),
     /// Train all weights of a small model
     Pretrain(RunArgs),
     /// Tune a model with LoRA over a frozen base

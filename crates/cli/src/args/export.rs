@@ -1,4 +1,4 @@
-//! Arguments of `srek export`.
+//! Arguments of `srek export` and of `srek verify`.
 
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
@@ -42,4 +42,19 @@ pub(crate) enum ExportFormat {
     /// The same in about 4.8 bits a weight (llama.cpp's Q4_K_M)
     #[value(name = "gguf-q4_k")]
     GgufQ4K,
+}
+
+/// `srek verify`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// The directory of an adapter, a model, an export or a checkpoint, with its srek.json
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// What the adapter was trained over, or the model quantized or exported from: its directory, its
+    /// name on the hub, or a GGUF file
+    #[arg(long, value_name = "DIR|ORG/NAME")]
+    pub(crate) model: Option<PathBuf>,
+    /// The data set that it was trained on
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
 }

@@ -16,11 +16,13 @@ use model::save::{self, GgufForm};
 use model::{Base, Checkpoint, Head, LoraConfig};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use train::Provenance;
+use train::{Made, Maker, Provenance, Record};
 
 /// What is written as a model directory, and as one of PEFT.
 const MERGED: [&str; 2] = ["config.json", "model.safetensors"];
-const PEFT: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "srek.json"];
+const PEFT: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+/// What is written into every directory.
+const RECORD: &str = "srek.json";
 /// The largest file of an adapter.
 const ADAPTER_LIMIT_BYTES: u64 = 1 << 34;
 
@@ -75,7 +77,24 @@ impl Inputs<'_> {
         let mut read = vec![("--model", self.model.as_path()), ("--onto", self.onto.as_path())];
         read.extend(self.adapter.map(|adapter| ("--adapter", adapter)));
         paths::check_directory(&self.args.out, read)?;
+        let written = |name: &str| name == RECORD || written(name);
         Ok(files::check_replaceable(&self.args.out, "an export", written)?)
+    }
+
+    /// Writes the record of an export that was made of these weights, with what is known of how they, or
+    /// the adapter, were trained. All other files stand there already.
+    fn record(&self, base: &Checkpoint, out: &Path) -> Result<()> {
+        let adapter = match self.adapter {
+            Some(directory) => {
+                let (_, weights) = LoraConfig::read(directory)?;
+                Some(train::fingerprint(&weights, "adapter_config.json")?)
+            }
+            None => None,
+        };
+        let model = train::fingerprint(base, "config.json")?;
+        let before = Record::read(self.adapter.unwrap_or(&self.onto))?;
+        Record::made(Made { by: Maker::Export, model, adapter }, before).write(out)?;
+        Ok(())
     }
 
     /// Base and adapter as they are served. It reads all of the base, so places are checked before.
@@ -119,6 +138,7 @@ impl Inputs<'_> {
         files::write_dir_atomic(out, |out| -> Result<()> {
             save::merged(&base, (&lora, &adapter), out)?;
             companions::copy(COMPANIONS, &[&self.onto, &self.model], out)?;
+            self.record(&base, out)?;
             drift = compared.with(out, None, machine)?;
             let most = if other { MOST_OF_OTHER } else { MOST_OF_SAME };
             drift.check(
@@ -137,18 +157,17 @@ impl Inputs<'_> {
         let (adapter, out) = (self.adapter()?, &self.args.out);
         self.check_out(|name| PEFT.contains(&name) || COMPANIONS.contains(&name))?;
         let served = self.served(machine)?;
+        let base = self.base(&served)?;
         let compared = Compared::new(self, served, machine)?;
         paths::make_parent(out)?;
         let mut drift = Drift::default();
         files::write_dir_atomic(out, |out| -> Result<()> {
             for name in PEFT {
-                let place = adapter.join(name);
-                if place.is_file() {
-                    let content = files::read(&place, ADAPTER_LIMIT_BYTES)?;
-                    files::write_atomic(out.join(name), |file| file.write_all(&content))?;
-                }
+                let content = files::read(adapter.join(name), ADAPTER_LIMIT_BYTES)?;
+                files::write_atomic(out.join(name), |file| file.write_all(&content))?;
             }
             companions::copy(COMPANIONS, &[&self.model], out)?;
+            self.record(&base, out)?;
             drift = compared.with(&self.model, Some(out), machine)?;
             drift.check(0.0, "copy the directory by hand and compare")
         })?;

@@ -16,14 +16,15 @@ use ops::Numerics;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
+use train::{Made, Maker, Record};
 
 /// What is copied beside what goes with every model.
-const COPIED: [&str; 2] = ["README.md", "srek.json"];
+const CARD: &str = "README.md";
 /// What is written.
-const WRITTEN: [&str; 2] = ["config.json", "model.safetensors"];
+const WRITTEN: [&str; 3] = ["config.json", "model.safetensors", "srek.json"];
 /// Whether a file of this name is copied where it is there.
 fn is_copied(name: &str) -> bool {
-    COMPANIONS.contains(&name) || COPIED.contains(&name)
+    COMPANIONS.contains(&name) || name == CARD
 }
 
 /// Quantizes, and copies what else belongs to the model.
@@ -43,8 +44,11 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
         save::base(&model, form, out, &mut |done| {
             progress.at(done as u64, || "projections".to_owned());
         })?;
-        let names = COMPANIONS.into_iter().chain(COPIED);
+        let names = COMPANIONS.into_iter().chain([CARD]);
         copied = companions::copy(names, &[&directory], out)?;
+        let fingerprint = train::fingerprint(&model, "config.json")?;
+        let made = Made { by: Maker::Quantize, model: fingerprint, adapter: None };
+        Record::made(made, Record::read(&directory)?).write(out)?;
         Ok(())
     })?;
     drop(progress);

@@ -44,6 +44,7 @@ pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> R
         let licences = companions::copy(LICENCES, &[&inputs.onto, &inputs.model], out)?;
         let text = modelfile.text(&licences, out)?;
         files::write_atomic(out.join(MODELFILE), |file| file.write_all(text.as_bytes()))?;
+        inputs.record(&base, out)?;
         drift = compared.with(out, None, machine)?;
         let most = match form {
             GgufForm::F16 => MOST_OF_SAME,
