@@ -160,6 +160,7 @@ fn a_gguf_is_quantized_and_tuned() {
     let model = golden.join("model");
     room.must(&format!("export --model {} --format gguf-f16 --out out", model.display()));
     let ran = room.must("quantize --model out --format nf4 --out base --json");
+    room.must("verify base --model out");
     let drift = ran.json()["drift_most"].as_f64().expect("a number");
     assert!(drift > 0.0 && drift < 0.5, "{drift}");
     let far = distance(&logits(&room, "base", "plain"), &expected("plain", "nf4"));

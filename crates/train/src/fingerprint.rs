@@ -1,9 +1,10 @@
 //! What tells one model or adapter from another: a hash over its configuration and every byte of its
 //! weight files, in pieces that all cores hash at once.
 //!
-//! It is the SHA-256 of, in hexadecimal digits, the SHA-256 of the configuration file; then for every
-//! weight file that is used, in the order of their names, the name, a zero byte, the length in bytes as
-//! a little-endian u64, and the SHA-256 of each 4 MiB of it, again in hexadecimal digits.
+//! It is the SHA-256 of, in hexadecimal digits, the SHA-256 of the configuration file, which a GGUF file
+//! does without; then for every weight file that is used, in the order of their names, the name, a zero
+//! byte, the length in bytes as a little-endian u64, and the SHA-256 of each 4 MiB of it, again in
+//! hexadecimal digits.
 
 use crate::Result;
 use files::Sha256;
@@ -34,8 +35,12 @@ pub fn fingerprint_watched(
     watch: &mut dyn FnMut(u64),
 ) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(files::sha256_file(weights.directory().join(config))?.as_bytes());
     let mut maps: Vec<_> = weights.files().iter().collect();
+    let file = weights.directory().join(config);
+    let whole = maps.iter().all(|map| map.path().extension().is_some_and(|it| it == "gguf"));
+    if !whole || file.exists() {
+        hash.update(files::sha256_file(file)?.as_bytes());
+    }
     maps.sort_by_key(|map| map.path());
     let mut done = 0;
     for map in maps {
