@@ -160,12 +160,54 @@ fn a_gguf_is_quantized_and_tuned() {
     let model = golden.join("model");
     room.must(&format!("export --model {} --format gguf-f16 --out out", model.display()));
     let ran = room.must("quantize --model out --format nf4 --out base --json");
+    room.must("verify base --model out");
     let drift = ran.json()["drift_most"].as_f64().expect("a number");
     assert!(drift > 0.0 && drift < 0.5, "{drift}");
     let far = distance(&logits(&room, "base", "plain"), &expected("plain", "nf4"));
     // Weights that the rounding to f16 moved over the middle between two levels take the other one.
     assert!(far <= 1e-1, "{far}");
+
+    // The first steps over the blocks themselves are those that PyTorch takes over the dense weights.
+    let batches = golden.join("batches.jsonl");
+    room.must(&format!(
+        "data build --input {} --vocab-size 128 --context 64 --out set",
+        batches.display()
+    ));
+    room.write("tune.toml", TUNE);
+    let adapter = golden.join("adapter");
+    room.must(&format!("train tune.toml --adapter-init {} --out run", adapter.display()));
+    let expected = std::fs::read(golden.join("golden.json")).expect("golden");
+    let expected: serde_json::Value = serde_json::from_slice(&expected).expect("JSON");
+    let log = std::fs::read_to_string(room.path("run/log.jsonl")).expect("a log");
+    for (step, line) in log.lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let loss = line["loss"].as_f64().expect("a loss");
+        let expected = expected["curve"]["f32"]["loss"][step].as_f64().expect("a loss");
+        assert!((loss - expected).abs() <= 2e-3 * expected, "step {step}: {loss} of {expected}");
+    }
+    assert_eq!(log.lines().count(), 3);
+    room.must("verify run/adapter --model out/model.gguf --data set");
+    room.must("verify run/adapter --model out --data set");
 }
+
+const TUNE: &str = r#"
+[model]
+directory = "out/model.gguf"
+numerics = "f32"
+[data]
+directory = "set"
+order = "file"
+[batch]
+tokens = 128
+documents = 2
+[schedule]
+steps = 3
+learning_rate = 1e-3
+decay = "constant"
+[optimizer]
+weight_decay = 0.01
+max_grad_norm = 1.0
+"#;
 
 #[test]
 fn a_peft_export_is_the_adapter() {

