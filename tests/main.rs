@@ -11,6 +11,7 @@ mod duplicates;
 mod export;
 mod golden_run;
 mod held_to_schema;
+mod hostile;
 mod hub;
 mod interrupted;
 mod kubernetes;

@@ -8,6 +8,7 @@
 //! | 130 | interrupted: a training run with everything so far in a checkpoint, all else with nothing written |
 
 use crate::interrupt;
+use crate::output::printable;
 use eval::commands::CommandError;
 use sre::analyst::AnalystError;
 use std::io::{ErrorKind, Write};
@@ -54,6 +55,9 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     }
     let interrupted = error.downcast_ref::<Interrupted>().is_some();
     let (message, hint) = parts(&error);
+    // Names in files may hold what a terminal obeys, or lines that look like another error.
+    let in_a_line = |text: &str| printable(text).replace('\n', "\\n");
+    let (message, hint) = (in_a_line(&message), hint.as_deref().map(in_a_line));
     let first = if interrupted { "interrupted" } else { "error" };
     let mut text = format!("{first}: {message}\n");
     if let Some(hint) = hint {
@@ -206,6 +210,11 @@ mod tests {
         let (message, hint) = parts(&inner.context("recipe.toml").unwrap_err());
         assert_eq!(message, "recipe.toml: line 3: no such key");
         assert_eq!(hint.as_deref(), Some("look it up"));
+    }
+
+    #[test]
+    fn names_in_files_cannot_write_on_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\r\u{7}b\tü\n"), "a\\u{1b}[2J\\r\\u{7}b\tü\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! once, into a directory in the user's cache that links to the file.
 
 use crate::embedded;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use files::{Map, Operation};
 use model::gguf::{self, Contents};
 use model::load::GGUF_FILE;
@@ -49,7 +49,7 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
             files::write_atomic(inside.join(name), |out| out.write_all(&text))
         };
         if let Some(keys) = keys(&contents)? {
-            let tokenizer = keys.tokenizer_json()?;
+            let tokenizer = keys.tokenizer_json().with_context(|| file.display().to_string())?;
             files::write_atomic(inside.join("tokenizer.json"), |out| out.write_all(&tokenizer))?;
             let template = contents.text("tokenizer.chat_template")?;
             json("tokenizer_config.json", &keys.tokenizer_config(template))?;

@@ -96,7 +96,7 @@ struct RawScaling {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "eos_token_id is neither a token's id nor a list of such")]
 enum OneOrMany {
     One(u32),
     Many(Vec<u32>),

@@ -4,6 +4,7 @@ use crate::{Checkpoint, Config, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+mod keys;
 mod pattern;
 
 pub use pattern::Patterns;
@@ -151,7 +152,7 @@ struct Raw {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "target_modules is neither a name nor a list of names")]
 enum Targets {
     One(String),
     Many(Vec<String>),
@@ -191,6 +192,9 @@ impl LoraConfig {
                 return Err(format!("rank is {rank}, expected 1 to {MAX_RANK}"));
             }
         }
+        if !(0.0..=1.0).contains(&self.dropout) {
+            return Err(format!("lora_dropout is {}, expected 0 to 1", self.dropout));
+        }
         for alpha in self.alpha_pattern.values().chain([&self.alpha]) {
             if !alpha.is_finite() {
                 return Err(format!("alpha is {alpha}, expected a finite number"));
@@ -223,7 +227,9 @@ impl LoraConfig {
         let text = files::read_to_string(&path, CONFIG_LIMIT_BYTES)?;
         let raw: Raw =
             serde_json::from_str(&text).map_err(|e| Error::config(&path, e.to_string()))?;
-        let config = raw.validate().map_err(|message| Error::config(&path, message))?;
+        let all = serde_json::from_str(&text).map_err(|e| Error::config(&path, e.to_string()))?;
+        let config = raw.validate().and_then(|config| keys::check(&all).map(|()| config));
+        let config = config.map_err(|message| Error::config(&path, message))?;
         let weights = Checkpoint::open_files(directory, &["adapter_model.safetensors".into()])?;
         Ok((config, weights))
     }

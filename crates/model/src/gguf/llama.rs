@@ -16,6 +16,8 @@ const NEAR: f32 = 1e-4;
 /// The smallest context that a model was trained on before its frequencies were scaled, as a power of
 /// two, and how many of these are tried.
 const ORIGINAL_CONTEXTS: std::ops::Range<u32> = 4..22;
+/// What the frequencies may be divided by: as much as a `config.json` may say.
+const FACTORS: std::ops::Range<f32> = 1.0..1e4;
 
 /// The module's name in llama.cpp.
 pub(crate) fn module(projection: Projection) -> &'static str {
@@ -174,6 +176,10 @@ fn scaling(gguf: &Contents<'_>, head_dim: usize, theta: f32) -> Result<Option<Sc
         return Ok(None);
     }
     let factor = divisors.iter().fold(0.0_f32, |most, it| most.max(*it));
+    // Zeros, and what is no number, would otherwise fit a scaling by nothing.
+    if divisors.iter().any(|it| !it.is_finite()) || !FACTORS.contains(&factor) {
+        return refuse("does not divide the rotary frequencies as Llama 3 does");
+    }
     let plain = rope::frequencies(head_dim, theta, None);
     for context in ORIGINAL_CONTEXTS {
         // Read back as f32: a factor that is a whole number was one.
@@ -181,7 +187,7 @@ fn scaling(gguf: &Contents<'_>, head_dim: usize, theta: f32) -> Result<Option<Sc
         let scaling = Scaling { factor, low: 1.0, high: 4.0, original_context: 1 << context };
         let scaled = rope::frequencies(head_dim, theta, Some(scaling));
         let same = |((divisor, plain), scaled): ((&f32, _), _)| near(*divisor, plain / scaled);
-        if factor.is_finite() && divisors.iter().zip(&plain).zip(&scaled).all(same) {
+        if divisors.iter().zip(&plain).zip(&scaled).all(same) {
             return Ok(Some(scaling));
         }
     }

@@ -13,9 +13,10 @@ use std::path::Path;
 const OLDEST_VERSION: u32 = 2;
 /// The longest name of a key or tensor.
 const LONGEST_NAME: usize = 1 << 10;
-/// Most keys and tensors: real files have dozens of the one, and ten to a thousand of the other.
+/// Most keys and tensors: real files have dozens of the one, and ten to a thousand of the other. What is
+/// kept of each is several times its bytes in the file, so this also bounds the memory.
 const MOST_KEYS: u64 = 1 << 12;
-const MOST_TENSORS: u64 = 1 << 16;
+const MOST_TENSORS: u64 = 1 << 12;
 /// Most dimensions of a tensor.
 const MOST_DIMENSIONS: u32 = 4;
 /// The largest alignment.
@@ -240,6 +241,7 @@ impl<'a> Contents<'a> {
     }
 
     fn alignment(&self, cursor: &Cursor<'_>) -> Result<usize> {
+        let expected = format!("expected a multiple of 8 to {MOST_ALIGNED}");
         match self.keys.get(ALIGNMENT_KEY) {
             None => Ok(ALIGNMENT),
             Some(Value::Integer(it)) if it % 8 == 0 && (8..=MOST_ALIGNED).contains(it) => {
@@ -247,7 +249,10 @@ impl<'a> Contents<'a> {
             }
             Some(other) => Err(cursor.wrong(
                 cursor.at,
-                format!("{ALIGNMENT_KEY} is {other:?}, expected a multiple of 8 to {MOST_ALIGNED}"),
+                match other {
+                    Value::Integer(it) => format!("{ALIGNMENT_KEY} is {it}, {expected}"),
+                    _ => format!("{ALIGNMENT_KEY} is no integer, {expected}"),
+                },
             )),
         }
     }
@@ -425,7 +430,7 @@ impl<'a> Cursor<'a> {
                 format!("{name} has {dimensions} dimensions, expected 1 to {MOST_DIMENSIONS}");
             return Err(self.wrong(at, message));
         }
-        let mut shape = Vec::new();
+        let mut shape = Vec::with_capacity(dimensions as usize);
         for _ in 0..dimensions {
             let size = self.u64("the size of a tensor")?;
             let size = usize::try_from(size).ok().filter(|size| *size > 0);

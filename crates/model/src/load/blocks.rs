@@ -21,13 +21,13 @@ impl Checkpoint {
     pub(super) fn blocked(&self, name: &str, shape: [usize; 2]) -> Result<Option<Blocked>> {
         let entry = self.entry(name)?;
         let Kind::Blocks(format, rows) = entry.kind else { return Ok(None) };
-        let map = &self.maps[entry.map];
+        let (map, path) = (&self.maps[entry.map], self.file(entry));
         if entry.shape != shape {
             let message = format!("has shape {:?}, expected {shape:?}", entry.shape);
-            return Err(Error::tensor(map.path(), name, message));
+            return Err(Error::tensor(path, name, message));
         }
         let bytes = HostBytes::new(Arc::new(map.clone()), entry.start, entry.len);
-        let bytes = Tensor { dtype: DType::U8, bytes, path: map.path().into(), name: name.into() };
+        let bytes = Tensor { dtype: DType::U8, bytes, path: path.into(), name: name.into() };
         Ok(Some(Blocked { bytes, format, rows, shape }))
     }
 }

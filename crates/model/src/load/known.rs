@@ -64,7 +64,7 @@ impl Checkpoint {
             None => Ok(()),
             Some(name) => {
                 let message = "belongs to nothing that config.json describes";
-                Err(Error::tensor(self.directory(), name, message))
+                Err(Error::tensor(self.place(), name, message))
             }
         }
     }
@@ -80,7 +80,7 @@ impl Checkpoint {
             None => Ok(()),
             Some(name) => {
                 let message = "belongs to no module that adapter_config.json adapts in this model";
-                Err(Error::tensor(self.directory(), name, message))
+                Err(Error::tensor(self.place(), name, message))
             }
         }
     }

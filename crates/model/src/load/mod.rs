@@ -3,6 +3,7 @@
 
 mod blocks;
 mod encode;
+mod header;
 mod known;
 mod read;
 mod stored;
@@ -29,6 +30,9 @@ pub(crate) use stored::{
 const WEIGHT_LIMIT_BYTES: u64 = 1 << 44;
 /// The largest shard index that is read.
 const INDEX_LIMIT_BYTES: u64 = 64 << 20;
+/// The longest header of a safetensors file: a hundred times that of the largest models in 4 bits. What its
+/// reader keeps is 15 times as much.
+const HEADER_LIMIT_BYTES: u64 = 16 << 20;
 const SAFETENSORS_FILE: &str = "model.safetensors";
 
 /// A model or adapter directory with its weights mapped.
@@ -39,6 +43,8 @@ pub struct Checkpoint {
     maps: Vec<FileMap>,
     /// What a GGUF file says of its own shape.
     shape: Option<Config>,
+    /// What messages call it: in the cache there is a link to the file that was named.
+    gguf: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -111,7 +117,7 @@ impl Checkpoint {
 
     fn empty(directory: &Path) -> Checkpoint {
         let (tensors, maps) = (BTreeMap::new(), Vec::new());
-        Checkpoint { directory: directory.into(), tensors, maps, shape: None }
+        Checkpoint { directory: directory.into(), tensors, maps, shape: None, gguf: None }
     }
 
     /// Maps the given files of a directory.
@@ -131,9 +137,16 @@ impl Checkpoint {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let map = FileMap::open(path, WEIGHT_LIMIT_BYTES)?;
+        let length = map.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        if length > HEADER_LIMIT_BYTES && length < map.len() as u64 {
+            let message =
+                format!("its header has {length} bytes, expected at most {HEADER_LIMIT_BYTES}");
+            return Err(Error::weights(path, message));
+        }
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
             Error::weights(path, format!("not a whole safetensors file of {} bytes: {e}\nhint: copy or download it again", map.len()))
         })?;
+        header::refuse_twice(path, &map[8..][..header])?;
         let data = header + 8;
         let found = data + metadata.data_len();
         if found != map.len() {
@@ -165,6 +178,9 @@ impl Checkpoint {
     /// Maps a GGUF file; its tensors go by the names that Hugging Face gives them.
     fn add_gguf(&mut self, path: &Path) -> Result<()> {
         let map = FileMap::open(path, WEIGHT_LIMIT_BYTES)?;
+        // Links of the hub's cache are relative and have better names than what they lead to.
+        let named = path.read_link().ok().filter(|it| it.is_absolute());
+        let named = named.unwrap_or_else(|| path.to_owned());
         let contents = gguf::parse(&map)?;
         let config = gguf::config(&contents)?;
         for (name, info) in &contents.tensors {
@@ -178,9 +194,14 @@ impl Checkpoint {
             };
             let (map, shape) = (self.maps.len(), info.shape.clone());
             let entry = Entry { map, kind, shape, start: info.range.start, len: info.range.len() };
-            self.tensors.insert(name, entry);
+            if let Some(before) = self.tensors.insert(name.clone(), entry) {
+                let message =
+                    format!("is there under two names, one of them of {} bytes", before.len);
+                return Err(Error::tensor(&named, &name, message));
+            }
         }
         self.shape = Some(config);
+        self.gguf = Some(named);
         self.maps.push(map);
         Ok(())
     }
@@ -212,8 +233,7 @@ impl Checkpoint {
     /// The tensor of that name, of that shape and one of these types.
     fn part(&self, name: &str, shape: &[usize], types: &[Dtype]) -> Result<Tensor> {
         let entry = self.entry(name)?;
-        let map = &self.maps[entry.map];
-        let path = map.path();
+        let (map, path) = (&self.maps[entry.map], self.file(entry));
         if entry.shape != shape {
             let message = format!("has shape {:?}, expected {shape:?}", entry.shape);
             return Err(Error::tensor(path, name, message));
@@ -244,7 +264,7 @@ impl Checkpoint {
         let entry = self.entry(name)?;
         if entry.len > limit {
             let message = format!("has {} bytes, expected at most {limit}", entry.len);
-            return Err(Error::tensor(self.maps[entry.map].path(), name, message));
+            return Err(Error::tensor(self.file(entry), name, message));
         }
         self.part(name, &[entry.len], &[Dtype::U8])
     }
@@ -258,7 +278,17 @@ impl Checkpoint {
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {
-        self.tensors.get(name).ok_or_else(|| Error::tensor(&self.directory, name, "is missing"))
+        self.tensors.get(name).ok_or_else(|| Error::tensor(self.place(), name, "is missing"))
+    }
+
+    /// What messages about all of it name.
+    pub(super) fn place(&self) -> &Path {
+        self.gguf.as_deref().unwrap_or(&self.directory)
+    }
+
+    /// What messages about a tensor name.
+    fn file(&self, entry: &Entry) -> &Path {
+        self.gguf.as_deref().unwrap_or_else(|| self.maps[entry.map].path())
     }
 
     /// Whether there is a tensor of that name.
@@ -355,9 +385,12 @@ fn shards(index: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = parsed.weight_map.into_values().collect();
     names.sort();
     names.dedup();
+    if names.is_empty() {
+        return Err(Error::config(index, "weight_map names no shard"));
+    }
     for name in &names {
         let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
-        if !plain {
+        if !plain || name.chars().any(char::is_control) {
             return Err(Error::config(index, format!("shard {name:?} is not a plain file name")));
         }
     }

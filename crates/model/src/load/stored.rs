@@ -113,7 +113,7 @@ impl Checkpoint {
             let message = format!(
                 "is there, or its offset in {QUANT_STATE} is, but not both, expected both or neither\n{AGAIN}"
             );
-            return Err(Error::tensor(self.directory(), &nested_name, message));
+            return Err(Error::tensor(self.place(), &nested_name, message));
         }
         let (bytes, blocks) = (nf4::code_bytes(weights), nf4::blocks(weights));
         let codes = self.codes(name, bytes)?;
@@ -165,7 +165,7 @@ impl Checkpoint {
         } else {
             return Ok(());
         };
-        Err(Error::tensor(self.directory(), name, message))
+        Err(Error::tensor(self.place(), name, message))
     }
 }
 

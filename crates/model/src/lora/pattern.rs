@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
 
+/// Most patterns: one for each projection of the deepest model. Each is compared with all before it.
+const MOST: usize = 7 << 10;
+
 /// Values by module name, end of a path or whole path, in the order in which they stand in the file.
 #[derive(Clone, Debug)]
 pub struct Patterns<T>(Vec<(String, T)>);
@@ -97,6 +100,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
         while let Some((pattern, value)) = map.next_entry()? {
             if patterns.iter().any(|(earlier, _)| *earlier == pattern) {
                 return Err(A::Error::custom(format!("pattern {pattern:?} stands there twice")));
+            }
+            if patterns.len() == MOST {
+                return Err(A::Error::custom(format!("there are more than {MOST} patterns")));
             }
             patterns.push((pattern, value));
         }

@@ -129,6 +129,10 @@ impl Id {
     fn name(&self, key: &str) -> std::result::Result<String, String> {
         match self {
             Self::Number(number) => Ok(number.to_string()),
+            // It is shown in tables, where it must not be able to write over other lines.
+            Self::Text(text) if text.chars().any(char::is_control) => {
+                Err(format!("the {key} has a control character"))
+            }
             Self::Text(text) if text.len() <= ID_LIMIT_BYTES => Ok(text.clone()),
             Self::Text(text) => {
                 let length = text.len();

@@ -102,6 +102,7 @@ fn lines_of_both_kinds_are_read() {
 fn lines_that_are_no_record_are_named() {
     let cases = [
         ("{\"text\": \"a\"}\nnonsense", "2: not a record: expected ident (byte 2 of the line)"),
+        ("{\"text\": \"a\", \"id\": \"b\\u001b[2J\"}", "1: the id has a control character"),
         ("{\"text\": \"a\"", "1: not a record: EOF while parsing an object (byte 12 of the line)"),
         (
             "{\"text\": 3}",
@@ -274,7 +275,7 @@ fn conversations_that_are_none_are_named() {
         (r#"{"prompt": [], "completion": []}"#, "the completion has no message"),
         (
             r#"{"prompt": 7, "completion": "x"}"#,
-            "not a record: a prompt or completion is neither a string nor a list of messages",
+            "not a record: invalid type: integer `7`, expected a prompt or completion that is a string or a list of messages",
         ),
         (r#"{"prompt": "x", "completion": ""}"#, "message 2 is to be trained and says nothing"),
         (r#"{"prompt": "x"}"#, forms),

@@ -7,7 +7,9 @@
 
 use crate::chat::{Message, Role};
 use crate::secrets::quoted;
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
 
 /// Most messages of one conversation.
 const MESSAGES_LIMIT: usize = 10_000;
@@ -31,14 +33,42 @@ pub(super) struct SharedTurn {
 }
 
 /// One side of a pair.
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a prompt or completion is neither a string nor a list of messages, each with role, content and optionally train"
-)]
 pub(super) enum Side {
     Text(String),
     Turns(Vec<Turn>),
+}
+
+/// Written out, because what serde derives for it holds a list in a form that takes 16 times its bytes.
+impl<'de> Deserialize<'de> for Side {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Side;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a prompt or completion that is a string or a list of messages")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Side, E> {
+                Ok(Side::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Side, E> {
+                Ok(Side::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Side, A::Error> {
+                let mut turns = Vec::new();
+                while let Some(turn) = list.next_element()? {
+                    turns.push(turn);
+                }
+                Ok(Side::Turns(turns))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// The messages of `messages`.

@@ -9,12 +9,20 @@
 //! character is a token named `<0x0A>`; a text becomes such a token only where it has no other.
 
 use super::{Piece, Prefix};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 
-/// Token ids stay below this: a larger one is damage, and would cost memory for the ids before it.
+/// Token ids stay below this, or below what follows from how many tokens there are: a larger one is
+/// damage, and would cost memory for the ids before it.
 const ID_LIMIT: u32 = 1 << 24;
+/// Ids for each token, and ids that may be unused beside.
+const IDS_A_TOKEN: usize = 2;
+const IDS_UNUSED: usize = 4096;
+/// Most steps that cut text into words: each may hold an expression of ten megabytes, which a few
+/// characters can say.
+const STEPS_LIMIT: usize = 8;
 
 /// What SentencePiece writes for a space.
 const SPACE: &str = "▁";
@@ -58,6 +66,7 @@ struct Step {
     prepend: Option<String>,
     replacement: Option<String>,
     prepend_scheme: Option<String>,
+    behavior: Option<String>,
     add_prefix_space: Option<bool>,
 }
 
@@ -96,16 +105,91 @@ struct Model {
     #[serde(default)]
     byte_fallback: bool,
     ignore_merges: Option<bool>,
-    vocab: HashMap<String, u32>,
+    vocab: Vocab,
     merges: Vec<Merge>,
 }
 
+/// Tokens and their ids. None is there twice: which of the two holds would be a matter of who reads it.
+struct Vocab(HashMap<String, u32>);
+
+impl Deref for Vocab {
+    type Target = HashMap<String, u32>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Vocab {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Vocab;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a map of tokens and their ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocab, A::Error> {
+                let mut vocab = HashMap::new();
+                while let Some((token, id)) = map.next_entry::<String, u32>()? {
+                    if vocab.contains_key(&token) {
+                        return Err(A::Error::custom(format!(
+                            "the token {token:?} is there twice"
+                        )));
+                    }
+                    vocab.insert(token, id);
+                }
+                Ok(Vocab(vocab))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
 /// A pair of tokens to merge, in both forms in which files write it.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Merge {
     Pair(String, String),
     Spaced(String),
+}
+
+/// Written out, because what serde derives for it reads every pair twice.
+impl<'de> Deserialize<'de> for Merge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Merge;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a merge, as two tokens or as a text with a blank between them")
+            }
+
+            fn visit_str<E>(self, pair: &str) -> Result<Merge, E> {
+                Ok(Merge::Spaced(pair.to_owned()))
+            }
+
+            fn visit_string<E>(self, pair: String) -> Result<Merge, E> {
+                Ok(Merge::Spaced(pair))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Merge, A::Error> {
+                let mut token = |at: usize| {
+                    let token = list.next_element::<String>()?;
+                    token.ok_or_else(|| A::Error::invalid_length(at, &self))
+                };
+                let pair = Merge::Pair(token(0)?, token(1)?);
+                match list.next_element::<IgnoredAny>()? {
+                    None => Ok(pair),
+                    Some(_) => Err(A::Error::invalid_length(3, &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// Reads and checks the bytes of a `tokenizer.json`; the error is the problem in words.
@@ -114,7 +198,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vocabulary, String> {
         .map_err(|error| format!("not a byte-level BPE tokenizer: {error}"))?;
     check_kind(&file.model)?;
     let prefix = match file.decoder.as_ref().map_or("none", |decoder| &decoder.kind) {
-        "ByteLevel" => None,
+        "ByteLevel" => {
+            byte_level(&file)?;
+            None
+        }
         "Sequence" => Some(sentence_piece(&file)?),
         kind => {
             return Err(format!(
@@ -157,6 +244,41 @@ fn check_kind(model: &Model) -> Result<(), String> {
     let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
     if affixes.into_iter().flatten().any(|affix| !affix.is_empty()) {
         return Err("it marks the parts of words with a prefix or suffix, expected none".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks that a byte-level vocabulary gets a text as it is: nothing is changed, left out or put in front.
+fn byte_level(file: &File) -> Result<(), String> {
+    if let Some(step) = Step::parts(file.normalizer.as_ref()).first() {
+        let kind = &step.kind;
+        return Err(format!(
+            "it changes text before it is cut (normalizer {kind:?}), expected none"
+        ));
+    }
+    let words = Step::parts(file.pre_tokenizer.as_ref());
+    let cuts = |step: &&Step| ["Split", "Digits", "Punctuation"].contains(&step.kind.as_str());
+    let is_known = matches!(&words[..], [before @ .., last] if last.kind == "ByteLevel" && before.iter().all(cuts));
+    if !is_known {
+        let kinds: Vec<&str> = words.iter().map(|step| step.kind.as_str()).collect();
+        return Err(format!(
+            "it cuts text into words by {}, expected ByteLevel, perhaps behind Split, Digits or Punctuation",
+            if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") }
+        ));
+    }
+    if words.len() > STEPS_LIMIT {
+        let steps = words.len();
+        return Err(format!(
+            "it cuts text into words in {steps} steps, expected at most {STEPS_LIMIT}"
+        ));
+    }
+    if let Some(step) = words.iter().find(|step| step.behavior.as_deref() == Some("Removed")) {
+        return Err(format!("it leaves text out ({} with the behavior \"Removed\")", step.kind));
+    }
+    if words.iter().any(|step| step.add_prefix_space == Some(true)) {
+        return Err(
+            "it puts a space in front of a text (add_prefix_space), expected none".to_owned()
+        );
     }
     Ok(())
 }
@@ -238,8 +360,10 @@ fn check_merges(file: &File) -> Result<(), String> {
 
 fn pieces(file: &File, is_sentence_piece: bool) -> Result<Vec<Piece>, String> {
     let byte_of: HashMap<char, u8> = (0..=255).map(|byte| (character_of(byte), byte)).collect();
+    let tokens = file.model.vocab.len() + file.added_tokens.len();
+    let ids = (IDS_A_TOKEN * tokens + IDS_UNUSED).min(ID_LIMIT as usize);
     let mut pieces = Vec::new();
-    for (token, &id) in &file.model.vocab {
+    for (token, &id) in &*file.model.vocab {
         let bytes = match (is_sentence_piece, named_byte(token)) {
             (true, Some(byte)) => vec![byte],
             (true, None) => token.replace(SPACE, " ").into_bytes(),
@@ -251,14 +375,14 @@ fn pieces(file: &File, is_sentence_piece: bool) -> Result<Vec<Piece>, String> {
                 bytes.unwrap_or_else(|| token.as_bytes().to_vec())
             }
         };
-        let slot = slot(&mut pieces, id)?;
+        let slot = slot(&mut pieces, id, ids)?;
         if *slot != Piece::Unused {
             return Err(format!("two tokens have the id {id}, one of them {token:?}"));
         }
         *slot = Piece::Bytes(bytes.into());
     }
     for token in &file.added_tokens {
-        *slot(&mut pieces, token.id)? = match token.special {
+        *slot(&mut pieces, token.id, ids)? = match token.special {
             true => Piece::Special(token.content.as_str().into()),
             false => Piece::Bytes(token.content.as_bytes().into()),
         };
@@ -278,11 +402,11 @@ fn named_byte(token: &str) -> Option<u8> {
     (byte_name(byte) == token).then_some(byte)
 }
 
-fn slot(pieces: &mut Vec<Piece>, id: u32) -> Result<&mut Piece, String> {
-    if id >= ID_LIMIT {
-        return Err(format!("a token has the id {id}, expected less than {ID_LIMIT}"));
-    }
+fn slot(pieces: &mut Vec<Piece>, id: u32, ids: usize) -> Result<&mut Piece, String> {
     let position = id as usize;
+    if position >= ids {
+        return Err(format!("a token has the id {id}, expected less than {ids}"));
+    }
     if pieces.len() <= position {
         pieces.resize(position + 1, Piece::Unused);
     }

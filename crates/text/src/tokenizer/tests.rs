@@ -149,7 +149,7 @@ proptest! {
 #[test]
 fn damaged_files_are_named() {
     type Change = fn(&mut serde_json::Value);
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 14] = [
         (
             |json| json["model"]["type"] = "Unigram".into(),
             "its model is \"Unigram\", expected \"BPE\"",
@@ -176,7 +176,7 @@ fn damaged_files_are_named() {
         ),
         (
             |json| json["model"]["vocab"]["zz"] = 4_000_000_000_u32.into(),
-            "a token has the id 4000000000, expected less than 16777216",
+            "a token has the id 4000000000, expected less than 4896",
         ),
         (
             |json| {
@@ -192,10 +192,37 @@ fn damaged_files_are_named() {
             |json| json["added_tokens"][1]["id"] = 300.into(),
             "added token \"<|end_of_text|>\" has id 300, but reads Some(1)",
         ),
+        (
+            |json| json["normalizer"] = serde_json::json!({ "type": "Lowercase" }),
+            "it changes text before it is cut (normalizer \"Lowercase\"), expected none",
+        ),
+        (
+            |json| json["pre_tokenizer"]["type"] = "Whitespace".into(),
+            "it cuts text into words by Whitespace, expected ByteLevel, perhaps behind Split, Digits or Punctuation",
+        ),
+        (
+            |json| {
+                let split = serde_json::json!({
+                    "type": "Split", "pattern": { "String": " " }, "behavior": "Removed"
+                });
+                let words = [split, json["pre_tokenizer"].clone()];
+                json["pre_tokenizer"] =
+                    serde_json::json!({ "type": "Sequence", "pretokenizers": words });
+            },
+            "it leaves text out (Split with the behavior \"Removed\")",
+        ),
+        (
+            |json| json["pre_tokenizer"]["add_prefix_space"] = true.into(),
+            "it puts a space in front of a text (add_prefix_space), expected none",
+        ),
     ];
     for (change, problem) in cases {
         assert_eq!(refusal(&changed(change)), format!("tokenizer in memory: {problem}"));
     }
+    let twice = String::from_utf8(TOKENIZER.file.clone()).unwrap();
+    let twice = twice.replacen("\"vocab\": {", "\"vocab\": {\"a\": 7,", 1);
+    let found = refusal(twice.as_bytes());
+    assert!(found.contains("the token \"a\" is there twice at line "), "{found}");
     assert!(refusal(b"{}").starts_with("tokenizer in memory: not a byte-level BPE tokenizer: "));
     let missing = Tokenizer::from_file(Path::new("nowhere/tokenizer.json")).unwrap_err();
     assert!(missing.to_string().contains("nowhere/tokenizer.json"), "{missing}");
