@@ -226,8 +226,41 @@ fn a_peft_export_is_the_adapter() {
     room.srek(&format!("export --model {} --format peft --out out", model.display())).fails(
         2,
         "
-error: --adapter is missing: there is nothing to merge
+error: --adapter is missing: there is nothing to export
 hint: --adapter runs/NAME/adapter
 ",
     );
+}
+
+/// Neither what is read nor what somebody else put there is written over.
+#[test]
+fn models_are_not_written_over() {
+    let room = Room::new();
+    let golden = golden("plain");
+    let model = golden.join("model").display().to_string();
+    room.must(&format!("export --model {model} --format gguf-f16 --out out"));
+    let bytes = std::fs::read(room.path("out/model.gguf")).expect("a file");
+    room.write("mine/model.gguf", &bytes);
+    let ids = golden.join("ids.json").display().to_string();
+    for command in [
+        "export --model mine/model.gguf --format gguf-q8_0 --out mine".to_owned(),
+        format!("export --model {model} --onto mine/model.gguf --format gguf-q8_0 --out mine"),
+        format!("export --model {model} --format gguf-q8_0 --out mine"),
+        format!(
+            "export --model {model} --adapter {} --format gguf-lora --out mine/model.gguf",
+            golden.join("adapter").display()
+        ),
+        "quantize --model mine/model.gguf --out mine".to_owned(),
+        format!("logits --model mine/model.gguf --ids {ids} --out mine/model.gguf"),
+    ] {
+        let ran = room.srek(&command);
+        assert_eq!(ran.code, Some(2), "{command}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(std::fs::read(room.path("mine/model.gguf")).expect("a file"), bytes, "{command}");
+    }
+    // What an export made is replaced, and what somebody fetched is not.
+    room.must(&format!("export --model {model} --format gguf-q8_0 --out out"));
+    room.copy(&golden.join("model"), "fetched");
+    let ran = room.srek("quantize --model out --out fetched");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("did not make"), "{}", ran.stderr);
 }

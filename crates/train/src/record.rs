@@ -173,6 +173,11 @@ impl Record {
         }
     }
 
+    /// Whether this program made it of something, other than by training.
+    pub fn is_made(&self) -> bool {
+        self.made.is_some()
+    }
+
     /// SHA-256 of every other file of the directory; none in records of version 1, which list none.
     pub fn files(&self) -> Option<&BTreeMap<String, String>> {
         (self.version != BEFORE).then_some(&self.files)
