@@ -255,7 +255,11 @@ fn models_are_not_written_over() {
     ] {
         let ran = room.srek(&command);
         assert_eq!(ran.code, Some(2), "{command}: {}{}", ran.stdout, ran.stderr);
-        assert_eq!(std::fs::read(room.path("mine/model.gguf")).expect("a file"), bytes, "{command}");
+        assert_eq!(
+            std::fs::read(room.path("mine/model.gguf")).expect("a file"),
+            bytes,
+            "{command}"
+        );
     }
     // What an export made is replaced, and what somebody fetched is not.
     room.must(&format!("export --model {model} --format gguf-q8_0 --out out"));

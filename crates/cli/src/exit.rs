@@ -46,6 +46,17 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(message.into()))
 }
 
+/// The text without ends of lines, but those before an item of a list, which is indented.
+fn in_a_line(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut whole = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        whole.push_str(if line.starts_with("  ") { "\n" } else { "\\n" });
+        whole.push_str(line);
+    }
+    whole
+}
+
 /// Prints the error, if there is one, and says with which code to exit.
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
@@ -56,7 +67,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let interrupted = error.downcast_ref::<Interrupted>().is_some();
     let (message, hint) = parts(&error);
     // Names in files may hold what a terminal obeys, or lines that look like another error.
-    let in_a_line = |text: &str| printable(text).replace('\n', "\\n");
+    let in_a_line = |text: &str| in_a_line(&printable(text));
     let (message, hint) = (in_a_line(&message), hint.as_deref().map(in_a_line));
     let first = if interrupted { "interrupted" } else { "error" };
     let mut text = format!("{first}: {message}\n");

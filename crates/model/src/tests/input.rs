@@ -240,8 +240,8 @@ fn adapters_that_need_more_are_refused_by_name() {
     for (from, to, want) in [
         ("\"use_dora\": false", "\"use_dora\": true", "use_dora is set"),
         (
-            "\"use_dora\": false",
-            "\"use_dora\": false, \"init_lora_weights\": \"pissa_niter_4\"",
+            "\"init_lora_weights\": true",
+            "\"init_lora_weights\": \"pissa_niter_4\"",
             "init_lora_weights is \"pissa_niter_4\", which changes the base",
         ),
         ("\"bias\": \"none\"", "\"bias\": \"all\"", "bias is set"),

@@ -280,9 +280,7 @@ impl<'a> Matrix<'a> {
                 cols,
                 ..
             }) if first + BLOCK <= *cols => {
-                let mut source = [0.0; BLOCK];
-                values[row * row_stride + first..][..BLOCK].convert_to_f32_slice(&mut source);
-                reorder(numerics, &source, out);
+                reorder(numerics, &widened(&values[row * row_stride + first..]), out);
             }
             Matrix::Q8 { codes, scales, inner, side: Side::In, .. }
                 if inner.is_multiple_of(BLOCK) =>
@@ -294,10 +292,7 @@ impl<'a> Matrix<'a> {
                 reorder(numerics, &values, out);
             }
             Matrix::Blocks { weight, side: Side::In, .. } => {
-                let mut values = [0.0; BLOCK];
-                let count = BLOCK.min(weight.inner - first);
-                weight.decode(row, first, &mut values[..count]);
-                reorder(numerics, &values, out);
+                reorder(numerics, &decoded(weight, row, first), out);
             }
             _ => self.block_by_element(numerics, row, block, out),
         }
@@ -440,6 +435,23 @@ fn table(numerics: Numerics, absmax: f32) -> [f32; 16] {
         *value *= absmax;
     }
     rounded(numerics, &table)
+}
+
+/// The first 64 of these halves.
+#[inline(always)]
+fn widened(halves: &[f16]) -> [f32; BLOCK] {
+    let mut values = [0.0; BLOCK];
+    halves[..BLOCK].convert_to_f32_slice(&mut values);
+    values
+}
+
+/// 64 weights of a row, with zeros beyond its end.
+#[inline(always)]
+fn decoded(weight: &Blocks<'_>, row: usize, first: usize) -> [f32; BLOCK] {
+    let mut values = [0.0; BLOCK];
+    let count = BLOCK.min(weight.inner - first);
+    weight.decode(row, first, &mut values[..count]);
+    values
 }
 
 /// All values rounded for `numerics`.
