@@ -33,7 +33,7 @@ fn a_merged_model_has_the_logits_that_pytorch_computes_with_the_adapter() {
         assert!(number("agreement") >= 0.95 && number("drift_most") < 0.05, "{json}");
         let far = distance(&logits(&room, "merged", variant), &expected(variant, "f32.adapter"));
         assert!(far <= 1e-4, "{variant}: {far}");
-        assert!(!room.path("merged/srek.json").exists());
+        room.must("verify merged");
 
         // Over 4 bits: what was served, rounded to bf16 once; or the original.
         room.must(&format!("quantize --model {model} --format nf4 --out base"));
@@ -160,12 +160,54 @@ fn a_gguf_is_quantized_and_tuned() {
     let model = golden.join("model");
     room.must(&format!("export --model {} --format gguf-f16 --out out", model.display()));
     let ran = room.must("quantize --model out --format nf4 --out base --json");
+    room.must("verify base --model out");
     let drift = ran.json()["drift_most"].as_f64().expect("a number");
     assert!(drift > 0.0 && drift < 0.5, "{drift}");
     let far = distance(&logits(&room, "base", "plain"), &expected("plain", "nf4"));
     // Weights that the rounding to f16 moved over the middle between two levels take the other one.
     assert!(far <= 1e-1, "{far}");
+
+    // The first steps over the blocks themselves are those that PyTorch takes over the dense weights.
+    let batches = golden.join("batches.jsonl");
+    room.must(&format!(
+        "data build --input {} --vocab-size 128 --context 64 --out set",
+        batches.display()
+    ));
+    room.write("tune.toml", TUNE);
+    let adapter = golden.join("adapter");
+    room.must(&format!("train tune.toml --adapter-init {} --out run", adapter.display()));
+    let expected = std::fs::read(golden.join("golden.json")).expect("golden");
+    let expected: serde_json::Value = serde_json::from_slice(&expected).expect("JSON");
+    let log = std::fs::read_to_string(room.path("run/log.jsonl")).expect("a log");
+    for (step, line) in log.lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let loss = line["loss"].as_f64().expect("a loss");
+        let expected = expected["curve"]["f32"]["loss"][step].as_f64().expect("a loss");
+        assert!((loss - expected).abs() <= 2e-3 * expected, "step {step}: {loss} of {expected}");
+    }
+    assert_eq!(log.lines().count(), 3);
+    room.must("verify run/adapter --model out/model.gguf --data set");
+    room.must("verify run/adapter --model out --data set");
 }
+
+const TUNE: &str = r#"
+[model]
+directory = "out/model.gguf"
+numerics = "f32"
+[data]
+directory = "set"
+order = "file"
+[batch]
+tokens = 128
+documents = 2
+[schedule]
+steps = 3
+learning_rate = 1e-3
+decay = "constant"
+[optimizer]
+weight_decay = 0.01
+max_grad_norm = 1.0
+"#;
 
 #[test]
 fn a_peft_export_is_the_adapter() {
@@ -184,8 +226,41 @@ fn a_peft_export_is_the_adapter() {
     room.srek(&format!("export --model {} --format peft --out out", model.display())).fails(
         2,
         "
-error: --adapter is missing: there is nothing to merge
+error: --adapter is missing: there is nothing to export
 hint: --adapter runs/NAME/adapter
 ",
     );
+}
+
+/// Neither what is read nor what somebody else put there is written over.
+#[test]
+fn models_are_not_written_over() {
+    let room = Room::new();
+    let golden = golden("plain");
+    let model = golden.join("model").display().to_string();
+    room.must(&format!("export --model {model} --format gguf-f16 --out out"));
+    let bytes = std::fs::read(room.path("out/model.gguf")).expect("a file");
+    room.write("mine/model.gguf", &bytes);
+    let ids = golden.join("ids.json").display().to_string();
+    for command in [
+        "export --model mine/model.gguf --format gguf-q8_0 --out mine".to_owned(),
+        format!("export --model {model} --onto mine/model.gguf --format gguf-q8_0 --out mine"),
+        format!("export --model {model} --format gguf-q8_0 --out mine"),
+        format!(
+            "export --model {model} --adapter {} --format gguf-lora --out mine/model.gguf",
+            golden.join("adapter").display()
+        ),
+        "quantize --model mine/model.gguf --out mine".to_owned(),
+        format!("logits --model mine/model.gguf --ids {ids} --out mine/model.gguf"),
+    ] {
+        let ran = room.srek(&command);
+        assert_eq!(ran.code, Some(2), "{command}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(std::fs::read(room.path("mine/model.gguf")).expect("a file"), bytes, "{command}");
+    }
+    // What an export made is replaced, and what somebody fetched is not.
+    room.must(&format!("export --model {model} --format gguf-q8_0 --out out"));
+    room.copy(&golden.join("model"), "fetched");
+    let ran = room.srek("quantize --model out --out fetched");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("did not make"), "{}", ran.stderr);
 }

@@ -25,4 +25,6 @@ mod secrets;
 mod skip;
 mod skipping;
 mod story;
+mod verify;
 mod whole;
+mod workstation;

@@ -1,6 +1,7 @@
 """What the comparisons share: the table, calls of srek, models with random weights, data sets read back."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,9 @@ class Srek:
 
     def run(self, *arguments):
         """Exit code, standard output, standard error."""
-        done = subprocess.run([self.program, *map(str, arguments)], cwd=self.room, capture_output=True, text=True)
+        environment = dict(os.environ, XDG_CACHE_HOME=str(self.room / "cache"))
+        done = subprocess.run([self.program, *map(str, arguments)], cwd=self.room, capture_output=True, text=True,
+                              env=environment)
         return done.returncode, done.stdout, done.stderr
 
     def must(self, *arguments):

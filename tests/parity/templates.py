@@ -113,7 +113,7 @@ ZEPHYR = """\
 {% endif %}
 {% endfor %}"""
 
-# Name: template, marks of begin and end, what the template writes around an answer's content that is trained.
+# Name: template, marks of begin and end, what is trained of an answer: all behind the prompt that asks for it.
 LLAMA3_MARKS, LLAMA2_MARKS = ("<|begin_of_text|>", "<|eot_id|>"), ("<s>", "</s>")
 TEMPLATES = {
     "llama 3": (make_chat.LLAMA3.replace("{%- generation %}", "").replace("{%- endgeneration %}", ""), LLAMA3_MARKS,
@@ -121,7 +121,7 @@ TEMPLATES = {
     "llama 3.1": (LLAMA31.replace(" RESULT", ""), LLAMA3_MARKS, lambda text: text.strip() + "<|eot_id|>"),
     "llama 3.1, results as they are": (LLAMA31.replace("iterable RESULT", "mapping"), LLAMA3_MARKS,
                                        lambda text: text.strip() + "<|eot_id|>"),
-    "llama 2": (LLAMA2, LLAMA2_MARKS, lambda text: text.strip() + " </s>"),
+    "llama 2": (LLAMA2, LLAMA2_MARKS, lambda text: f" {text.strip()} </s>"),
     "zephyr": (ZEPHYR, LLAMA2_MARKS, lambda text: text + "</s>"),
 }
 
@@ -184,11 +184,12 @@ def by_srek(srek, number, inner, template, marks):
     return found, refused
 
 
-def by_transformers(inner, template, marks, messages):
-    """The text, or None where the template refuses."""
+def by_transformers(inner, template, marks, messages, prompt=False):
+    """The text, or None where the template refuses; with `prompt`, up to where an answer begins."""
     wrapped = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=marks[0], eos_token=marks[1])
     try:
-        return wrapped.apply_chat_template(messages, chat_template=template, tokenize=False)
+        return wrapped.apply_chat_template(messages, chat_template=template, tokenize=False,
+                                           add_generation_prompt=prompt)
     except Exception:
         return None
 
@@ -214,6 +215,8 @@ def comparison(table, srek):
             if found != text:
                 wrong.append(f"{key}: {found!r} and {text!r}")
             expected = [trained(it["content"]) for it in messages if it["role"] == "assistant"]
+            prompt = by_transformers(inner_of[marks], template, marks, messages[:-1], prompt=True)
+            assert text == prompt + expected[-1] + ("\n" if text.endswith("\n") else ""), (key, text, prompt)
             spans += "".join(stretches) == "".join(expected)
             if "".join(stretches) != "".join(expected):
                 wrong.append(f"{key} trains {stretches!r}, expected {expected!r}")

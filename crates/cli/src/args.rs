@@ -8,7 +8,7 @@ mod export;
 mod incident;
 mod lab;
 
-pub(crate) use export::{ExportArgs, ExportFormat};
+pub(crate) use export::{ExportArgs, ExportFormat, VerifyArgs};
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs};
 
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Quantize(QuantizeArgs),
     /// Write base and adapter as other programs load them: merged, or as a LoRA of llama.cpp
     Export(ExportArgs),
+    /// Compare an adapter or a model with its record: its files, and what it was made of
+    Verify(VerifyArgs),
     /// Train all weights of a small model
     Pretrain(RunArgs),
     /// Tune a model with LoRA over a frozen base
@@ -250,10 +252,10 @@ pub(crate) enum DeviceName {
 pub(crate) struct DoctorArgs {
     /// Look at this model instead of at the machine: what it says of a text, its tokenizer, template and
     /// marks, and what 4 bits cost in each layer
-    #[arg(long, value_name = "DIR|ORG/NAME")]
+    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// Where --model is in 4 bits: what it was made of, to be compared with
-    #[arg(long, value_name = "DIR|ORG/NAME", requires = "model")]
+    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME", requires = "model")]
     pub(crate) original: Option<PathBuf>,
 }
 
@@ -272,7 +274,7 @@ pub(crate) struct DownloadArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct QuantizeArgs {
     /// A Hugging Face Llama, not quantized: its directory, or its name on the hub; or a GGUF file
-    #[arg(long, value_name = "DIR|ORG/NAME", required_unless_present = "random")]
+    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME", required_unless_present = "random")]
     pub(crate) model: Option<PathBuf>,
     /// Random weights of the shape of a published model (llama3.1-8b, llama3.2-1b, ...) instead, to
     /// measure a machine before the real ones are there
@@ -341,7 +343,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArgs {
     /// A Hugging Face Llama: its directory, or its name on the hub [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR|ORG/NAME")]
+    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// A PEFT adapter directory
     #[arg(long, value_name = "DIR")]

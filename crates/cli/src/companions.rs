@@ -2,15 +2,11 @@
 //! licence.
 
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Their names.
-pub(crate) const COMPANIONS: [&str; 13] = [
-    "LICENSE",
-    "LICENSE.md",
-    "LICENSE.txt",
-    "NOTICE",
-    "USE_POLICY.md",
+/// Names of those that make it usable.
+const USABLE: [&str; 8] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
@@ -21,31 +17,46 @@ pub(crate) const COMPANIONS: [&str; 13] = [
     "tokenizer_config.json",
 ];
 
-/// Those of them that say what may be done with the weights.
-pub(crate) const LICENCES: [&str; 5] =
-    ["LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "USE_POLICY.md"];
+/// What the names of those begin with that say what may be done with the weights.
+const LICENCES: [&str; 4] = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"];
+
+/// Whether a file of this name goes with a model.
+pub(crate) fn is_companion(name: &str) -> bool {
+    USABLE.contains(&name) || is_licence(name)
+}
+
+/// Whether a file of this name says what may be done with the weights.
+pub(crate) fn is_licence(name: &str) -> bool {
+    LICENCES.iter().any(|start| name.to_ascii_uppercase().starts_with(start))
+}
 
 /// The largest file that is copied.
 const LIMIT_BYTES: u64 = 64 << 20;
 
-/// Copies the files of these names from the first of the directories that has them; gives those that
+/// Copies the files of such names, each from the first of the directories that has it; gives those that
 /// were there, sorted.
 ///
 /// # Errors
 /// A file that cannot be read or written, or that is larger than any of its kind.
-pub(crate) fn copy<'a>(
-    names: impl IntoIterator<Item = &'a str>,
+pub(crate) fn copy(
+    wanted: impl Fn(&str) -> bool,
     from: &[&Path],
     to: &Path,
-) -> Result<Vec<&'a str>> {
-    let mut copied = Vec::new();
-    for name in names {
-        let mut places = from.iter().map(|directory| directory.join(name));
-        let Some(place) = places.find(|place| place.is_file()) else { continue };
-        let content = files::read(&place, LIMIT_BYTES)?;
-        files::write_atomic(to.join(name), |out| out.write_all(&content))?;
-        copied.push(name);
+) -> Result<Vec<String>> {
+    let mut places = BTreeMap::new();
+    for directory in from {
+        let read = files::Error::io(files::Operation::Read, directory);
+        for entry in std::fs::read_dir(directory).map_err(read)? {
+            let path = entry.map_err(files::Error::io(files::Operation::Read, directory))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            if let Some(name) = name.filter(|name| wanted(name) && path.is_file()) {
+                places.entry(name).or_insert(path);
+            }
+        }
     }
-    copied.sort_unstable();
-    Ok(copied)
+    for (name, place) in &places {
+        let content = files::read(place, LIMIT_BYTES)?;
+        files::write_atomic(to.join(name), |out| out.write_all(&content))?;
+    }
+    Ok(places.into_keys().collect())
 }

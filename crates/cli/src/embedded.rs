@@ -4,8 +4,10 @@ use crate::exit::usage;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
-/// What a model's directory needs; card and licence stand in `models/sre-tiny/`.
-const FILES: [(&str, &[u8]); 3] = [
+/// What a model's directory needs, and its licences; the card stands in `models/sre-tiny/`.
+const FILES: [(&str, &[u8]); 5] = [
+    ("LICENSE-APACHE", include_bytes!("../../../models/sre-tiny/LICENSE-APACHE")),
+    ("LICENSE-MIT", include_bytes!("../../../models/sre-tiny/LICENSE-MIT")),
     ("config.json", include_bytes!("../../../models/sre-tiny/config.json")),
     ("model.safetensors", include_bytes!("../../../models/sre-tiny/model.safetensors")),
     ("tokenizer.json", include_bytes!("../../../models/sre-tiny/tokenizer.json")),
@@ -26,11 +28,15 @@ pub(crate) fn directory() -> Result<PathBuf> {
     let directory = models.join(name);
     if !is_whole(&directory) {
         files::create_dir_all(&models)?;
-        files::write_dir_atomic(&directory, |inside| -> files::Result<()> {
+        let written = files::write_dir_atomic(&directory, |inside| -> files::Result<()> {
             FILES.iter().try_for_each(|(name, bytes)| {
                 files::write_atomic(inside.join(name), |out| out.write_all(bytes))
             })
-        })?;
+        });
+        // Another process may have been faster.
+        if !is_whole(&directory) {
+            written?;
+        }
     }
     Ok(directory)
 }
@@ -55,8 +61,8 @@ fn cache() -> Result<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
     variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache"))).ok_or_else(|| {
         usage(
-            "the embedded model has no place to be unpacked: neither XDG_CACHE_HOME nor HOME is \
-               set\nhint: set one of them, or name a model's directory",
+            "the model has no place to be unpacked: neither XDG_CACHE_HOME nor HOME is set\nhint: set \
+             one of them, or name a model's directory",
         )
     })
 }

@@ -6,19 +6,46 @@ use anyhow::{Context, Result};
 use files::{Map, Operation};
 use model::gguf::{self, Contents};
 use model::load::GGUF_FILE;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use text::tokenizer::GgufKeys;
 
 /// The largest file that is mapped.
 const LIMIT_BYTES: u64 = 1 << 44;
 /// Raised whenever what is read off the keys changes.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// Hexadecimal digits of the hash that the directory's name has.
 const DIGITS: usize = 12;
+/// Where the hashes of the others stand.
+const SUMS: &str = "sums";
+const SUMS_LIMIT_BYTES: u64 = 1 << 10;
+/// Bytes of the file's name that the directory's has.
+const STEM_BYTES: usize = 100;
 
-/// Whether a GGUF file was named.
+/// Whether a GGUF file was named: by its ending, or, as Ollama keeps them without one, by its first bytes.
 pub(crate) fn is_file(named: &Path) -> bool {
-    named.extension().is_some_and(|it| it == "gguf") && !named.is_dir()
+    let ending = named.extension().is_some_and(|it| it.eq_ignore_ascii_case("gguf"));
+    let begins = || {
+        let mut magic = [0; 4];
+        let read = std::fs::File::open(named).and_then(|mut file| file.read_exact(&mut magic));
+        read.is_ok() && magic == *b"GGUF"
+    };
+    !named.is_dir() && (ending || begins())
+}
+
+/// The GGUF file of a directory in which there is nothing else that makes a model.
+pub(crate) fn alone_in(directory: &Path) -> Option<PathBuf> {
+    let has = |name: &str| directory.join(name).exists();
+    let alone = has(GGUF_FILE) && !has("config.json");
+    alone.then(|| directory.join(GGUF_FILE))
+}
+
+/// The tokenizer that a file holds: that of a model where a GGUF file was named.
+///
+/// # Errors
+/// As [`directory`].
+pub(crate) fn tokenizer(file: &Path) -> Result<PathBuf> {
+    if is_file(file) { Ok(directory(file)?.join("tokenizer.json")) } else { Ok(file.to_owned()) }
 }
 
 /// The directory of the model in a file.
@@ -37,13 +64,14 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
     }
     hash.update(&(map.len() as u64).to_le_bytes());
     let stem = place.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = &stem[..stem.floor_char_boundary(STEM_BYTES)];
     let models = embedded::models()?;
     let directory = models.join(format!("{stem}-{}", &hash.finish()[..DIGITS]));
-    if directory.join("config.json").is_file() {
+    if is_whole(&directory, &place) {
         return Ok(directory);
     }
     files::create_dir_all(&models)?;
-    files::write_dir_atomic(&directory, |inside| -> Result<()> {
+    let written = files::write_dir_atomic(&directory, |inside| -> Result<()> {
         let json = |name: &str, value: &serde_json::Value| {
             let text = serde_json::to_vec_pretty(value).expect("plain values");
             files::write_atomic(inside.join(name), |out| out.write_all(&text))
@@ -58,9 +86,36 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
         let link = inside.join(GGUF_FILE);
         std::os::unix::fs::symlink(&place, &link)
             .map_err(files::Error::io(Operation::Write, &link))?;
+        let sums = sums(inside);
+        files::write_atomic(inside.join(SUMS), |out| out.write_all(sums.as_bytes()))?;
         Ok(())
-    })?;
+    });
+    // Another process may have been faster.
+    if !is_whole(&directory, &place) {
+        written?;
+    }
     Ok(directory)
+}
+
+/// Whether everything is as it was written, and the link leads to the file.
+fn is_whole(directory: &Path, place: &Path) -> bool {
+    let said = files::read_to_string(directory.join(SUMS), SUMS_LIMIT_BYTES);
+    let leads = directory.join(GGUF_FILE).canonicalize().is_ok_and(|it| it == place);
+    leads && said.is_ok_and(|said| said == sums(directory))
+}
+
+/// The hashes of what is read off the keys.
+fn sums(directory: &Path) -> String {
+    let hash = |name: &&str| files::sha256_file(directory.join(name)).unwrap_or_default();
+    ["config.json", "tokenizer.json", "tokenizer_config.json"].iter().map(hash).collect()
+}
+
+/// Whether a file is an adapter in GGUF.
+pub(crate) fn is_adapter(file: &Path) -> bool {
+    let adapter = |map: &Map| -> Result<bool> {
+        Ok(gguf::parse(map)?.text("general.type")? == Some("adapter"))
+    };
+    Map::open(file, LIMIT_BYTES).is_ok_and(|map| adapter(&map).unwrap_or(false))
 }
 
 /// What the keys say of the tokenizer, where there is one.

@@ -18,6 +18,9 @@ pub(crate) fn directory(named: &Path) -> Result<PathBuf> {
     if gguf::is_file(named) {
         return gguf::directory(named);
     }
+    if let Some(file) = gguf::alone_in(named) {
+        return gguf::directory(&file);
+    }
     let Some(name) = named.to_str().and_then(Name::parse) else { return Ok(named.to_owned()) };
     // A link that leads nowhere is meant as a path, too.
     if named.symlink_metadata().is_ok() {

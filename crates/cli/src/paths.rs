@@ -3,7 +3,7 @@
 use crate::exit::usage;
 use anyhow::Result;
 use std::path::{Component, Path, PathBuf};
-use train::Recipe;
+use train::{Recipe, Record};
 
 /// Checks the directory of a run: one that can be made, apart from everything that the run reads.
 ///
@@ -58,6 +58,22 @@ pub(crate) fn check_directory<'a>(
         )));
     }
     Ok(())
+}
+
+/// Checks that a directory that is to be replaced holds what this program made of something, not what
+/// somebody fetched or trained.
+///
+/// # Errors
+/// There are files, and no record that says so.
+pub(crate) fn check_made(out: &Path) -> Result<()> {
+    let empty = std::fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
+    if empty || Record::read(out)?.is_some_and(|record| record.is_made()) {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{}: it holds what srek quantize or srek export did not make\nhint: choose another --out",
+        out.display()
+    )))
 }
 
 /// Checks that an output is another file than an input and what that is called.

@@ -10,7 +10,7 @@ use model::{Base, Checkpoint, Config, Head, LoraConfig, Origin, Spec, Trained};
 use ops::Numerics;
 use std::path::Path;
 use text::tokenizer::Tokenizer;
-use train::{Job, Provenance, Recipe};
+use train::{Job, Provenance, Recipe, Record};
 
 /// How a model is held and computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Source {
     /// warns where these differ.
     ///
     /// # Errors
-    /// As [`Source::at`], or an adapter that was trained over another model.
+    /// As [`Source::at`], or an adapter that was trained over another model or changed since.
     pub(crate) fn open(args: &ModelArgs, machine: &Machine) -> Result<Source> {
         let adapter = args.adapter.as_deref();
         let record = adapter.map(Provenance::read).transpose()?.flatten();
@@ -108,7 +108,7 @@ impl Source {
     /// Opens the directories in this form; warns where the adapter was trained in another.
     ///
     /// # Errors
-    /// As [`Source::at`], or an adapter that was trained over another model.
+    /// As [`Source::at`], or an adapter that was trained over another model or changed since.
     pub(crate) fn checked(
         model: &Path,
         adapter: Option<&Path>,
@@ -116,11 +116,13 @@ impl Source {
         machine: &Machine,
     ) -> Result<Source> {
         let source = Source::at(model, adapter, form)?;
-        let record = adapter.map(Provenance::read).transpose()?.flatten();
+        let record = adapter.map(Record::read).transpose()?.flatten();
         if let (Some(adapter), Some(record)) = (adapter, &record) {
             let fingerprint = train::fingerprint(&source.weights, "config.json")?;
-            record.check_model(adapter, &fingerprint)?;
-            source.form.compare(adapter, record, machine);
+            record.check_adapter(adapter, &fingerprint)?;
+            if let Some(training) = record.training() {
+                source.form.compare(adapter, training, machine);
+            }
         }
         Ok(source)
     }

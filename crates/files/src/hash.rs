@@ -59,14 +59,27 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 /// When the path is not a regular file or cannot be read.
 pub fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
+    sha256_file_watched(path, &mut |_| {})
+}
+
+/// The same; `watch` is told after each piece how many bytes were read so far.
+///
+/// # Errors
+/// As [`sha256_file`].
+pub fn sha256_file_watched(path: impl AsRef<Path>, watch: &mut dyn FnMut(u64)) -> Result<String> {
     let path = path.as_ref();
     let (mut file, _) = open_regular(path, Operation::Read, u64::MAX)?;
     let mut hash = Sha256::new();
     let mut chunk = vec![0; CHUNK_BYTES];
+    let mut done = 0;
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(hash.finish()),
-            Ok(count) => hash.update(&chunk[..count]),
+            Ok(count) => {
+                hash.update(&chunk[..count]);
+                done += count as u64;
+                watch(done);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::io(Operation::Read, path)(error)),
         }

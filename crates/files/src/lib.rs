@@ -31,7 +31,7 @@ mod tests;
 mod write;
 
 pub use error::{Error, Operation, Result};
-pub use hash::{Sha256, sha256, sha256_file};
+pub use hash::{Sha256, sha256, sha256_file, sha256_file_watched};
 pub use lock::Lock;
 pub use map::Map;
 pub use partial::{Arrived, Partial};

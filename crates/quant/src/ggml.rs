@@ -19,10 +19,13 @@ mod tests;
 
 pub use encode::encode;
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 /// Weights that are decoded at a time: every block is a multiple of it.
 pub const GROUP: usize = 32;
+/// Halves that are widened together.
+const BATCH: usize = 64;
 /// Weights of a block of the `K` formats.
 const SUPER: usize = 256;
 
@@ -189,8 +192,13 @@ impl Format {
                 }
             }
             Format::F16 => {
-                for (out, bytes) in out.iter_mut().zip(source.as_chunks().0) {
-                    *out = f16::from_le_bytes(*bytes).to_f32();
+                // By blocks, for which there is an instruction.
+                for (out, bytes) in out.chunks_mut(BATCH).zip(source.chunks(2 * BATCH)) {
+                    let mut halves = [f16::ZERO; BATCH];
+                    for (half, bytes) in halves.iter_mut().zip(bytes.as_chunks().0) {
+                        *half = f16::from_le_bytes(*bytes);
+                    }
+                    halves[..out.len()].convert_to_f32_slice(out);
                 }
             }
             _ => {

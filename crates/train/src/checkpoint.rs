@@ -1,13 +1,13 @@
 //! What a stopped run needs to go on: a directory that appears whole or not at all.
 //!
 //! `checkpoint-<step>/` holds the f32 master copies as a PEFT or model directory, `moments.safetensors`,
-//! `srek.json` (see [`Provenance`]), and `state.json`: where the run stands, its tier, the recipe,
+//! `srek.json` (see [`Record`]), and `state.json`: where the run stands, its tier, the recipe,
 //! fingerprints of the inputs, and the hash of every other file. All random numbers are functions of
 //! seed, epoch and position, so these are the random counters.
 
 use crate::job::Identity;
 use crate::trainer::Trainer;
-use crate::{Error, Job, Provenance, Result, provenance, versioned};
+use crate::{Error, Job, Record, Result, provenance, record, versioned};
 use model::{Checkpoint, save};
 use ops::{Backend, DType, Target};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ mod check;
 const VERSION: u32 = 2;
 /// The largest `state.json` that is read.
 const LIMIT_BYTES: u64 = 4 << 20;
-const STATE: &str = "state.json";
+pub(crate) const STATE: &str = "state.json";
 const MOMENTS: &str = "moments.safetensors";
 const PREFIX: &str = "checkpoint-";
 
@@ -112,7 +112,7 @@ pub(crate) fn write<B: Backend>(
     run: &Path,
 ) -> Result<PathBuf> {
     let path = directory(run, state.step);
-    let record = Provenance::new(job, backend.target(), state.step)?;
+    let record = Record::trained(job, backend.target(), state.step)?;
     files::write_dir_atomic(&path, |inside| -> Result<()> {
         match job.lora() {
             Some(lora) => save::adapter(backend, trainer.model(), lora, &job.base_name(), inside)?,
@@ -120,15 +120,13 @@ pub(crate) fn write<B: Backend>(
         }
         let params = trainer.model().params();
         trainer.optimizer().save(backend, params, &inside.join(MOMENTS))?;
-        record.write(inside)?;
-        let hash = |name: &&str| Ok(((*name).to_owned(), files::sha256_file(inside.join(name))?));
         let saved = Saved {
             version: VERSION,
             state: state.clone(),
             tier: provenance::tier(backend.target()),
             identity: job.identity()?.clone(),
             recipe: job.recipe().to_toml(),
-            files: file_names(job).iter().map(hash).collect::<Result<_>>()?,
+            files: record.write(inside)?,
         };
         let json = serde_json::to_vec_pretty(&saved).expect("a state is plain data");
         files::write_atomic(inside.join(STATE), |out| out.write_all(&json))?;
@@ -140,8 +138,8 @@ pub(crate) fn write<B: Backend>(
 /// What stands in a checkpoint beside `state.json`.
 fn file_names(job: &Job) -> [&'static str; 4] {
     match job.lora() {
-        Some(_) => ["adapter_model.safetensors", "adapter_config.json", MOMENTS, provenance::FILE],
-        None => ["model.safetensors", "config.json", MOMENTS, provenance::FILE],
+        Some(_) => ["adapter_model.safetensors", "adapter_config.json", MOMENTS, record::FILE],
+        None => ["model.safetensors", "config.json", MOMENTS, record::FILE],
     }
 }
 

@@ -256,8 +256,7 @@ impl Job {
 
     /// The base model's name in an adapter's configuration.
     pub(crate) fn base_name(&self) -> String {
-        let directory = self.recipe.model.directory.as_deref();
-        directory.map_or(String::new(), |directory| directory.display().to_string())
+        self.recipe.model.directory.as_deref().map_or(String::new(), base_name)
     }
 
     /// What a training step is laid out for.
@@ -367,4 +366,20 @@ fn check_context(recipe: &mut Recipe, dataset: &Dataset, config: &Config) -> Res
         ));
     }
     Ok(context)
+}
+
+/// What others know a base by: a repository of the hub by its name, a GGUF file by its own, and not by
+/// where this machine keeps them.
+fn base_name(directory: &Path) -> String {
+    let parts: Vec<_> = directory.iter().rev().take(3).map(|it| it.to_string_lossy()).collect();
+    if let [_, snapshots, repository] = parts.as_slice()
+        && snapshots == "snapshots"
+        && let Some((organisation, name)) =
+            repository.strip_prefix("models--").and_then(|it| it.split_once("--"))
+    {
+        return format!("{organisation}/{name}");
+    }
+    let gguf = directory.join(model::load::GGUF_FILE).read_link();
+    let named = gguf.ok().and_then(|it| Some(it.file_name()?.to_string_lossy().into_owned()));
+    named.unwrap_or_else(|| directory.display().to_string())
 }

@@ -9,7 +9,9 @@
 //! | `recipe` | [`Recipe`], what the user decides |
 //! | `job` | [`Job`], the recipe with everything that it names opened and checked |
 //! | `fingerprint` | [`fingerprint()`], what tells one model's weights from another's |
-//! | `provenance` | [`Provenance`], the record beside everything that is written |
+//! | `record` | [`Record`], `srek.json`, beside everything that is written |
+//! | `provenance` | [`Provenance`], the part of it that says how something was trained |
+//! | `verify` | what differs between a directory and its record |
 //! | `plan` | [`Plan`], bytes, work and where activations stay, counted before anything is loaded |
 //! | `device` | what machines can do at best |
 //! | `trainer` | the step itself, on buffers laid out beforehand |
@@ -35,23 +37,26 @@ mod output;
 mod plan;
 mod provenance;
 pub mod recipe;
+mod record;
 mod run;
 mod schedule;
 mod tensorboard;
 mod timed;
 mod trainer;
+pub mod verify;
 mod versioned;
 
 pub use checkpoint::{Best, State, checkpoints};
 pub use device::DeviceProfile;
 pub use error::{Error, NotFinite, Result};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, fingerprint_watched};
 pub use job::{Identity, Job};
 pub use observer::{Evaluation, Observer, Started, StepMetrics};
 pub use optimizer::{Optimizer, Update};
 pub use plan::{Budget, Plan, Work};
 pub use provenance::Provenance;
 pub use recipe::Recipe;
+pub use record::{Made, Maker, Record};
 pub use run::{Outcome, Resume, Site, run};
 pub use schedule::learning_rate;
 pub use tensorboard::EventFile;

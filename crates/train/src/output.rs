@@ -1,15 +1,11 @@
 //! What a finished run leaves: an adapter or a model that other programs read.
 
 use crate::trainer::Trainer;
-use crate::{Job, Provenance, Result, State, checkpoint, provenance};
+use crate::{Error, Job, Record, Result, State, checkpoint, record};
 use model::save;
 use ops::{Backend, DType, Numerics};
 use std::path::{Path, PathBuf};
 use text::tokenizer::Tokenizer;
-
-/// The files of an adapter's directory: PEFT's two, and what is recorded about them.
-const ADAPTER_FILES: [&str; 3] =
-    ["adapter_config.json", "adapter_model.safetensors", provenance::FILE];
 
 /// Writes the best and, where that is another one, the last state. Returns the directory of the best:
 /// `adapter/`, or `model/` where every weight was trained. The last one stands in `adapter-last/` or
@@ -47,7 +43,7 @@ fn write_one<B: Backend>(
     trainer: &Trainer,
     (step, directory): (u64, &Path),
 ) -> Result<()> {
-    let record = Provenance::new(job, backend.target(), step)?;
+    let record = Record::trained(job, backend.target(), step)?;
     files::write_dir_atomic(directory, |inside| -> Result<()> {
         match job.lora() {
             Some(lora) => save::adapter(backend, trainer.model(), lora, &job.base_name(), inside)?,
@@ -56,7 +52,8 @@ fn write_one<B: Backend>(
                 copy_tokenizer(job, inside)?;
             }
         }
-        record.write(inside)
+        record.write(inside)?;
+        Ok(())
     })
 }
 
@@ -75,8 +72,17 @@ fn write_best<B: Backend>(
         trainer.replace(backend, job, &trained)?;
         return write_one(backend, job, trainer, (step, to));
     }
+    // Written anew and not copied: a checkpoint's lists other files.
+    let before = Record::read(from)?.ok_or_else(|| {
+        Error::checkpoint(&from.join(record::FILE), "it is missing\nhint: start a new run")
+    })?;
+    let record = Record::trained(job, backend.target(), step)?.on_tier_of(&before);
     files::write_dir_atomic(to, |inside| {
-        ADAPTER_FILES.into_iter().try_for_each(|name| copy(&from.join(name), &inside.join(name)))
+        for name in record::ADAPTER_FILES {
+            copy(&from.join(name), &inside.join(name))?;
+        }
+        record.write(inside)?;
+        Ok(())
     })
 }
 

@@ -1,31 +1,23 @@
-//! `srek.json`: the record beside every adapter, model and checkpoint of how it came about, with the
-//! settings that decide the bits of what is computed with it.
+//! How an adapter or a model was trained: the part of its [`Record`] with the settings that decide the
+//! bits of what is computed with it.
 
 use crate::job::Identity;
 use crate::recipe::{HeadKind, NumericsKind};
-use crate::{Error, Job, Result, versioned};
+use crate::record::is_hash;
+use crate::{Error, Job, Record, Result};
 use model::lora::Projection;
 use model::{Base, Checkpoint, Config, Head};
 use ops::{DType, Device, Isa, Numerics, Target};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Its name.
-pub(crate) const FILE: &str = "srek.json";
-/// Version of the format.
-const VERSION: u32 = 1;
-/// The largest one that is read.
-const LIMIT_BYTES: u64 = 1 << 20;
 /// What a tier of a GPU begins with; the compute capability follows.
 const GPU_TIER: &str = "cuda-sm";
 
-/// How an adapter or a model came about.
+/// How an adapter or a model was trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    version: u32,
-    /// Version of the program that wrote it.
-    srek: String,
     /// How products treated their operands.
     numerics: NumericsKind,
     /// How the seven projections were stored.
@@ -39,7 +31,14 @@ pub struct Provenance {
     /// Steps of the optimizer behind it.
     step: u64,
     /// What the run read.
-    inputs: Identity,
+    pub(crate) inputs: Identity,
+    /// SHA-256 of the chat template that the data set was written with, or `none`; absent in records of
+    /// version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) template: Option<String>,
+    /// SHA-256 of the run's `resolved.toml`; absent in records of version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recipe: Option<String>,
 }
 
 /// How the projections were stored. [`Base::AsStored`] is told by the types in the files.
@@ -126,8 +125,6 @@ impl Provenance {
     pub(crate) fn new(job: &Job, target: Target, step: u64) -> Result<Provenance> {
         let recipe = job.recipe();
         Ok(Provenance {
-            version: VERSION,
-            srek: env!("CARGO_PKG_VERSION").to_owned(),
             numerics: recipe.model.numerics,
             base: Storage::of(job)?,
             head: job.spec().head.into(),
@@ -135,40 +132,42 @@ impl Provenance {
             seed: recipe.seed,
             step,
             inputs: job.identity()?.clone(),
+            template: Some(job.dataset().template_hash().unwrap_or("none").to_owned()),
+            recipe: Some(files::sha256(recipe.to_toml().as_bytes())),
         })
     }
 
-    /// Writes it into a directory.
-    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(self).expect("a record is plain data");
-        json.push(b'\n');
-        Ok(files::write_atomic(directory.join(FILE), |out| out.write_all(&json))?)
+    /// The same, trained on the tier of `other`: a run in f32 may have gone on on another one.
+    pub(crate) fn on_tier_of(self, other: &Provenance) -> Provenance {
+        Provenance { tier: other.tier.clone(), ..self }
     }
 
-    /// Reads that of a directory; none where there is no such file, as other programs write none.
+    /// Reads that of a directory; none where there is no record, as other programs write none, or one
+    /// of something that was not trained here.
     ///
     /// # Errors
-    /// A file that cannot be read, or says what no version of this program wrote.
+    /// As [`Record::read`].
     pub fn read(directory: &Path) -> Result<Option<Provenance>> {
-        let file = directory.join(FILE);
-        if matches!(file.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound) {
-            return Ok(None);
-        }
-        let text = files::read_to_string(&file, LIMIT_BYTES)?;
-        let wrong = |message: String| {
-            let hint = "hint: without the file, the settings are those of the command line";
-            Error::mismatch(&file, format!("not a record of srek: {message}\n{hint}"))
-        };
-        let record: Provenance = versioned::parse(&text, VERSION).map_err(wrong)?;
+        Ok(Record::read(directory)?.and_then(Record::into_training))
+    }
+
+    /// What no version of this program writes, in words.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
         let gpu =
             |name: &str| name.strip_prefix(GPU_TIER).is_some_and(|sm| sm.parse::<u16>().is_ok());
-        if Isa::from_name(&record.tier).is_none() && !gpu(&record.tier) {
-            return Err(wrong(format!("tier is {:?}, which is none", record.tier)));
+        if Isa::from_name(&self.tier).is_none() && !gpu(&self.tier) {
+            return Err(format!("tier is {:?}, which is none", self.tier));
         }
-        if !record.inputs.is_well_formed() {
-            return Err(wrong("inputs has a part that is no SHA-256".to_owned()));
+        if !self.inputs.is_well_formed() {
+            return Err("inputs has a part that is no SHA-256".to_owned());
         }
-        Ok(Some(record))
+        if !self.template.as_deref().is_none_or(|it| it == "none" || is_hash(it)) {
+            return Err("template is no SHA-256".to_owned());
+        }
+        if !self.recipe.as_deref().is_none_or(is_hash) {
+            return Err("recipe is no SHA-256".to_owned());
+        }
+        Ok(())
     }
 
     /// How products treated their operands.
@@ -230,7 +229,7 @@ impl Provenance {
 }
 
 /// The beginning of a hash, enough for people.
-fn short(hash: &str) -> &str {
+pub(crate) fn short(hash: &str) -> &str {
     &hash[..hash.len().min(12)]
 }
 

@@ -9,13 +9,22 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// What is wrong, in words.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, expected: u32) -> Result<T, String> {
+    let found = version(text)?;
+    if found != expected {
+        return Err(format!("version {found}, expected {expected}"));
+    }
+    serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+/// The version that a file says.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(crate) fn version(text: &str) -> Result<u32, String> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
     let found: Versioned = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    if found.version != expected {
-        return Err(format!("version {}, expected {expected}", found.version));
-    }
-    serde_json::from_str(text).map_err(|e| e.to_string())
+    Ok(found.version)
 }

@@ -86,7 +86,8 @@ fn tokenizer(
 ) -> anyhow::Result<Option<(Tokenizer, PathBuf)>> {
     let Some(vocabulary) = args.train_tokenizer else {
         let Some(file) = &args.tokenizer else { return Ok(None) };
-        return Ok(Some((Tokenizer::from_file(file)?, file.clone())));
+        let file = crate::gguf::tokenizer(file)?;
+        return Ok(Some((Tokenizer::from_file(&file)?, file)));
     };
     let beside = || {
         let mut name = args.out.as_os_str().to_owned();
@@ -263,7 +264,10 @@ pub(crate) fn inspect(args: &DataInspectArgs) -> anyhow::Result<Answer> {
         return Ok(summary(&dataset, &inspect::summarize(&dataset, LONGEST)));
     };
     let sample = match &args.tokenizer {
-        Some(file) => inspect::sample(&dataset, &Tokenizer::from_file(file)?, document)?,
+        Some(file) => {
+            let tokenizer = Tokenizer::from_file(&crate::gguf::tokenizer(file)?)?;
+            inspect::sample(&dataset, &tokenizer, document)?
+        }
         None => by_ids(&dataset, document)?,
     };
     Ok(shown(document, &sample))

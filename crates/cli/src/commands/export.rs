@@ -4,7 +4,7 @@ mod gguf;
 mod modelfile;
 
 use crate::args::{ExportArgs, ExportFormat};
-use crate::companions::{self, COMPANIONS};
+use crate::companions::{self, is_companion};
 use crate::drift::{self, Drift};
 use crate::exit::usage;
 use crate::machine::Machine;
@@ -16,11 +16,13 @@ use model::save::{self, GgufForm};
 use model::{Base, Checkpoint, Head, LoraConfig};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use train::Provenance;
+use train::{Made, Maker, Provenance, Record};
 
 /// What is written as a model directory, and as one of PEFT.
 const MERGED: [&str; 2] = ["config.json", "model.safetensors"];
-const PEFT: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "srek.json"];
+const PEFT: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+/// What is written into every directory.
+const RECORD: &str = "srek.json";
 /// The largest file of an adapter.
 const ADAPTER_LIMIT_BYTES: u64 = 1 << 34;
 
@@ -65,17 +67,42 @@ impl Inputs<'_> {
     /// The adapter, without which there is nothing to export.
     fn adapter(&self) -> Result<&Path> {
         self.adapter.ok_or_else(|| {
-            usage("--adapter is missing: there is nothing to merge\nhint: --adapter runs/NAME/adapter")
+            usage("--adapter is missing: there is nothing to export\nhint: --adapter runs/NAME/adapter")
         })
+    }
+
+    /// What the user named, which may be files whose directories lie in the cache.
+    fn named(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let (model, onto) = (self.args.model.as_deref(), self.args.onto.as_deref());
+        let all = [("--model", model), ("--onto", onto), ("--adapter", self.adapter)];
+        all.into_iter().filter_map(|(name, path)| Some((name, path?)))
     }
 
     /// Refuses a directory for the export that is, holds or lies in what is read, or in which other
     /// files than these lie.
     fn check_out(&self, written: impl Fn(&str) -> bool) -> Result<()> {
         let mut read = vec![("--model", self.model.as_path()), ("--onto", self.onto.as_path())];
-        read.extend(self.adapter.map(|adapter| ("--adapter", adapter)));
+        read.extend(self.named());
         paths::check_directory(&self.args.out, read)?;
-        Ok(files::check_replaceable(&self.args.out, "an export", written)?)
+        let written = |name: &str| name == RECORD || written(name);
+        files::check_replaceable(&self.args.out, "an export", written)?;
+        paths::check_made(&self.args.out)
+    }
+
+    /// Writes the record of an export that was made of these weights, with what is known of how they, or
+    /// the adapter, were trained. All other files stand there already.
+    fn record(&self, base: &Checkpoint, out: &Path) -> Result<()> {
+        let adapter = match self.adapter {
+            Some(directory) => {
+                let (_, weights) = LoraConfig::read(directory)?;
+                Some(train::fingerprint(&weights, "adapter_config.json")?)
+            }
+            None => None,
+        };
+        let model = train::fingerprint(base, "config.json")?;
+        let before = Record::read(self.adapter.unwrap_or(&self.onto))?;
+        Record::made(Made { by: Maker::Export, model, adapter }, before).write(out)?;
+        Ok(())
     }
 
     /// Base and adapter as they are served. It reads all of the base, so places are checked before.
@@ -101,14 +128,14 @@ impl Inputs<'_> {
     /// the original of them.
     fn is_other(&self, served: &Source, base: &Checkpoint) -> Result<bool> {
         let stored = base.form(&served.config, Base::AsStored, Head::AsStored)?;
-        Ok(stored.0 != served.form.base || self.args.onto.is_some())
+        Ok(stored.0 != served.form.base || self.onto != self.model)
     }
 
     /// Merges, reads back, compares.
     fn merged(&self, machine: &Machine) -> Result<Answer> {
         self.adapter()?;
         let out = &self.args.out;
-        self.check_out(|name| MERGED.contains(&name) || COMPANIONS.contains(&name))?;
+        self.check_out(|name| MERGED.contains(&name) || is_companion(name))?;
         let served = self.served(machine)?;
         let base = self.base(&served)?;
         let other = self.is_other(&served, &base)?;
@@ -118,7 +145,8 @@ impl Inputs<'_> {
         let mut drift = Drift::default();
         files::write_dir_atomic(out, |out| -> Result<()> {
             save::merged(&base, (&lora, &adapter), out)?;
-            companions::copy(COMPANIONS, &[&self.onto, &self.model], out)?;
+            companions::copy(is_companion, &[&self.onto, &self.model], out)?;
+            self.record(&base, out)?;
             drift = compared.with(out, None, machine)?;
             let most = if other { MOST_OF_OTHER } else { MOST_OF_SAME };
             drift.check(
@@ -135,20 +163,19 @@ impl Inputs<'_> {
     /// Copies the adapter with what it needs, reads back, compares.
     fn peft(&self, machine: &Machine) -> Result<Answer> {
         let (adapter, out) = (self.adapter()?, &self.args.out);
-        self.check_out(|name| PEFT.contains(&name) || COMPANIONS.contains(&name))?;
+        self.check_out(|name| PEFT.contains(&name) || is_companion(name))?;
         let served = self.served(machine)?;
+        let base = self.base(&served)?;
         let compared = Compared::new(self, served, machine)?;
         paths::make_parent(out)?;
         let mut drift = Drift::default();
         files::write_dir_atomic(out, |out| -> Result<()> {
             for name in PEFT {
-                let place = adapter.join(name);
-                if place.is_file() {
-                    let content = files::read(&place, ADAPTER_LIMIT_BYTES)?;
-                    files::write_atomic(out.join(name), |file| file.write_all(&content))?;
-                }
+                let content = files::read(adapter.join(name), ADAPTER_LIMIT_BYTES)?;
+                files::write_atomic(out.join(name), |file| file.write_all(&content))?;
             }
-            companions::copy(COMPANIONS, &[&self.model], out)?;
+            companions::copy(is_companion, &[&self.model], out)?;
+            self.record(&base, out)?;
             drift = compared.with(&self.model, Some(out), machine)?;
             drift.check(0.0, "copy the directory by hand and compare")
         })?;
@@ -161,6 +188,13 @@ impl Inputs<'_> {
         if out.extension().is_none_or(|it| it != "gguf") {
             let name = out.display();
             return Err(usage(format!("--out {name}: expected a file\nhint: --out {name}.gguf")));
+        }
+        self.named().try_for_each(|input| paths::check_other(out, input))?;
+        if out.exists() && !crate::gguf::is_adapter(out) {
+            let name = out.display();
+            return Err(usage(format!(
+                "--out {name}: what is there is no adapter in GGUF\nhint: choose another --out"
+            )));
         }
         let served = self.served(machine)?;
         let (lora, adapter) = LoraConfig::read(place)?;

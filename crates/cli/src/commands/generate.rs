@@ -90,7 +90,7 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
 
 fn tokenizer(args: &GenerateArgs) -> Result<(Tokenizer, PathBuf)> {
     let file = match &args.tokenizer {
-        Some(file) => file.clone(),
+        Some(file) => crate::gguf::tokenizer(file)?,
         None => Tokenizer::file_in(&args.model.directory()?),
     };
     if args.tokenizer.is_none() && !file.exists() {

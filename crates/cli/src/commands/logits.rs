@@ -16,6 +16,9 @@ const IDS_LIMIT_BYTES: u64 = 1 << 30;
 /// Computes and writes the logits.
 pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer> {
     paths::check_file(&args.out)?;
+    if let Some(model) = &args.model.model {
+        paths::check_other(&args.out, ("--model", model))?;
+    }
     let source = Source::open(&args.model, machine)?;
     let lists = read_ids(&args.ids, &source.config)?;
     let logits = drift::logits(machine, &source, &lists)?;

@@ -15,6 +15,7 @@ mod logits;
 mod plan;
 mod quantize;
 mod train;
+mod verify;
 
 use crate::args::{Command, DataCommand, LabCommand};
 use crate::machine::Machine;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Train(args) => train::tune(args, machine),
         Command::Lab(LabCommand::Incidents(args)) => lab::incidents::run(args),
         Command::Lab(LabCommand::Corpus(args)) => lab::corpus::run(args),
+        Command::Verify(args) => verify::run(args, format),
         Command::Logits(args) => logits::run(args, machine),
         Command::Bench(args) => bench::run(args, machine),
         Command::Demo(args) => demo::run(args, machine),

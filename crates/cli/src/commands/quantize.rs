@@ -1,7 +1,7 @@
 //! `srek quantize`: a model in 4 bits, written once, so that it is loaded as it is.
 
 use crate::args::{BaseFormat, EmbeddingFormat, QuantizeArgs};
-use crate::companions::{self, COMPANIONS};
+use crate::companions::{self, is_companion};
 use crate::drift::{self, Drift};
 use crate::exit::usage;
 use crate::machine::Machine;
@@ -16,22 +16,25 @@ use ops::Numerics;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
+use train::{Made, Maker, Record};
 
 /// What is copied beside what goes with every model.
-const COPIED: [&str; 2] = ["README.md", "srek.json"];
+const CARD: &str = "README.md";
 /// What is written.
-const WRITTEN: [&str; 2] = ["config.json", "model.safetensors"];
+const WRITTEN: [&str; 3] = ["config.json", "model.safetensors", "srek.json"];
 /// Whether a file of this name is copied where it is there.
 fn is_copied(name: &str) -> bool {
-    COMPANIONS.contains(&name) || COPIED.contains(&name)
+    is_companion(name) || name == CARD
 }
 
 /// Quantizes, and copies what else belongs to the model.
 pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
     let Some(named) = &args.model else { return random(args) };
     let directory = models::directory(named)?;
-    paths::check_directory(&args.out, [("--model", directory.as_path())])?;
+    let read = [("--model", directory.as_path()), ("--model", named.as_path())];
+    paths::check_directory(&args.out, read)?;
     check_replaceable(args)?;
+    paths::check_made(&args.out)?;
     let model = Checkpoint::open(&directory)?;
     let layers = model.config()?.layers;
     let form = form(args);
@@ -43,8 +46,10 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
         save::base(&model, form, out, &mut |done| {
             progress.at(done as u64, || "projections".to_owned());
         })?;
-        let names = COMPANIONS.into_iter().chain(COPIED);
-        copied = companions::copy(names, &[&directory], out)?;
+        copied = companions::copy(is_copied, &[&directory], out)?;
+        let fingerprint = train::fingerprint(&model, "config.json")?;
+        let made = Made { by: Maker::Quantize, model: fingerprint, adapter: None };
+        Record::made(made, Record::read(&directory)?).write(out)?;
         Ok(())
     })?;
     drop(progress);
@@ -138,7 +143,7 @@ fn left_out(model: &Checkpoint) -> Result<BTreeSet<String>> {
 fn answer(
     args: &QuantizeArgs,
     model: &Checkpoint,
-    copied: &[&str],
+    copied: &[String],
     (peak, drift): (usize, Option<Drift>),
 ) -> Result<Answer> {
     let from: u64 = model.files().iter().map(|map| map.len() as u64).sum();
@@ -150,7 +155,7 @@ fn answer(
     };
     let mut lines = vec![
         ("weights", format!("{} of {}", bytes(size), bytes(from))),
-        ("copied", listed(&mut copied.iter().copied())),
+        ("copied", listed(&mut copied.iter().map(String::as_str))),
         ("left out", listed(&mut left_out.iter().map(String::as_str))),
         ("memory", bytes(peak as u64)),
         ("written to", args.out.display().to_string()),

@@ -2,7 +2,7 @@
 
 use super::cache::READ;
 use super::name::{Name, is_commit, is_file, is_hexadecimal};
-use crate::companions::COMPANIONS;
+use crate::companions;
 use crate::exit::usage;
 use anyhow::Result;
 use serde::Deserialize;
@@ -170,7 +170,7 @@ impl Listed {
 
 fn is_companion(name: &str) -> bool {
     let of_family = |(first, last): &(&str, &str)| name.starts_with(first) && name.ends_with(last);
-    COMPANIONS.contains(&name)
+    companions::is_companion(name)
         || ALSO.contains(&name)
         || name == INDEX
         || FAMILIES.iter().any(of_family)

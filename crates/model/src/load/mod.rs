@@ -296,6 +296,11 @@ impl Checkpoint {
         self.tensors.contains_key(name)
     }
 
+    /// The configuration that the weight file itself has: that of a GGUF file.
+    pub fn own_config(&self) -> Option<&Config> {
+        self.shape.as_ref()
+    }
+
     /// Reads the configuration beside the weights; a GGUF file alone has its own.
     ///
     /// # Errors

@@ -293,12 +293,23 @@ fn state(dtype: &str, [out, inner]: [usize; 2], offset: Option<f32>) -> String {
     )
 }
 
-/// A number as Python prints it: as here, but for the exponent, which has a sign and two digits.
+/// A number as Python prints it: the shortest text that reads back as the number, and of several the
+/// nearest, the even one of two as near (here it is the greater); an exponent has a sign and two digits.
 fn python(value: f64) -> String {
-    let text = format!("{value:?}");
-    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let shortest = format!("{value:e}");
+    let digits =
+        shortest.split('e').next().unwrap_or("").bytes().filter(u8::is_ascii_digit).count();
+    let nearest = format!("{value:.*e}", digits.saturating_sub(1));
+    let scientific = if nearest.parse() == Ok(value) { nearest } else { shortest };
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let number: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&number) {
+        let decimals = (digits as i32 - 1 - number).max(1) as usize;
+        let text = format!("{value:.decimals$}");
+        return if text.parse() == Ok(value) { text } else { format!("{value:?}") };
+    }
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |it| ('-', it));
-    format!("{digits}e{sign}{exponent:0>2}")
+    format!("{mantissa}e{sign}{exponent:0>2}")
 }
 
 #[cfg(test)]
@@ -310,6 +321,9 @@ mod tests {
         // From Python 3.11: [repr(float(v)) for v in numpy.array([...], numpy.float32)].
         for (value, want) in [
             (0.379_840_88_f32, "0.3798408806324005"),
+            // Two texts are as near.
+            (0.232_105_26, "0.23210525512695312"),
+            (0.1, "0.10000000149011612"),
             (0.0, "0.0"),
             (1.0, "1.0"),
             (-2.5, "-2.5"),

@@ -239,6 +239,11 @@ fn adapters_that_need_more_are_refused_by_name() {
     let text = std::fs::read_to_string(golden.join("adapter_config.json")).unwrap();
     for (from, to, want) in [
         ("\"use_dora\": false", "\"use_dora\": true", "use_dora is set"),
+        (
+            "\"use_dora\": false",
+            "\"use_dora\": false, \"init_lora_weights\": \"pissa_niter_4\"",
+            "init_lora_weights is \"pissa_niter_4\", which changes the base",
+        ),
         ("\"bias\": \"none\"", "\"bias\": \"all\"", "bias is set"),
         ("\"peft_type\": \"LORA\"", "\"peft_type\": \"IA3\"", "peft_type is \"IA3\""),
         ("\"q_proj\"", "\"lm_head\"", "target module \"lm_head\""),

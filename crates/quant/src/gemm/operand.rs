@@ -5,6 +5,7 @@ use super::{BLOCK, LANES, Numerics, SEQUENCE, decode, round_bf16};
 use crate::Isa;
 use crate::ggml::Blocks;
 use crate::nf4::{CODE, Nf4};
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 /// Dense values in one of the storage types.
@@ -271,6 +272,17 @@ impl<'a> Matrix<'a> {
                     &source.map(|v| f32::from_bits(u32::from(v.to_bits()) << 16)),
                     out,
                 );
+            }
+            Matrix::Dense(Dense {
+                values: Values::F16(values),
+                row_stride,
+                col_stride: 1,
+                cols,
+                ..
+            }) if first + BLOCK <= *cols => {
+                let mut source = [0.0; BLOCK];
+                values[row * row_stride + first..][..BLOCK].convert_to_f32_slice(&mut source);
+                reorder(numerics, &source, out);
             }
             Matrix::Q8 { codes, scales, inner, side: Side::In, .. }
                 if inner.is_multiple_of(BLOCK) =>

@@ -10,10 +10,12 @@ use crate::Error;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+/// Weights without blocks that one task encodes.
+const STRETCH: usize = 1 << 14;
 /// Steps that are tried on either side.
-const TRIES: i32 = 12;
+const TRIES: i32 = 6;
 /// How far a try moves the largest code.
-const TRY: f32 = 0.1;
+const TRY: f32 = 0.2;
 /// Weights of a group of `Q6_K` with a scale of its own.
 const SIXTEEN: usize = 16;
 
@@ -34,17 +36,22 @@ pub fn encode(format: Format, values: &[f32], out: &mut [u8]) -> Result<(), Erro
     if let Some(index) = values.par_iter().position_first(bad) {
         return Err(Error::NotFinite { index, value: values[index] });
     }
-    values.par_chunks(weights).zip(out.par_chunks_mut(size)).for_each(
-        |(values, out)| match format {
-            Format::F32 => out.copy_from_slice(&values[0].to_le_bytes()),
-            Format::F16 => out.copy_from_slice(&f16::from_f32(values[0]).to_le_bytes()),
-            Format::Bf16 => out.copy_from_slice(&bf16::from_f32(values[0]).to_le_bytes()),
-            Format::Q8_0 => q8_0(values, out),
-            Format::Q4K => q4_k(values, out),
-            Format::Q6K => q6_k(values, out),
-            Format::Q4_0 | Format::Q5K => panic!("ggml: {} is not written", format.name()),
-        },
-    );
+    // Weights without blocks are taken in stretches, which are worth a task.
+    let many = if weights == 1 { STRETCH } else { 1 };
+    let parts = values.par_chunks(many * weights).zip(out.par_chunks_mut(many * size));
+    parts.for_each(|(values, out)| match format {
+        Format::F32 => {
+            for (out, value) in out.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+                *out = value.to_le_bytes();
+            }
+        }
+        Format::F16 => halves(values, out, |value| f16::from_f32(value).to_le_bytes()),
+        Format::Bf16 => halves(values, out, |value| bf16::from_f32(value).to_le_bytes()),
+        Format::Q8_0 => q8_0(values, out),
+        Format::Q4K => q4_k(values, out),
+        Format::Q6K => q6_k(values, out),
+        Format::Q4_0 | Format::Q5K => panic!("ggml: {} is not written", format.name()),
+    });
     // A half ends at 65504.
     let scales = |block: &[u8]| -> bool {
         let half = |at: usize| f16::from_le_bytes([block[at], block[at + 1]]).is_finite();
@@ -66,6 +73,12 @@ pub fn encode(format: Format, values: &[f32], out: &mut [u8]) -> Result<(), Erro
     }
 }
 
+fn halves(values: &[f32], out: &mut [u8], half: impl Fn(f32) -> [u8; 2]) {
+    for (out, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+        *out = half(*value);
+    }
+}
+
 fn q8_0(values: &[f32], out: &mut [u8]) {
     let most = values.iter().fold(0.0_f32, |most, it| most.max(it.abs()));
     let d = most / 127.0;
@@ -84,35 +97,36 @@ struct Affine {
 }
 
 impl Affine {
-    /// The code of a value, of 4 bits.
-    fn code(self, value: f32) -> u8 {
-        if self.scale == 0.0 {
-            return 0;
-        }
-        ((value + self.minimum) / self.scale).round_ties_even().clamp(0.0, 15.0) as u8
+    /// The codes of values, of 4 bits, as floats.
+    fn codes(self, values: &[f32; GROUP]) -> [f32; GROUP] {
+        let inverse = if self.scale == 0.0 { 0.0 } else { 1.0 / self.scale };
+        let code =
+            |value: f32| ((value + self.minimum) * inverse).round_ties_even().clamp(0.0, 15.0);
+        values.map(code)
     }
 
     /// The best found for a group.
-    fn best(values: &[f32]) -> Affine {
+    fn best(values: &[f32; GROUP]) -> Affine {
         let low = values.iter().fold(0.0_f32, |low, it| low.min(*it));
         let high = values.iter().fold(low, |high, it| high.max(*it));
         if high <= low {
             return Affine { scale: 0.0, minimum: -low };
         }
         let mean = (values.iter().map(|it| it * it).sum::<f32>() / values.len() as f32).sqrt();
-        let weight = |value: f32| mean + value.abs();
+        let weights = values.map(|value| mean + value.abs());
         let error = |affine: Affine| -> f32 {
-            let off = |&x: &f32| {
-                let d = affine.scale * f32::from(affine.code(x)) - affine.minimum - x;
-                weight(x) * d * d
-            };
-            values.iter().map(off).sum()
+            let mut sum = 0.0;
+            for ((code, value), weight) in affine.codes(values).iter().zip(values).zip(&weights) {
+                let off = affine.scale * code - affine.minimum - value;
+                sum += weight * off * off;
+            }
+            sum
         };
         let mut best = Affine { scale: (high - low) / 15.0, minimum: -low };
         let mut least = error(best);
         for step in -TRIES..=TRIES {
             let start = Affine { scale: (high - low) / (15.0 + TRY * step as f32), minimum: -low };
-            let fitted = start.fitted(values, weight);
+            let fitted = start.fitted(values, &weights);
             let found = error(fitted);
             if found < least {
                 (best, least) = (fitted, found);
@@ -122,10 +136,9 @@ impl Affine {
     }
 
     /// Scale and minimum that fit the codes of `self` best.
-    fn fitted(self, values: &[f32], weight: impl Fn(f32) -> f32) -> Affine {
+    fn fitted(self, values: &[f32; GROUP], weights: &[f32; GROUP]) -> Affine {
         let [mut w, mut l, mut l2, mut x, mut xl] = [0.0_f32; 5];
-        for &value in values {
-            let (weight, code) = (weight(value), f32::from(self.code(value)));
+        for ((code, value), weight) in self.codes(values).iter().zip(values).zip(weights) {
             w += weight;
             l += weight * code;
             l2 += weight * code * code;
@@ -154,7 +167,7 @@ fn six_bits(value: f32, unit: f32) -> u8 {
 
 fn q4_k(values: &[f32], out: &mut [u8]) {
     let groups = values.as_chunks::<GROUP>().0;
-    let found: Vec<Affine> = groups.iter().map(|group| Affine::best(group)).collect();
+    let found: Vec<Affine> = groups.iter().map(Affine::best).collect();
     let most = |of: fn(&Affine) -> f32| found.iter().map(of).fold(0.0, f32::max);
     let [d, m] = [most(|it| it.scale), most(|it| it.minimum)].map(|it| f16::from_f32(it / 63.0));
     out[..2].copy_from_slice(&d.to_le_bytes());
@@ -176,8 +189,8 @@ fn q4_k(values: &[f32], out: &mut [u8]) {
         }
         let rounded = Affine { scale: d * f32::from(scale), minimum: m * f32::from(minimum) };
         let codes = &mut codes[index / 2 * GROUP..][..GROUP];
-        for (byte, &value) in codes.iter_mut().zip(group) {
-            *byte |= rounded.code(value) << (index % 2 * 4);
+        for (byte, code) in codes.iter_mut().zip(rounded.codes(group)) {
+            *byte |= (code as u8) << (index % 2 * 4);
         }
     }
 }

@@ -160,7 +160,7 @@ mod tests {
         let file = room.path().join("t.jinja");
         let source = "{{ bos_token }}{% for m in messages %}{{ loop.index }} {{ m.role }}: \
                       {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}A: {% endif %}";
-        std::fs::write(&file, source).unwrap();
+        files::write_atomic(&file, |out| out.write_all(source.as_bytes())).unwrap();
         let template = Template::from_file(&file, Date::STANDARD).unwrap();
         assert_eq!(template.go(&tokenizer()), None);
     }

@@ -1,6 +1,7 @@
 //! What the inputs of a run are: fingerprints that tell two runs apart.
 
-use crate::{Error, Job, Recipe, Result, fingerprint};
+use crate::record::is_hash;
+use crate::{Error, Job, Recipe, Record, Result, fingerprint};
 use model::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -24,7 +25,8 @@ impl Identity {
     /// Hashes the inputs of a job.
     ///
     /// # Errors
-    /// A file that cannot be read, or an adapter to start from that was trained over another model.
+    /// A file that cannot be read, or an adapter to start from that was trained over another model
+    /// or changed since.
     pub(super) fn new(job: &Job) -> Result<Identity> {
         let of = |weights: Option<&Checkpoint>, config: &str| match weights {
             Some(weights) => fingerprint(weights, config),
@@ -36,8 +38,10 @@ impl Identity {
             tokenizer: job.dataset().tokenizer_hash().unwrap_or("none").to_owned(),
             dataset: job.dataset().hash().to_owned(),
         };
-        if let (Some(adapter), Some(record)) = (job.adapter(), job.adapter_provenance()?) {
-            record.check_model(adapter.directory(), &identity.model)?;
+        if let Some(directory) = job.adapter().map(Checkpoint::directory)
+            && let Some(record) = Record::read(directory)?
+        {
+            record.check_adapter(directory, &identity.model)?;
         }
         Ok(identity)
     }
@@ -55,12 +59,9 @@ impl Identity {
 
     /// Whether every part is a hash, or the word that stands for none.
     pub(crate) fn is_well_formed(&self) -> bool {
-        let hash = |text: &str| {
-            text.len() == 64
-                && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
         let parts = [(&self.model, "new"), (&self.adapter, "new"), (&self.tokenizer, "none")];
-        parts.into_iter().all(|(part, none)| part == none || hash(part)) && hash(&self.dataset)
+        parts.into_iter().all(|(part, none)| part == none || is_hash(part))
+            && is_hash(&self.dataset)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::bench::{Bench, Recorder, documents};
 use crate::refuse::message;
 use ops::{Isa, Target};
+use std::collections::BTreeMap;
 use train::{Provenance, Resume};
 
 const SCHEDULE: &str = "held_out = 0.2\n[batch]\ntokens = 64\n[schedule]\nsteps = 6\n\
@@ -23,15 +24,28 @@ fn every_result_has_its_record() {
     let best = json(&bench, "run/checkpoint-14/state.json")["state"]["best"]["step"].clone();
     assert!(best.as_u64() < Some(14), "the test wants an earlier best: {best}");
     let identity = json(&bench, "run/checkpoint-14/state.json")["identity"].clone();
-    for (place, step) in
-        [("adapter", best), ("adapter-last", 14.into()), ("checkpoint-14", 14.into())]
-    {
+    let adapter = ["adapter_config.json", "adapter_model.safetensors"];
+    let checkpoint = [adapter[0], adapter[1], "moments.safetensors"];
+    for (place, step, files) in [
+        ("adapter", best, &adapter[..]),
+        ("adapter-last", 14.into(), &adapter),
+        ("checkpoint-14", 14.into(), &checkpoint),
+    ] {
+        let hash = |name: &str| files::sha256(&bench.bytes(&format!("run/{name}")));
+        let files = files.iter().map(|name| ((*name).to_owned(), hash(&format!("{place}/{name}"))));
         let expected = serde_json::json!({
-            "version": 1, "srek": env!("CARGO_PKG_VERSION"), "numerics": "bf16", "base": "nf4",
-            "head": "q8", "tier": Isa::detect().name(), "seed": 7, "step": step,
-            "inputs": identity,
+            "version": 2, "srek": env!("CARGO_PKG_VERSION"),
+            "files": files.collect::<BTreeMap<_, _>>(),
+            "training": {
+                "numerics": "bf16", "base": "nf4", "head": "q8", "tier": Isa::detect().name(),
+                "seed": 7, "step": step, "inputs": identity, "template": "none",
+                "recipe": hash("resolved.toml"),
+            },
         });
-        assert_eq!(json(&bench, &format!("run/{place}/srek.json")), expected, "{place}");
+        let mut found = json(&bench, &format!("run/{place}/srek.json"));
+        // Only who builds the program can say what it was built from.
+        found.as_object_mut().unwrap().remove("commit");
+        assert_eq!(found, expected, "{place}");
         assert!(Provenance::read(&bench.path("run").join(place)).unwrap().is_some());
     }
     assert!(identity["model"].as_str().unwrap().len() == 64 && identity["adapter"] == "new");
@@ -42,9 +56,9 @@ fn how_the_base_was_stored_is_told_by_its_files() {
     let bench = Bench::new(&documents(30, 97), 97, 24);
     let brief = "[batch]\ntokens = 64\n[schedule]\nsteps = 1\nlearning_rate = 5e-3\n";
     bench.fresh(&bench.recipe("narrow", "[lora]\nrank = 2\n", brief), "run");
-    assert_eq!(json(&bench, "run/adapter/srek.json")["base"], "f32");
+    assert_eq!(json(&bench, "run/adapter/srek.json")["training"]["base"], "f32");
     bench.fresh(&bench.recipe("narrow", "", brief), "all");
-    let record = json(&bench, "all/model/srek.json");
+    let record = &json(&bench, "all/model/srek.json")["training"];
     assert_eq!((&record["base"], &record["step"]), (&"bf16".into(), &1.into()));
 }
 
@@ -90,7 +104,7 @@ fn an_adapter_starts_only_over_the_base_it_was_trained_over() {
     next.model.adapter = Some(bench.path("run/adapter"));
     next.lora = None;
     bench.fresh(&next, "next");
-    assert_ne!(json(&bench, "next/adapter/srek.json")["inputs"]["adapter"], "new");
+    assert_ne!(json(&bench, "next/adapter/srek.json")["training"]["inputs"]["adapter"], "new");
     // The same shape, but other weights: a tensor apart by one bit of one number.
     let from = crate::bench::goldens().join("narrow/model");
     std::fs::create_dir(bench.path("other")).unwrap();
@@ -107,6 +121,16 @@ fn an_adapter_starts_only_over_the_base_it_was_trained_over() {
         "{error}"
     );
     assert!(error.ends_with("\nhint: give the base that it was trained over"), "{error}");
+    // One that was changed since is refused, whatever it is used over.
+    next.model.directory = recipe.model.directory.clone();
+    let config = bench.path("run/adapter/adapter_config.json");
+    let whole = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, whole.replacen("\"r\"", " \"r\"", 1)).unwrap();
+    let outcome = bench.run(&next, ("third", Resume::Fresh), 2, &mut Recorder::default());
+    let error = message(&bench, outcome.unwrap_err());
+    let start = "test/run/adapter/adapter_config.json: is not what was written: its SHA-256 is ";
+    assert!(error.starts_with(start) && error.contains("\nhint: `srek verify`"), "{error}");
+    next.model.directory = Some(bench.path("other"));
     // Without a record nothing is known, as with PEFT's own.
     std::fs::remove_file(bench.path("run/adapter/srek.json")).unwrap();
     bench.fresh(&next, "third");

@@ -2,7 +2,7 @@
 //! licence.
 
 use super::{Compared, Inputs, MOST_OF_OTHER, MOST_OF_SAME, OTHER, answer, modelfile};
-use crate::companions::{self, LICENCES};
+use crate::companions::{self, is_licence};
 use crate::drift::Drift;
 use crate::machine::Machine;
 use crate::output::{Answer, note};
@@ -28,7 +28,7 @@ const UNUSED: i32 = 5;
 /// Writes the directory, reads the file back and compares.
 pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> Result<Answer> {
     let out = &inputs.args.out;
-    inputs.check_out(|name| [GGUF_FILE, MODELFILE].contains(&name) || LICENCES.contains(&name))?;
+    inputs.check_out(|name| [GGUF_FILE, MODELFILE].contains(&name) || is_licence(name))?;
     let served = inputs.served(machine)?;
     let base = inputs.base(&served)?;
     let other = inputs.is_other(&served, &base)?;
@@ -41,9 +41,10 @@ pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> R
     files::write_dir_atomic(out, |out| -> Result<()> {
         let adapter = adapter.as_ref().map(|(lora, adapter)| (lora, adapter));
         save::model_gguf(&base, adapter, form, &described, &out.join(GGUF_FILE))?;
-        let licences = companions::copy(LICENCES, &[&inputs.onto, &inputs.model], out)?;
+        let licences = companions::copy(is_licence, &[&inputs.onto, &inputs.model], out)?;
         let text = modelfile.text(&licences, out)?;
         files::write_atomic(out.join(MODELFILE), |file| file.write_all(text.as_bytes()))?;
+        inputs.record(&base, out)?;
         drift = compared.with(out, None, machine)?;
         let most = match form {
             GgufForm::F16 => MOST_OF_SAME,

@@ -27,7 +27,7 @@ impl Modelfile {
     }
 
     /// Its text; licences are those of the names in the directory.
-    pub(super) fn text(&self, licences: &[&str], directory: &Path) -> Result<String> {
+    pub(super) fn text(&self, licences: &[String], directory: &Path) -> Result<String> {
         let mut text = format!("FROM ./{GGUF_FILE}\n");
         match &self.template {
             Some(template) => writeln!(text, "TEMPLATE \"\"\"{template}\"\"\"")?,
