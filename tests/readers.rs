@@ -196,6 +196,10 @@ fn what_is_dense_is_held_in_a_few_times_its_size() {
         for input in dense(reader) {
             let held = room.read_within_limits(reader, &input);
             let times = held as f64 / input.len() as f64;
+            assert!(
+                held <= reader.growth() * input.len() + readers::CONSTANT_BYTES,
+                "{name}: {held}"
+            );
             println!("{name}: {held} bytes of {}, {times:.2} times", input.len());
         }
     }

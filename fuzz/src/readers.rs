@@ -19,15 +19,16 @@ pub const GROWTH: usize = 4;
 /// The same for those whose inputs can be lists of parts of a few bytes, of which each is kept as a text, a
 /// number and a place in a table: by the library that reads safetensors, by the maps of JSON.
 const DENSE_GROWTH: usize = 16;
-/// What it may hold beside, whatever the input: buffers, tables of bytes, compiled expressions.
+/// What it may hold beside, whatever the input: buffers and tables of bytes.
 pub const CONSTANT_BYTES: usize = 1 << 20;
+/// The same where an error about a key masks secrets in it: the expressions that do keep automata, which grow
+/// with what they meet, to 2 MiB each.
+const MASKING_BYTES: usize = 16 << 20;
 /// The same for tokenizers: the tables of the library that encodes.
-const TOKENIZER_CONSTANT_BYTES: usize = 8 << 20;
+const ENCODING_BYTES: usize = 8 << 20;
 /// What one of the expressions that cut text into words may take while it is compiled; there are few.
 const EXPRESSION_BYTES: usize = 18 << 20;
 const EXPRESSIONS: usize = 8;
-/// Tokenizers are tables of short texts, and a text of two bytes costs an entry in several of them.
-const TOKENIZER_GROWTH: usize = 64;
 
 /// Reads with a limit, as all callers do.
 const LIMIT_BYTES: u64 = 1 << 30;
@@ -74,20 +75,24 @@ impl Reader {
         found.unwrap_or_else(|| panic!("no reader is called {name}")).1
     }
 
-    fn limit(self, input: &[u8]) -> usize {
+    /// How often it may hold its input in memory.
+    pub fn growth(self) -> usize {
         match self {
-            Reader::Gguf | Reader::QuantState | Reader::Shard => {
-                return GROWTH * input.len() + CONSTANT_BYTES;
-            }
-            Reader::Safetensors | Reader::AdapterConfig | Reader::Jsonl => {
-                return DENSE_GROWTH * input.len() + CONSTANT_BYTES;
-            }
-            Reader::Tokenizer => {}
+            Reader::Gguf | Reader::QuantState | Reader::Shard => GROWTH,
+            _ => DENSE_GROWTH,
         }
-        let expressions = input.windows(5).filter(|word| *word == b"Split").count();
-        TOKENIZER_GROWTH * input.len()
-            + TOKENIZER_CONSTANT_BYTES
-            + expressions.min(EXPRESSIONS) * EXPRESSION_BYTES
+    }
+
+    fn limit(self, input: &[u8]) -> usize {
+        let constant = match self {
+            Reader::Jsonl => MASKING_BYTES,
+            Reader::Tokenizer => {
+                let cuts = input.windows(5).filter(|word| *word == b"Split").count();
+                ENCODING_BYTES + cuts.min(EXPRESSIONS) * EXPRESSION_BYTES
+            }
+            _ => CONSTANT_BYTES,
+        };
+        self.growth() * input.len() + constant
     }
 }
 

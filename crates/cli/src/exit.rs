@@ -46,17 +46,6 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(message.into()))
 }
 
-/// The text without ends of lines, but those before an item of a list, which is indented.
-fn in_a_line(text: &str) -> String {
-    let mut lines = text.split('\n');
-    let mut whole = lines.next().unwrap_or_default().to_owned();
-    for line in lines {
-        whole.push_str(if line.starts_with("  ") { "\n" } else { "\\n" });
-        whole.push_str(line);
-    }
-    whole
-}
-
 /// Prints the error, if there is one, and says with which code to exit.
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
@@ -66,9 +55,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     }
     let interrupted = error.downcast_ref::<Interrupted>().is_some();
     let (message, hint) = parts(&error);
-    // Names in files may hold what a terminal obeys, or lines that look like another error.
-    let in_a_line = |text: &str| in_a_line(&printable(text));
-    let (message, hint) = (in_a_line(&message), hint.as_deref().map(in_a_line));
+    let (message, hint) = (one_error(&message), hint.as_deref().map(one_error));
     let first = if interrupted { "interrupted" } else { "error" };
     let mut text = format!("{first}: {message}\n");
     if let Some(hint) = hint {
@@ -98,6 +85,19 @@ fn parts(error: &anyhow::Error) -> (String, Option<String>) {
         }
     }
     (messages.join(": "), hint)
+}
+
+/// The text without what a terminal obeys, and without lines that could be another error: names in files may
+/// hold both. Lists of ours are indented.
+fn one_error(text: &str) -> String {
+    let text = printable(text);
+    let mut lines = text.split('\n');
+    let mut shown = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        shown.push_str(if line.starts_with("  ") { "\n" } else { "\\n" });
+        shown.push_str(line);
+    }
+    shown
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn names_in_files_cannot_write_on_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\r\u{7}b\tü\n"), "a\\u{1b}[2J\\r\\u{7}b\tü\n");
+        assert_eq!(one_error("a\u{1b}[2J\r\u{7}b\tü\n"), "a\\u{1b}[2J\\r\\u{7}b\tü\\n");
+        assert_eq!(one_error("2 secrets:\n  a\n  b\nerror: c"), "2 secrets:\n  a\n  b\\nerror: c");
     }
 
     #[test]

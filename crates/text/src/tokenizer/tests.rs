@@ -176,7 +176,7 @@ fn damaged_files_are_named() {
         ),
         (
             |json| json["model"]["vocab"]["zz"] = 4_000_000_000_u32.into(),
-            "a token has the id 4000000000, expected less than 4896",
+            "a token has the id 4000000000, expected less than 4738",
         ),
         (
             |json| {
