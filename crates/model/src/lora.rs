@@ -138,10 +138,6 @@ struct Raw {
     #[serde(default)]
     exclude_modules: Option<serde_json::Value>,
     #[serde(default)]
-    layer_replication: Option<serde_json::Value>,
-    #[serde(default)]
-    init_lora_weights: Option<Start>,
-    #[serde(default)]
     use_qalora: bool,
     #[serde(default)]
     alora_invocation_tokens: Option<serde_json::Value>,
@@ -277,30 +273,6 @@ impl LoraConfig {
     }
 }
 
-/// How PEFT started the factors: in its usual way or not at all, or in one with a name.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Start {
-    Usual(#[expect(dead_code, reason = "either way the base is as it was")] bool),
-    Named(String),
-}
-
-impl Start {
-    /// The ways that leave the base as it was. All others move a part of its weights into the factors,
-    /// so that what is stored means something over the changed base only.
-    const OVER_THE_BASE: [&str; 3] = ["gaussian", "orthogonal", "eva"];
-
-    fn check(&self) -> std::result::Result<(), String> {
-        match self {
-            Start::Named(name) if !Start::OVER_THE_BASE.contains(&name.as_str()) => Err(format!(
-                "init_lora_weights is {name:?}, which changes the base, expected true, false, {} or none\nhint: let PEFT convert it: save_pretrained(path_initial_model_for_weight_conversion=...)",
-                Start::OVER_THE_BASE.join(", ")
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// The projections that these module names mean; `all-linear` is all seven.
 ///
 /// # Errors
@@ -337,14 +309,12 @@ impl Raw {
             (self.modules_to_save.is_some_and(|m| !m.is_empty()), "modules_to_save"),
             (self.layers_to_transform.is_some(), "layers_to_transform"),
             (self.exclude_modules.is_some(), "exclude_modules"),
-            (self.layer_replication.is_some(), "layer_replication"),
             (self.use_qalora, "use_qalora"),
             (self.alora_invocation_tokens.is_some(), "alora_invocation_tokens"),
         ];
         if let Some((_, name)) = refused.into_iter().find(|(set, _)| *set) {
             return Err(format!("{name} is set, which is not supported\nhint: retrain without it"));
         }
-        self.init_lora_weights.iter().try_for_each(Start::check)?;
         let names = match self.target_modules {
             Targets::One(name) => vec![name],
             Targets::Many(names) => names,
