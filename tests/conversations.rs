@@ -25,6 +25,23 @@ fn every_sample_of_text_builds_into_one_data_set() {
 }
 
 #[test]
+fn tools_and_calls_go_through_a_template_that_knows_them() {
+    let room = Room::new();
+    room.copy(&root().join("datasets/samples"), "samples");
+    room.copy(&root().join("tests/goldens/chat"), "templates");
+    let build =
+        "data build --input samples/tools.jsonl --context 1200 --train-tokenizer 270 --template";
+    room.must(&format!("{build} templates/json_tools.jinja --out set"));
+    let ran = room.must("data inspect set --document 0 --tokenizer set.tokenizer.json");
+    let call = r#"⟧{"name": "kubectl_get", "parameters": {"kind": "pods", "namespace": "shop"}}‹<|eot_id|>›"#;
+    assert!(ran.stdout.contains(call), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\n                \"kind\": {\n"), "{}", ran.stdout);
+    let ran = room.srek(&format!("{build} llama3 --out other"));
+    let hint = "it writes 0\nhint: choose a chat template that knows tools\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+}
+
+#[test]
 fn text_that_looks_like_a_special_token_is_shown_as_text() {
     let room = Room::new();
     room.write("a.md", "before <|end_of_text|> after");

@@ -1,4 +1,4 @@
-"""Chat templates: twelve conversations as srek writes and trains them, against apply_chat_template of transformers.
+"""Chat templates: conversations as srek writes and trains them, against apply_chat_template of transformers.
 
 srek has no command that only renders, so the conversations are built into a data set and its tokens decoded. A
 template that leaves out or changes what a message says is refused by srek on purpose, as nobody could tell what of it
@@ -12,81 +12,6 @@ from common import GOLDENS, compare, documents
 import make_chat
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
-
-# The constructs of Llama 3.1's: dates, tools in three places, results as JSON.
-LLAMA31 = """\
-{{- bos_token }}
-{%- if custom_tools is defined %}
-    {%- set tools = custom_tools %}
-{%- endif %}
-{%- if not tools_in_user_message is defined %}
-    {%- set tools_in_user_message = true %}
-{%- endif %}
-{%- if not date_string is defined %}
-    {%- set date_string = "26 Jul 2024" %}
-{%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
-{%- if messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content']|trim %}
-    {%- set messages = messages[1:] %}
-{%- else %}
-    {%- set system_message = "" %}
-{%- endif %}
-{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
-{%- if builtin_tools is defined or tools is not none %}
-    {{- "Environment: ipython\\n" }}
-{%- endif %}
-{{- "Cutting Knowledge Date: December 2023\\n" }}
-{{- "Today Date: " + date_string + "\\n\\n" }}
-{%- if tools is not none and not tools_in_user_message %}
-    {{- "You can call these functions, as JSON.\\n\\n" }}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\\n\\n" }}
-    {%- endfor %}
-{%- endif %}
-{{- system_message }}
-{{- "<|eot_id|>" }}
-{%- if tools_in_user_message and not tools is none %}
-    {%- if messages | length != 0 %}
-        {%- set first_user_message = messages[0]['content']|trim %}
-        {%- set messages = messages[1:] %}
-    {%- else %}
-        {{- raise_exception("there is no first user message to put tools into") }}
-    {%- endif %}
-    {{- '<|start_header_id|>user<|end_header_id|>\\n\\n' -}}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\\n\\n" }}
-    {%- endfor %}
-    {{- first_user_message + "<|eot_id|>" }}
-{%- endif %}
-{%- for message in messages %}
-    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
-        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
-    {%- elif 'tool_calls' in message %}
-        {%- if not message.tool_calls|length == 1 %}
-            {{- raise_exception("one call at a time") }}
-        {%- endif %}
-        {%- set tool_call = message.tool_calls[0].function %}
-        {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}
-        {{- '{"name": "' + tool_call.name + '", "parameters": ' + (tool_call.arguments | tojson) + "}" + "<|eot_id|>" }}
-    {%- elif message.role == "tool" or message.role == "ipython" %}
-        {{- "<|start_header_id|>ipython<|end_header_id|>\\n\\n" }}
-        {%- if message.content is mapping or message.content is iterable RESULT %}
-            {{- message.content | tojson }}
-        {%- else %}
-            {{- message.content }}
-        {%- endif %}
-        {{- "<|eot_id|>" }}
-    {%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
-{%- endif %}
-"""
 
 LLAMA2 = """\
 {% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}\
@@ -113,14 +38,20 @@ ZEPHYR = """\
 {% endif %}
 {% endfor %}"""
 
+
+def plain(template):
+    """The template without its blocks that say what is generated."""
+    return template.replace("{%- generation %}", "").replace("{%- endgeneration %}", "")
+
+
 # Name: template, marks of begin and end, what is trained of an answer: all behind the prompt that asks for it.
 LLAMA3_MARKS, LLAMA2_MARKS = ("<|begin_of_text|>", "<|eot_id|>"), ("<s>", "</s>")
 TEMPLATES = {
-    "llama 3": (make_chat.LLAMA3.replace("{%- generation %}", "").replace("{%- endgeneration %}", ""), LLAMA3_MARKS,
+    "llama 3": (plain(make_chat.LLAMA3), LLAMA3_MARKS,
                 lambda text: text.strip() + "<|eot_id|>"),
-    "llama 3.1": (LLAMA31.replace(" RESULT", ""), LLAMA3_MARKS, lambda text: text.strip() + "<|eot_id|>"),
-    "llama 3.1, results as they are": (LLAMA31.replace("iterable RESULT", "mapping"), LLAMA3_MARKS,
-                                       lambda text: text.strip() + "<|eot_id|>"),
+    "llama 3.1": (plain(make_chat.LLAMA31), LLAMA3_MARKS, lambda text: text.strip() + "<|eot_id|>"),
+    "llama 3.1, results as they are": (plain(make_chat.LLAMA31).replace("mapping or message.content is iterable", "mapping"),
+                                       LLAMA3_MARKS, lambda text: text.strip() + "<|eot_id|>"),
     "llama 2": (LLAMA2, LLAMA2_MARKS, lambda text: f" {text.strip()} </s>"),
     "zephyr": (ZEPHYR, LLAMA2_MARKS, lambda text: text + "</s>"),
 }
@@ -227,7 +158,28 @@ def comparison(table, srek):
         table.row(f"{name}: conversations written alike by srek and transformers",
                   f"{same} of {len(CONVERSATIONS)}{more}", "all", agreed)
         table.equal(f"{name}: of these, answers and their end marks are trained and nothing else", spans, len(ours))
-    table.row("tools as schemas, and calls other than as text", "records have no fields for them", "", "not yet")
+    for name, template in (("llama 3.1", make_chat.LLAMA31), ("tools as lines", make_chat.LISTED)):
+        with_tools(table, srek, name, template, inner_of[LLAMA3_MARKS])
+
+
+def with_tools(table, srek, name, template, inner):
+    """Conversations with tools and calls; what is trained is what the template declares to be generated."""
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=LLAMA3_MARKS[0], eos_token=LLAMA3_MARKS[1])
+    kind = name.replace(" ", "-")
+    with open(srek.room / "conversations.jsonl", "w") as file:
+        file.writelines(json.dumps({"id": key, **it}) + "\n" for key, it in make_chat.TOOLS.items())
+    ours, _ = by_srek(srek, kind, inner, template, LLAMA3_MARKS)
+    same, masks = 0, 0
+    for key, record in make_chat.TOOLS.items():
+        made = wrapped.apply_chat_template(
+            record["messages"], tools=record.get("tools"), chat_template=template, tokenize=True, return_dict=True,
+            return_assistant_tokens_mask=True)
+        text, stretches = ours.get(key, ("", []))
+        same += text == inner.decode(made["input_ids"], skip_special_tokens=False)
+        trained = [number for number, it in zip(made["input_ids"], made["assistant_masks"]) if it]
+        masks += "".join(stretches) == inner.decode(trained, skip_special_tokens=False)
+    table.equal(f"{name}: conversations with tools and calls written alike", same, len(make_chat.TOOLS))
+    table.equal(f"{name}: of these, trained is what the template declares to be generated", masks, len(make_chat.TOOLS))
 
 
 compare("templates", comparison)

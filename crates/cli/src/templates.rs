@@ -25,7 +25,7 @@ pub(crate) fn framed(
         messages.push(Message::new(Role::Assistant, answered.as_str()));
     }
     messages.push(Message::new(Role::User, text));
-    let rendered = template.render(&messages, tokenizer, true)?;
+    let rendered = template.render(&messages.into(), tokenizer, true)?;
     Ok(Prompt::Ids(rendered.encode(tokenizer)?.0))
 }
 

@@ -19,6 +19,7 @@ mod spans;
 mod template;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tools;
 
 pub use functions::Date;
 pub use template::Template;
@@ -60,12 +61,63 @@ pub struct Message {
     pub content: String,
     /// Whether the model learns to say it.
     pub trained: bool,
+    /// What else it holds, as the text of a JSON object: `tool_calls` of an answer, `name` and
+    /// `tool_call_id` of a result.
+    pub fields: Option<String>,
 }
 
 impl Message {
     /// A turn that is trained if it is the assistant's.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self { role, content: content.into(), trained: role == Role::Assistant }
+        Self { role, content: content.into(), trained: role == Role::Assistant, fields: None }
+    }
+
+    /// How many calls there are in it.
+    fn calls(&self) -> usize {
+        let is_answer = self.role == Role::Assistant;
+        let fields = self.fields.as_ref().filter(|_| is_answer);
+        fields.map_or(0, |fields| tools::count(fields, Some(tools::CALLS)))
+    }
+
+    /// Whether it says or calls nothing.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.content.trim().is_empty() && self.calls() == 0
+    }
+}
+
+/// Turns, and what the model may call in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conversation {
+    /// The turns in order.
+    pub messages: Vec<Message>,
+    /// The tools, as the text of a JSON list.
+    pub tools: Option<String>,
+}
+
+impl From<Vec<Message>> for Conversation {
+    fn from(messages: Vec<Message>) -> Self {
+        Self { messages, tools: None }
+    }
+}
+
+impl Conversation {
+    /// How many tools and calls there are in it.
+    fn counted(&self) -> usize {
+        let tools = self.tools.as_ref().map_or(0, |tools| tools::count(tools, None));
+        tools + self.messages.iter().map(Message::calls).sum::<usize>()
+    }
+
+    /// All texts in it, for whoever looks through them.
+    pub(crate) fn texts_mut<'a>(&'a mut self) -> Vec<&'a mut String> {
+        let of_message = |it: &'a mut Message| [&mut it.content].into_iter().chain(&mut it.fields);
+        self.tools.iter_mut().chain(self.messages.iter_mut().flat_map(of_message)).collect()
+    }
+
+    /// Bytes of all texts in it.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let of_message = |it: &Message| it.content.len() + optional(&it.fields);
+        optional(&self.tools) + self.messages.iter().map(of_message).sum::<usize>()
     }
 }
 
@@ -121,9 +173,13 @@ impl Rendered {
 /// the end mark are trained, the begin mark and the prompt are not.
 ///
 /// # Errors
-/// Messages other than one that is not trained and a trained one after it.
-pub fn concatenated(messages: &[Message], tokenizer: &Tokenizer) -> Result<Rendered> {
-    let [prompt, completion] = messages else {
+/// Messages other than one that is not trained and a trained one after it, tools and calls.
+pub fn concatenated(conversation: &Conversation, tokenizer: &Tokenizer) -> Result<Rendered> {
+    let Conversation { messages, tools } = conversation;
+    if tools.is_some() || messages.iter().any(|message| message.fields.is_some()) {
+        return Err(not_a_pair("tools or calls".to_owned()));
+    }
+    let [prompt, completion] = &messages[..] else {
         return Err(not_a_pair(format!("{} messages", messages.len())));
     };
     if prompt.trained || !completion.trained {

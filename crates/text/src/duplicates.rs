@@ -9,7 +9,7 @@
 //! A document with an answer is the same as another one if its prompt is nearly the same and its
 //! answer is the same to the letter: one that differs by a word may be another answer.
 
-use crate::chat::{Message, Role};
+use crate::chat::{Conversation, Message, Role};
 use crate::record::Content;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -46,14 +46,17 @@ pub(crate) struct Fingerprint {
 
 impl Fingerprint {
     /// Of what a record holds. Of a conversation, what trains is the answer and the rest is the
-    /// prompt; system messages say how to answer, not what is asked, and do not count.
+    /// prompt; system messages and tools say how to answer, not what is asked, and do
+    /// not count.
     pub(crate) fn of(content: &Content) -> Self {
         match content {
             Content::Text(text) => Self::of_text(text),
-            Content::Messages(messages) => {
+            Content::Messages(Conversation { messages, .. }) => {
                 let side = |trained| {
                     let counts = |it: &&Message| it.trained == trained && it.role != Role::System;
-                    let texts = messages.iter().filter(counts).map(|it| it.content.as_str());
+                    let chosen = messages.iter().filter(counts);
+                    let texts = chosen.flat_map(|it| [Some(&it.content), it.fields.as_ref()]);
+                    let texts = texts.flatten().map(String::as_str);
                     texts.collect::<Vec<_>>().join(BETWEEN)
                 };
                 Self::of_pair(&side(false), &side(true))

@@ -12,7 +12,7 @@
 //!
 //! Files are opened one at a time and lines read one at a time; both have size limits.
 
-use crate::chat::Message;
+use crate::chat::Conversation;
 use crate::{Error, Place, Result};
 use std::path::{Path, PathBuf};
 
@@ -62,8 +62,8 @@ pub enum Content {
         /// For each its label, or [`MASKED`].
         labels: Vec<i64>,
     },
-    /// A conversation, at least one message. None that is trained is empty.
-    Messages(Vec<Message>),
+    /// A conversation, at least one message. None that is trained is silent.
+    Messages(Conversation),
 }
 
 impl Content {
@@ -72,7 +72,7 @@ impl Content {
         match self {
             Self::Text(text) => vec![text],
             Self::Tokens { .. } => Vec::new(),
-            Self::Messages(messages) => messages.iter_mut().map(|it| &mut it.content).collect(),
+            Self::Messages(conversation) => conversation.texts_mut(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Content {
         match self {
             Self::Text(text) => text.len(),
             Self::Tokens { ids, labels } => size_of_val(&ids[..]) + size_of_val(&labels[..]),
-            Self::Messages(messages) => messages.iter().map(|it| it.content.len()).sum(),
+            Self::Messages(conversation) => conversation.size_bytes(),
         }
     }
 

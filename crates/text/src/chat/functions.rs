@@ -4,6 +4,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
 use serde::Serialize as _;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use std::io::Write;
 
 /// Steps and data that one rendering may take: each instruction of the template is one, and so are
@@ -113,29 +114,58 @@ fn to_json(value: Value, named: Kwargs) -> Result<String, Error> {
     if ascii == Some(true) {
         return Err(wrong("ensure_ascii is not supported".to_owned()));
     }
+    let indent = indent.map(|columns| " ".repeat(columns.min(16)));
+    let pretty = indent.as_ref().map(|it| PrettyFormatter::with_indent(it.as_bytes()));
     let mut out = Vec::new();
-    let written = match indent {
-        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Spaced)),
-        Some(columns) => {
-            let indent = " ".repeat(columns.min(16));
-            let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))
-        }
-    };
-    written.map_err(|error| wrong(error.to_string()))?;
+    value
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut out, Python { pretty }))
+        .map_err(|error| wrong(error.to_string()))?;
     String::from_utf8(out).map_err(|error| wrong(error.to_string()))
 }
 
-/// A space after every comma and colon.
-struct Spaced;
+/// JSON as Python writes it: a space after every comma and colon or lines with an indent, and floats in
+/// the form of `repr`.
+struct Python<'a> {
+    pretty: Option<PrettyFormatter<'a>>,
+}
 
-impl serde_json::ser::Formatter for Spaced {
+impl Python<'_> {
+    fn between<W: ?Sized + Write>(out: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+}
+
+/// Methods that only the form with lines has.
+macro_rules! with_lines {
+    ($($method:ident),*) => {
+        $(fn $method<W: ?Sized + Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+            match &mut self.pretty {
+                Some(pretty) => pretty.$method(out),
+                None => CompactFormatter.$method(out),
+            }
+        })*
+    };
+}
+
+impl Formatter for Python<'_> {
+    with_lines!(
+        begin_array,
+        end_array,
+        end_array_value,
+        begin_object,
+        end_object,
+        end_object_value
+    );
+
     fn begin_array_value<W: ?Sized + Write>(
         &mut self,
         out: &mut W,
         first: bool,
     ) -> std::io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
+        match &mut self.pretty {
+            Some(pretty) => pretty.begin_array_value(out, first),
+            None => Self::between(out, first),
+        }
     }
 
     fn begin_object_key<W: ?Sized + Write>(
@@ -143,10 +173,26 @@ impl serde_json::ser::Formatter for Spaced {
         out: &mut W,
         first: bool,
     ) -> std::io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
+        match &mut self.pretty {
+            Some(pretty) => pretty.begin_object_key(out, first),
+            None => Self::between(out, first),
+        }
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> std::io::Result<()> {
         out.write_all(b": ")
+    }
+
+    fn write_f64<W: ?Sized + Write>(&mut self, out: &mut W, value: f64) -> std::io::Result<()> {
+        let written = format!("{value:e}");
+        let (digits, exponent) = written.split_once('e').expect("an exponent is written");
+        match exponent.parse::<i32>() {
+            Ok(-4..16) => write!(out, "{value:?}"),
+            Ok(exponent) => {
+                let sign = if exponent < 0 { '-' } else { '+' };
+                write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs())
+            }
+            Err(_) => out.write_all(written.as_bytes()),
+        }
     }
 }

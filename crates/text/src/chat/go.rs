@@ -40,7 +40,7 @@ impl Template {
     fn plain_text(&self, messages: &[(Role, &str)], tokenizer: &Tokenizer) -> Option<String> {
         let messages: Vec<Message> =
             messages.iter().map(|(role, content)| Message::new(*role, *content)).collect();
-        let text = self.render(&messages, tokenizer, true).ok()?.text();
+        let text = self.render(&messages.into(), tokenizer, true).ok()?.text();
         let begin = tokenizer.special_name(tokenizer.bos()).unwrap_or_default();
         Some(text.strip_prefix(begin).unwrap_or(&text).to_owned())
     }

@@ -25,10 +25,15 @@ const OTHER: char = '\u{fdd3}';
 const CLOSE: char = '\u{fdd4}';
 /// Stands inside every name of a special token that a message holds, so that it is none.
 const BROKEN: char = '\u{fdd5}';
+/// Stands in front of the name of every tool and call, so that they are counted.
+pub(super) const COUNTED: char = '\u{fdd8}';
 /// Begins what a template declares to be generated.
 pub(super) const GENERATED: char = '\u{fdd6}';
 /// Ends it.
 pub(super) const GENERATED_END: char = '\u{fdd7}';
+
+/// Most characters of the name of a special token that ends a turn.
+const MARK_CHARACTERS: usize = 64;
 
 /// Whether it is one of the marks, or may become one.
 pub(super) fn is_mark(character: char) -> bool {
@@ -101,6 +106,31 @@ fn push_broken(out: &mut String, text: &str, tokenizer: &Tokenizer) {
     }
 }
 
+/// A text of tools or calls with marks in and around it, so that no special token can be made of it.
+pub(super) fn guarded(text: &str, tokenizer: &Tokenizer) -> String {
+    let mut out = String::from(BROKEN);
+    push_broken(&mut out, text, tokenizer);
+    out.push(BROKEN);
+    out
+}
+
+/// Whether the name of a special token stands in the text.
+pub(super) fn holds_special(text: &str, tokenizer: &Tokenizer) -> bool {
+    text.char_indices().any(|(at, _)| tokenizer.special_at(&text[at..]).is_some())
+}
+
+/// Where the special token ends that stands last in a text, whatever white space is behind it; the end
+/// of the text if there is none.
+pub(super) fn behind_mark(text: &str, tokenizer: &Tokenizer) -> usize {
+    let visible = text.trim_end_matches(is_space);
+    let mut starts = visible.char_indices().rev().map(|(at, _)| at).take(MARK_CHARACTERS);
+    let ends = |at| {
+        let mark = tokenizer.special_at(&visible[at..]);
+        mark.is_some_and(|(_, length)| at + length == visible.len())
+    };
+    if starts.any(ends) { visible.len() } else { text.len() }
+}
+
 /// The text without marks.
 pub(super) fn unmarked(text: &str) -> String {
     text.chars().filter(|&character| !is_mark(character)).collect()
@@ -114,14 +144,40 @@ struct Kind {
     trained: bool,
 }
 
+/// A stretch of the text without marks that the assistant writes as a whole, since there are calls in
+/// it: what its message says and what the template writes around it.
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    /// Where it begins, in bytes of the text without marks.
+    pub(super) start: usize,
+    /// Where it ends.
+    pub(super) end: usize,
+    /// Whether it is trained.
+    pub(super) trained: bool,
+}
+
+/// What has to be found in a rendered text.
+#[derive(Clone, Copy)]
+pub(super) struct Expected<'a> {
+    /// How many messages with text.
+    pub(super) messages: usize,
+    /// How many tools and calls.
+    pub(super) counted: usize,
+    /// The turns with calls, in order.
+    pub(super) turns: &'a [Turn],
+}
+
 /// Takes rendered text apart. The error is what the template did with the messages.
 pub(super) fn pieces(
     text: &str,
-    messages: usize,
+    expected: Expected<'_>,
     tokenizer: &Tokenizer,
 ) -> Result<Vec<Piece>, String> {
+    let Expected { messages, counted, turns } = expected;
     let mut reader = Reader {
         tokenizer,
+        turns,
+        plain: 0,
         pieces: Vec::new(),
         last: None,
         message: None,
@@ -140,7 +196,7 @@ pub(super) fn pieces(
             CLOSE => reader.close(&text[at..])?,
             GENERATED => reader.generated = Some(is_trained(&text[at..])),
             GENERATED_END => reader.generated = None,
-            BROKEN => {}
+            BROKEN | COUNTED => {}
             _ => at = reader.text(text, at - character.len_utf8()),
         }
     }
@@ -149,6 +205,12 @@ pub(super) fn pieces(
     }
     if opened != messages {
         return Err(format!("of {messages} messages with text it writes {opened}"));
+    }
+    let found = text.matches(COUNTED).count();
+    if found < counted {
+        return Err(format!(
+            "of {counted} tools and calls it writes {found}\nhint: choose a chat template that knows tools"
+        ));
     }
     Ok(reader.pieces)
 }
@@ -161,6 +223,10 @@ fn is_trained(rest: &str) -> bool {
 
 struct Reader<'a> {
     tokenizer: &'a Tokenizer,
+    /// The turns with calls that are not behind this place.
+    turns: &'a [Turn],
+    /// The bytes of text that were taken.
+    plain: usize,
     pieces: Vec<Piece>,
     /// The kind of the last piece, if it is text that may grow.
     last: Option<Kind>,
@@ -196,29 +262,44 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// What the text here is.
+    fn kind(&mut self) -> Kind {
+        while let [turn, later @ ..] = self.turns
+            && turn.end <= self.plain
+        {
+            self.turns = later;
+        }
+        let is_end = self.end.is_some();
+        match (self.turns.first(), self.message, self.generated) {
+            (Some(turn), ..) if turn.start <= self.plain => {
+                Kind { answer: true, trained: turn.trained }
+            }
+            (_, message, Some(trained)) => {
+                Kind { answer: true, trained: message.map_or(trained, |message| message.trained) }
+            }
+            (_, Some(message), None) => message,
+            (_, None, None) => Kind { answer: is_end, trained: is_end },
+        }
+    }
+
     /// Takes the text at `at`: a special token, or a character. Gives where the next one begins.
     fn text(&mut self, text: &str, at: usize) -> usize {
         let rest = &text[at..];
         if self.end.is_some_and(|end| rest.len() <= end) {
             self.end = None;
         }
-        let is_end = self.end.is_some();
-        let kind = match (self.message, self.generated) {
-            (message, Some(trained)) => {
-                Kind { answer: true, trained: message.map_or(trained, |message| message.trained) }
-            }
-            (Some(message), None) => message,
-            (None, None) => Kind { answer: is_end, trained: is_end },
-        };
+        let kind = self.kind();
         if self.message.is_none()
             && let Some((id, length)) = self.tokenizer.special_at(rest)
         {
             let text = rest[..length].to_owned();
             self.pieces.push(Piece { text, special: Some(id), trained: kind.trained });
             self.last = None;
+            self.plain += length;
             return at + length;
         }
         let length = rest.chars().next().map_or(0, char::len_utf8);
+        self.plain += length;
         match self.pieces.last_mut() {
             Some(piece) if self.last == Some(kind) => piece.text.push_str(&rest[..length]),
             _ => {

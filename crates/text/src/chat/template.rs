@@ -1,10 +1,11 @@
 //! A chat template: where it comes from, and what it makes of messages.
 
 use super::functions::{Date, environment};
-use super::spans::{self, GENERATED, GENERATED_END, Placement, is_mark};
-use super::{Message, Rendered, Role};
+use super::spans::{self, Expected, GENERATED, GENERATED_END, Placement, Turn, is_mark};
+use super::{Conversation, Message, Rendered, Role, tools};
 use crate::tokenizer::{After, Tokenizer};
 use crate::{Error, Place, Result};
+use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -170,25 +171,38 @@ impl Template {
     /// does not write every message once and whole.
     pub fn render(
         &self,
-        messages: &[Message],
+        conversation: &Conversation,
         tokenizer: &Tokenizer,
         add_generation_prompt: bool,
     ) -> Result<Rendered> {
-        check(messages)?;
-        let marks = self.marks(tokenizer);
-        let content = |message: &Message| message.content.clone();
-        let plain =
-            spans::unmarked(&self.written(messages, marks, add_generation_prompt, content)?);
+        check(conversation)?;
+        let messages = &conversation.messages;
+        let as_it_is = Writing {
+            marks: self.marks(tokenizer),
+            beside: &Beside::new(conversation, Ok)?,
+            add_generation_prompt,
+        };
+        let guarded = Writing {
+            beside: &Beside::new(conversation, |value| tools::guarded(value, tokenizer))?,
+            ..as_it_is
+        };
+        let plain = self.unmarked(messages, as_it_is)?;
+        let turns = self.turns(messages, &plain, as_it_is, tokenizer)?;
+        let expected = Expected {
+            messages: spans::expected(messages),
+            counted: conversation.counted(),
+            turns: &turns,
+        };
         for placement in Placement::ALL {
             let marked = |message: &Message| spans::marked(message, placement, tokenizer);
-            let text = self.written(messages, marks, add_generation_prompt, marked)?;
+            let text = self.written(messages, guarded, marked)?;
             if spans::unmarked(&text) != plain {
                 continue;
             }
             let moved = spans::with_blanks(&text);
-            let moves = moved != text && self.leaves_blank(messages, marks);
+            let moves = moved != text && self.leaves_blank(messages, as_it_is);
             let text = if moves { moved } else { text };
-            let pieces = spans::pieces(&text, spans::expected(messages), tokenizer)
+            let pieces = spans::pieces(&text, expected, tokenizer)
                 .map_err(|problem| wrong(&self.origin, None, &problem))?;
             let begins = pieces.iter().take_while(|it| it.special == Some(tokenizer.bos())).count();
             if begins > 1 {
@@ -215,25 +229,63 @@ impl Template {
 
     /// Whether a prompt ends without the blank that the template writes in front of answers, as
     /// Llama 2's does. Then the model has to produce the blank.
-    fn leaves_blank(&self, messages: &[Message], marks: [&str; 2]) -> bool {
+    fn leaves_blank(&self, messages: &[Message], writing: Writing<'_>) -> bool {
         let first = messages.iter().position(|message| message.role == Role::Assistant);
-        let content = |message: &Message| message.content.clone();
-        let prompt = first.map(|first| self.written(&messages[..first], marks, true, content));
+        let writing = Writing { add_generation_prompt: true, ..writing };
+        let prompt = first.map(|first| self.unmarked(&messages[..first], writing));
         // A template may refuse to write a part of a conversation.
         matches!(prompt, Some(Ok(prompt)) if !prompt.ends_with(' '))
+    }
+
+    /// The turns with calls in the text `plain`. The model writes such a turn from where a prompt for it
+    /// ends, up to the last mark in it: what the template puts around the calls belongs to it.
+    fn turns(
+        &self,
+        messages: &[Message],
+        plain: &str,
+        writing: Writing<'_>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<Turn>> {
+        let mut turns = Vec::new();
+        for (index, message) in messages.iter().enumerate().filter(|(_, it)| it.calls() > 0) {
+            let until = |end: usize, add_generation_prompt| {
+                self.unmarked(&messages[..end], Writing { add_generation_prompt, ..writing })
+            };
+            let (prompt, whole) = (until(index, true)?, until(index + 1, false)?);
+            let goes_on = plain.starts_with(&whole) && whole.starts_with(&prompt);
+            if !goes_on || whole.len() == prompt.len() {
+                let problem = format!(
+                    "what it writes in front of message {}, which calls, is not what it writes to ask for it, \
+                     so that nobody could tell what of it is trained\nhint: name another template",
+                    index + 1
+                );
+                return Err(wrong(&self.origin, None, &problem));
+            }
+            let (start, end) = (prompt.len(), spans::behind_mark(&whole, tokenizer));
+            turns.push(Turn { start, end, trained: message.trained });
+        }
+        Ok(turns)
+    }
+
+    /// What is written of messages, without marks.
+    fn unmarked(&self, messages: &[Message], writing: Writing<'_>) -> Result<String> {
+        let text = self.written(messages, writing, |message| message.content.clone())?;
+        Ok(spans::unmarked(&text))
     }
 
     fn written(
         &self,
         messages: &[Message],
-        [begin, end]: [&str; 2],
-        add_generation_prompt: bool,
+        writing: Writing<'_>,
         content: impl Fn(&Message) -> String,
     ) -> Result<String> {
-        let messages: Vec<Value> = messages
-            .iter()
-            .map(|it| context! { role => it.role.name(), content => content(it) })
-            .collect();
+        let Writing { marks: [begin, end], beside, add_generation_prompt } = writing;
+        let message = |(it, fields): (&Message, &Fields)| {
+            let said = [("role", it.role.name().into()), ("content", content(it).into())];
+            let more = fields.iter().map(|(key, value)| (key.as_str(), value.clone()));
+            Value::from_pairs(said.into_iter().chain(more))
+        };
+        let messages: Vec<Value> = messages.iter().zip(&beside.fields).map(message).collect();
         let template = self.environment.get_template("template").expect("it was added when made");
         template
             .render(context! {
@@ -241,27 +293,77 @@ impl Template {
                 add_generation_prompt,
                 bos_token => begin,
                 eos_token => end,
-                tools => (),
+                tools => beside.tools.clone(),
                 documents => (),
             })
             .map_err(|error| explained(&self.origin, &error))
     }
 }
 
+/// Fields of a message beside role and content.
+type Fields = Vec<(String, Value)>;
+
+/// What a template sees beside roles and contents.
+struct Beside {
+    /// None where there are no tools.
+    tools: Value,
+    /// Of every message.
+    fields: Vec<Fields>,
+}
+
+impl Beside {
+    /// What a conversation has, each part of it changed by `with`.
+    fn new(
+        conversation: &Conversation,
+        with: impl Fn(serde_json::Value) -> std::result::Result<serde_json::Value, String>,
+    ) -> Result<Self> {
+        let value = |text: &str| tools::parsed(text).and_then(&with);
+        let refused = |problem| Error::Conversation { problem };
+        let tools = conversation.tools.as_ref().map(|text| value(text)).transpose();
+        let fields = |(number, message): (usize, &Message)| {
+            let numbered = |problem| refused(format!("message {}: {problem}", number + 1));
+            let Some(text) = &message.fields else { return Ok(Vec::new()) };
+            match value(text).map_err(numbered)? {
+                serde_json::Value::Object(map) => {
+                    let field = |(key, value)| (key, Serde::<serde_json::Value>(value).into());
+                    Ok(map.into_iter().map(field).collect())
+                }
+                _ => Err(numbered("its fields are no object".to_owned())),
+            }
+        };
+        Ok(Self {
+            tools: Serde(tools.map_err(refused)?).into(),
+            fields: conversation.messages.iter().enumerate().map(fields).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// How a conversation is written.
+#[derive(Clone, Copy)]
+struct Writing<'a> {
+    /// The names of begin and end mark.
+    marks: [&'a str; 2],
+    beside: &'a Beside,
+    /// Whether it ends where the assistant's answer begins.
+    add_generation_prompt: bool,
+}
+
 /// What no template is asked to write.
-fn check(messages: &[Message]) -> Result<()> {
-    let refuse = |number: usize, problem: &str| {
-        Err(Error::Conversation { problem: format!("message {}: {problem}", number + 1) })
-    };
-    for (number, message) in messages.iter().enumerate() {
-        if message.content.contains(is_mark) {
-            return refuse(number, "it holds a noncharacter of Unicode (U+FDD0 to U+FDEF)");
+fn check(conversation: &Conversation) -> Result<()> {
+    let refuse = |problem: String| Err(Error::Conversation { problem });
+    let holds_mark = |text: &String| text.contains(is_mark);
+    const NONCHARACTER: &str = "a noncharacter of Unicode (U+FDD0 to U+FDEF)";
+    if conversation.tools.as_ref().is_some_and(holds_mark) {
+        return refuse(format!("the tools hold {NONCHARACTER}"));
+    }
+    for (number, message) in (1..).zip(&conversation.messages) {
+        if [Some(&message.content), message.fields.as_ref()].into_iter().flatten().any(holds_mark) {
+            return refuse(format!("message {number}: it holds {NONCHARACTER}"));
         }
-        if message.trained && message.content.trim().is_empty() {
-            return refuse(
-                number,
-                "it is to be trained and says nothing\nhint: remove it, or set train to false",
-            );
+        if message.trained && message.is_silent() {
+            return refuse(format!(
+                "message {number}: it is to be trained and says nothing\nhint: remove it, or set train to false"
+            ));
         }
     }
     Ok(())

@@ -3,6 +3,8 @@ use crate::tokenizer::{BEGIN_OF_TEXT, END_OF_TEXT};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+mod tools;
+
 /// A tokenizer of Llama 3's kind, made by another program.
 static TOKENIZER: LazyLock<Tokenizer> =
     LazyLock::new(|| Tokenizer::from_file(&golden("tokenizer.json")).unwrap());
@@ -21,6 +23,10 @@ fn template(source: &str) -> std::result::Result<Template, String> {
 
 fn without(directory: &tempfile::TempDir, error: &Error) -> String {
     error.to_string().replace(&directory.path().display().to_string(), "dir")
+}
+
+fn said(messages: &[Message]) -> Conversation {
+    messages.to_vec().into()
 }
 
 fn user(content: &str) -> Message {
@@ -43,7 +49,7 @@ fn shown(rendered: &Rendered) -> String {
 
 /// The rendered conversation, or why there is none.
 fn written(source: &str, messages: &[Message]) -> std::result::Result<String, String> {
-    let rendered = template(source)?.render(messages, &TOKENIZER, false);
+    let rendered = template(source)?.render(&said(messages), &TOKENIZER, false);
     rendered.map(|it| shown(&it)).map_err(|error| {
         let text = error.to_string();
         text.split_once("chat.jinja").map_or(text.clone(), |(_, problem)| problem.to_owned())
@@ -87,11 +93,14 @@ fn ids_and_masks_are_those_of_transformers() {
         let path = golden(&format!("{}.jinja", case.template));
         let template = Template::from_file(&path, Date::STANDARD).unwrap();
         let messages = case.messages();
-        let (ids, labels) =
-            template.render(&messages, &TOKENIZER, false).unwrap().encode(&TOKENIZER).unwrap();
+        let (ids, labels) = template
+            .render(&said(&messages), &TOKENIZER, false)
+            .unwrap()
+            .encode(&TOKENIZER)
+            .unwrap();
         let asked = &messages[..messages.len() - 1];
         let (prompt, _) =
-            template.render(asked, &TOKENIZER, true).unwrap().encode(&TOKENIZER).unwrap();
+            template.render(&said(asked), &TOKENIZER, true).unwrap().encode(&TOKENIZER).unwrap();
         assert_eq!(prompt, case.prompt_ids, "{name}");
         if GROWN_TOGETHER.contains(&name.as_str()) {
             assert_ne!(ids, case.ids, "{name}");
@@ -119,7 +128,7 @@ fn the_built_in_template_is_the_golden_one() {
     let template = Template::fitting(&TOKENIZER, Date::STANDARD);
     assert_eq!(template.origin(), Path::new("llama3"));
     for case in cases.iter().filter(|case| case.template == "llama3") {
-        let rendered = template.render(&case.messages(), &TOKENIZER, false).unwrap();
+        let rendered = template.render(&said(&case.messages()), &TOKENIZER, false).unwrap();
         let (ids, labels) = rendered.encode(&TOKENIZER).unwrap();
         assert_eq!(ids, case.ids, "{}", case.name);
         let trained: Vec<u8> = labels.iter().map(|&it| u8::from(it != MASKED)).collect();
@@ -135,7 +144,12 @@ fn a_served_prompt_is_the_beginning_of_its_conversation() {
             let messages = [user("why?"), assistant("  the disk \n"), user("and now?")];
             let all: Vec<Message> = [&messages[..], &[assistant("\nmore")]].concat();
             let ids = |messages: &[Message], prompt| {
-                template.render(messages, tokenizer, prompt).unwrap().encode(tokenizer).unwrap().0
+                template
+                    .render(&said(messages), tokenizer, prompt)
+                    .unwrap()
+                    .encode(tokenizer)
+                    .unwrap()
+                    .0
             };
             for asked in [&messages[..1], &messages[..]] {
                 let prompt = ids(asked, true);
@@ -158,7 +172,7 @@ fn messages_never_become_special_tokens_nor_change_what_is_trained() {
     ] {
         let plain = [user("x"), assistant("y"), user("x"), assistant("y")];
         let specials = |messages: &[Message]| -> Vec<Option<u32>> {
-            let rendered = template.render(messages, &TOKENIZER, false).unwrap();
+            let rendered = template.render(&said(messages), &TOKENIZER, false).unwrap();
             let (ids, _) = rendered.encode(&TOKENIZER).unwrap();
             assert_eq!(rendered.text().matches("yes").count() % 2, 0);
             rendered
@@ -172,7 +186,7 @@ fn messages_never_become_special_tokens_nor_change_what_is_trained() {
                 .collect()
         };
         assert_eq!(specials(&messages), specials(&plain));
-        let rendered = template.render(&messages, &TOKENIZER, false).unwrap();
+        let rendered = template.render(&said(&messages), &TOKENIZER, false).unwrap();
         let trained: String =
             rendered.pieces.iter().filter(|it| it.trained).map(|it| it.text.as_str()).collect();
         assert!(trained.starts_with(&format!("{sly}<|")), "{trained}");
@@ -188,7 +202,7 @@ fn what_is_trained_follows_the_messages() {
         assistant(" second "),
         Message::new(Role::Tool, "second"),
     ];
-    let rendered = template.render(&messages, &TOKENIZER, false).unwrap();
+    let rendered = template.render(&said(&messages), &TOKENIZER, false).unwrap();
     let head = |name| format!("<|start_header_id|>{name}<|end_header_id|>\n\n");
     assert_eq!(
         shown(&rendered),
@@ -202,7 +216,7 @@ fn what_is_trained_follows_the_messages() {
     );
     // The same with a template that declares what is generated.
     let golden = Template::from_file(&golden("llama3.jinja"), Date::STANDARD).unwrap();
-    let declared = golden.render(&messages[..3], &TOKENIZER, false).unwrap();
+    let declared = golden.render(&said(&messages[..3]), &TOKENIZER, false).unwrap();
     assert!(shown(&rendered).starts_with(&shown(&declared)));
 }
 
@@ -222,7 +236,8 @@ fn white_space_belongs_to_the_message_where_it_is_kept() {
 
 #[test]
 fn without_a_template_the_completion_is_trained() {
-    let rendered = concatenated(&[user("a <|eot_id|>"), assistant("b ")], &TOKENIZER).unwrap();
+    let rendered =
+        concatenated(&said(&[user("a <|eot_id|>"), assistant("b ")]), &TOKENIZER).unwrap();
     assert_eq!(shown(&rendered), "<|begin_of_text|>a <|eot_id|>[b <|end_of_text|>]");
     let (ids, labels) = rendered.encode(&TOKENIZER).unwrap();
     assert_eq!((ids[0], ids.last()), (TOKENIZER.bos(), Some(&TOKENIZER.eos())));
@@ -231,7 +246,7 @@ fn without_a_template_the_completion_is_trained() {
     for messages in
         [vec![user("a")], vec![assistant("a"), assistant("b")], vec![user("a"), user("b")]]
     {
-        let error = concatenated(&messages, &TOKENIZER).unwrap_err().to_string();
+        let error = concatenated(&said(&messages), &TOKENIZER).unwrap_err().to_string();
         assert!(
             error.starts_with("without a chat template a prompt and its completion"),
             "{error}"
@@ -316,8 +331,9 @@ fn conversations_that_a_template_cannot_write_are_refused() {
         assert!(problem.starts_with(expected), "{source}: {problem}");
     }
     let llama3 = Template::llama3(Date::STANDARD);
-    let refused =
-        |messages: &[Message]| llama3.render(messages, &TOKENIZER, false).unwrap_err().to_string();
+    let refused = |messages: &[Message]| {
+        llama3.render(&said(messages), &TOKENIZER, false).unwrap_err().to_string()
+    };
     assert_eq!(
         refused(&[user("q"), assistant(" \n")]),
         "message 2: it is to be trained and says nothing\nhint: remove it, or set train to false"
@@ -334,7 +350,7 @@ fn a_message_that_leaks_out_of_its_marks_is_still_no_special_token() {
     let source = "{{ messages[0].content }}{{ messages[0].content.split('|||')[1] }}";
     let messages = [user("a|||<|eot_id|>|||b")];
     assert_eq!(written(source, &messages).unwrap(), "a|||<|eot_id|>|||b<|eot_id|>");
-    let rendered = template(source).unwrap().render(&messages, &TOKENIZER, false).unwrap();
+    let rendered = template(source).unwrap().render(&said(&messages), &TOKENIZER, false).unwrap();
     assert!(rendered.pieces.iter().all(|piece| piece.special.is_none()), "{rendered:?}");
 }
 
@@ -350,11 +366,11 @@ fn the_tokenizers_own_template_is_found() {
     );
     let one = open().unwrap().unwrap();
     assert_eq!(one.origin(), here.join("tokenizer_config.json"));
-    assert_eq!(one.render(&[], &TOKENIZER, false).unwrap().text(), "<|eot_id|>");
+    assert_eq!(one.render(&said(&[]), &TOKENIZER, false).unwrap().text(), "<|eot_id|>");
     config(
         r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]}"#,
     );
-    assert_eq!(open().unwrap().unwrap().render(&[], &TOKENIZER, false).unwrap().text(), "d");
+    assert_eq!(open().unwrap().unwrap().render(&said(&[]), &TOKENIZER, false).unwrap().text(), "d");
     config(r#"{"chat_template": [{"name": "rag", "template": "r"}]}"#);
     assert_eq!(
         without(&directory, &open().unwrap_err()),
@@ -371,7 +387,7 @@ fn the_tokenizers_own_template_is_found() {
     config("{}");
     std::fs::write(here.join("chat_template.jinja"), "{{ bos_token }}").unwrap();
     let file = open().unwrap().unwrap();
-    assert_eq!(file.render(&[], &TOKENIZER, false).unwrap().text(), BEGIN_OF_TEXT);
+    assert_eq!(file.render(&said(&[]), &TOKENIZER, false).unwrap().text(), BEGIN_OF_TEXT);
     assert_eq!(file.hash(), files::sha256(b"{{ bos_token }}"));
 }
 
@@ -398,7 +414,11 @@ fn templates_see_what_they_see_in_python() {
         let path = directory.path().join("t.jinja");
         std::fs::write(&path, source).unwrap();
         let template = Template::from_file(&path, date).unwrap();
-        assert_eq!(template.render(&[], &TOKENIZER, false).unwrap().text(), expected, "{source}");
+        assert_eq!(
+            template.render(&said(&[]), &TOKENIZER, false).unwrap().text(),
+            expected,
+            "{source}"
+        );
     }
     for text in
         ["2025-02-29", "2025-13-01", "2025-1-01", "+025-01-01", "2025-01-01 ", "2025-04-31", ""]

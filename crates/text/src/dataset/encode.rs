@@ -1,7 +1,7 @@
 //! A record becomes documents of token ids and labels.
 
 use super::shard::Encoded;
-use crate::chat::{self, Message, Template};
+use crate::chat::{self, Conversation, Template};
 use crate::record::{Content, MASKED, Record};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Place, Result};
@@ -94,7 +94,7 @@ impl Encoder<'_> {
                 }
                 (ids, labels)
             }
-            Content::Messages(messages) => self.encode_messages(&messages, &place)?,
+            Content::Messages(conversation) => self.encode_messages(&conversation, &place)?,
             Content::Tokens { ids, labels } => {
                 let labels = self.check_tokens(&ids, &labels, &place)?;
                 (ids, labels)
@@ -128,12 +128,12 @@ impl Encoder<'_> {
     }
 
     /// What the template makes of a conversation.
-    fn encode_messages(&self, messages: &[Message], place: &Place) -> Result<Tokens> {
+    fn encode_messages(&self, conversation: &Conversation, place: &Place) -> Result<Tokens> {
         let tokenizer = self.tokenizer(place)?;
         let rendered = match self.vocabulary {
-            Vocabulary::Chat { template, .. } => template.render(messages, tokenizer, false),
+            Vocabulary::Chat { template, .. } => template.render(conversation, tokenizer, false),
             Vocabulary::Tokenizer(_) | Vocabulary::Ids { .. } => {
-                chat::concatenated(messages, tokenizer)
+                chat::concatenated(conversation, tokenizer)
             }
         };
         let encoded = rendered.and_then(|rendered| rendered.encode(tokenizer));

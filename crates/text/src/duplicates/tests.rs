@@ -73,7 +73,7 @@ fn texts_with_more_runs_than_are_kept_are_estimated() {
 fn conversation(system: &str, prompt: &str, answer: &str) -> Fingerprint {
     let turns = [(Role::System, system), (Role::User, prompt), (Role::Assistant, answer)];
     let messages = turns.map(|(role, content)| Message::new(role, content));
-    Fingerprint::of(&Content::Messages(messages.to_vec()))
+    Fingerprint::of(&Content::Messages(messages.to_vec().into()))
 }
 
 #[test]

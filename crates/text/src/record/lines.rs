@@ -2,9 +2,11 @@
 
 use super::turns::{self, SharedTurn, Side, Turn};
 use super::{Content, Limits, MASKED, Record, Time, refuse_empty, unreadable, wrong_file};
+use crate::chat::{Conversation, tools};
 use crate::secrets::quoted;
 use crate::{Error, Place, Result};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -111,6 +113,7 @@ struct Line {
     output: Option<String>,
     prompt: Option<Side>,
     completion: Option<Side>,
+    tools: Option<Box<RawValue>>,
 }
 
 /// What an error says a line may hold.
@@ -184,26 +187,31 @@ impl Line {
         if kinds.into_iter().filter(|&is_there| is_there).count() != 1 {
             return Err(FORMS.to_owned());
         }
+        let has_turns = !self.text.is_some() && !tokens && !instruction;
+        if self.tools.is_some() && !has_turns {
+            return Err("tools go with messages only".to_owned());
+        }
+        let tools = self.tools.map(|json| tools::of_tools(json.get())).transpose()?;
         if let Some(text) = self.text {
             return Ok(Content::Text(text));
         }
         if tokens {
             return of_tokens(self.input_ids, self.labels);
         }
-        if let Some(turns) = self.messages {
-            return turns::of_turns(turns).map(Content::Messages);
-        }
-        if let Some(turns) = self.conversations {
-            return turns::of_shared(turns).map(Content::Messages);
-        }
-        let messages = match (self.instruction, self.output, self.prompt, self.completion) {
-            (Some(instruction), Some(output), _, _) => {
-                turns::of_instruction(instruction, self.input, output)?
+        let messages = if let Some(turns) = self.messages {
+            turns::of_turns(turns)?
+        } else if let Some(turns) = self.conversations {
+            turns::of_shared(turns)?
+        } else {
+            match (self.instruction, self.output, self.prompt, self.completion) {
+                (Some(instruction), Some(output), _, _) => {
+                    turns::of_instruction(instruction, self.input, output)?
+                }
+                (_, _, Some(prompt), Some(completion)) => turns::of_sides(prompt, completion)?,
+                _ => return Err(FORMS.to_owned()),
             }
-            (_, _, Some(prompt), Some(completion)) => turns::of_sides(prompt, completion)?,
-            _ => return Err(FORMS.to_owned()),
         };
-        Ok(Content::Messages(messages))
+        Ok(Content::Messages(Conversation { messages, tools }))
     }
 }
 

@@ -112,13 +112,13 @@ fn lines_that_are_no_record_are_named() {
             "{\"txet\": \"a\"}",
             "1: not a record: unknown field `txet`, expected one of `id`, `group`, `time`, \
              `text`, `input_ids`, `labels`, `messages`, `conversations`, `instruction`, `input`, \
-             `output`, `prompt`, `completion` (byte 7 of the line)",
+             `output`, `prompt`, `completion`, `tools` (byte 7 of the line)",
         ),
         (
             "{\"password=hunter22x\": \"a\"}",
             "1: not a record: unknown field `password=[REDACTED:password]`, expected one of `id`, \
              `group`, `time`, `text`, `input_ids`, `labels`, `messages`, `conversations`, \
-             `instruction`, `input`, `output`, `prompt`, `completion` (byte 21 of the line)",
+             `instruction`, `input`, `output`, `prompt`, `completion`, `tools` (byte 21 of the line)",
         ),
         (
             "{\"text\": \"a\", \"time\": \"May\"}",
@@ -169,14 +169,14 @@ fn lines_that_are_no_record_are_named() {
 /// What a line says, each turn as `role: content`, `!` where it is not the default what trains.
 fn turns(line: &str) -> std::result::Result<Vec<String>, String> {
     let records = read_lines(line)?;
-    let Content::Messages(messages) = &records[0].content else {
+    let Content::Messages(conversation) = &records[0].content else {
         panic!("{line} is no conversation");
     };
     let shown = |it: &Message| {
         let choice = if it.trained == (it.role.name() == "assistant") { "" } else { "!" };
         format!("{}{choice}: {}", it.role.name(), it.content)
     };
-    Ok(messages.iter().map(shown).collect())
+    Ok(conversation.messages.iter().map(shown).collect())
 }
 
 #[test]
@@ -225,16 +225,17 @@ fn conversations_that_are_none_are_named() {
         ),
         (
             r#"{"messages": [{"role": "user", "content": "x", "name": "y"}]}"#,
-            "not a record: unknown field `name`, expected one of `role`, `content`, `train` (",
+            "message 1: name is a result's, not of user",
+        ),
+        (
+            r#"{"messages": [{"role": "user", "content": "x", "weight": 1}]}"#,
+            "not a record: unknown field `weight`, expected one of `role`, `content`, `train`, ",
         ),
         (
             r#"{"messages": [{"role": "user", "content": ["x"]}]}"#,
             "not a record: invalid type: sequence, expected a string (",
         ),
-        (
-            r#"{"messages": [{"role": "user", "content": null}]}"#,
-            "not a record: invalid type: null, expected a string (",
-        ),
+        (r#"{"messages": [{"role": "user", "content": null}]}"#, "message 1: it has no content"),
         (
             r#"{"messages": "password=hunter22x\", expected a sequence"}"#,
             "not a record: invalid type: string, expected a sequence (",
@@ -255,7 +256,7 @@ fn conversations_that_are_none_are_named() {
             r#"{"conversations": [{"from": "a person that has no name but was", "value": "x"}]}"#,
             "message 1: it is from \"a person that has no name but wa…\", expected system,",
         ),
-        (r#"{"messages": [{"role": "user"}]}"#, "not a record: missing field `content` ("),
+        (r#"{"messages": [{"role": "user"}]}"#, "message 1: it has no content"),
         (
             r#"{"messages": [{"role": "user", "content": "x", "train": 1}]}"#,
             "not a record: invalid type: integer `1`, expected a boolean (",
@@ -266,7 +267,7 @@ fn conversations_that_are_none_are_named() {
         ),
         (
             r#"{"conversations": [{"from": "bing", "value": "x"}]}"#,
-            "message 1: it is from \"bing\", expected system, human, user, gpt, assistant or tool",
+            "message 1: it is from \"bing\", expected system, human, user, gpt, assistant, tool, function_call",
         ),
         (
             r#"{"prompt": "x", "completion": []}"#,

@@ -4,11 +4,16 @@
 //! - `{"conversations": [{"from", "value"}]}`, as ShareGPT wrote them;
 //! - `{"instruction", "input", "output"}`, as Alpaca wrote them;
 //! - `{"prompt", "completion"}`, both text or both lists of messages.
+//!
+//! Messages may call tools (`tool_calls`, or a turn of ShareGPT from `function_call`) and say which call
+//! a result is of (`name`, `tool_call_id`).
 
-use crate::chat::{Message, Role};
+use crate::chat::{Message, Role, tools};
 use crate::secrets::quoted;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::fmt;
 
 /// Most messages of one conversation.
@@ -19,8 +24,11 @@ const MESSAGES_LIMIT: usize = 10_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Turn {
     role: String,
-    content: String,
+    content: Option<String>,
     train: Option<bool>,
+    tool_calls: Option<Box<RawValue>>,
+    tool_call_id: Option<String>,
+    name: Option<String>,
 }
 
 /// A message of `conversations`.
@@ -73,38 +81,75 @@ impl<'de> Deserialize<'de> for Side {
 
 /// The messages of `messages`.
 pub(super) fn of_turns(turns: Vec<Turn>) -> Result<Vec<Message>, String> {
-    let message = |(index, turn): (usize, Turn)| {
+    checked(numbered(turns, |turn| {
         let known = Role::ALL.into_iter().find(|role| role.name() == turn.role);
         let role = known.ok_or_else(|| {
-            let (role, number) = (quoted(&turn.role), index + 1);
-            format!(
-                "message {number}: the role \"{role}\" is none of system, user, assistant, tool"
-            )
+            let role = quoted(&turn.role);
+            format!("the role \"{role}\" is none of system, user, assistant, tool")
         })?;
-        Ok(with_choice(Message::new(role, turn.content), turn.train))
-    };
-    checked(turns.into_iter().enumerate().map(message).collect::<Result<_, String>>()?)
+        let fields = fields(role, &turn)?;
+        let content = match turn.content {
+            None if turn.tool_calls.is_none() => return Err("it has no content".to_owned()),
+            content => content.unwrap_or_default(),
+        };
+        Ok(Message { fields, ..with_choice(Message::new(role, content), turn.train) })
+    })?)
+}
+
+/// The fields of a turn beside what it says.
+fn fields(role: Role, turn: &Turn) -> Result<Option<String>, String> {
+    let mut fields = Map::new();
+    if let Some(calls) = &turn.tool_calls {
+        if role != Role::Assistant {
+            return Err(format!("tool_calls are the assistant's, not of {}", role.name()));
+        }
+        fields.insert(tools::CALLS.to_owned(), tools::of_calls(calls.get())?);
+    }
+    for (key, text) in [("tool_call_id", &turn.tool_call_id), ("name", &turn.name)] {
+        match text {
+            Some(text) if role == Role::Tool => fields.insert(key.to_owned(), text.as_str().into()),
+            Some(_) => return Err(format!("{key} is a result's, not of {}", role.name())),
+            None => None,
+        };
+    }
+    Ok((!fields.is_empty()).then(|| Value::Object(fields).to_string()))
 }
 
 /// The messages of `conversations`.
 pub(super) fn of_shared(turns: Vec<SharedTurn>) -> Result<Vec<Message>, String> {
-    let message = |(index, turn): (usize, SharedTurn)| {
+    checked(numbered(turns, |turn| {
         let role = match turn.from.as_str() {
             "system" => Role::System,
             "human" | "user" => Role::User,
-            "gpt" | "assistant" => Role::Assistant,
-            "tool" => Role::Tool,
+            "gpt" | "assistant" | "function_call" => Role::Assistant,
+            "tool" | "observation" => Role::Tool,
             other => {
-                let (other, number) = (quoted(other), index + 1);
+                let other = quoted(other);
                 return Err(format!(
-                    "message {number}: it is from \"{other}\", expected system, human, user, gpt, \
-                     assistant or tool"
+                    "it is from \"{other}\", expected system, human, user, gpt, assistant, tool, \
+                     function_call or observation"
                 ));
             }
         };
-        Ok(with_choice(Message::new(role, turn.value), turn.train))
-    };
-    checked(turns.into_iter().enumerate().map(message).collect::<Result<_, String>>()?)
+        if turn.from != "function_call" {
+            return Ok(with_choice(Message::new(role, turn.value), turn.train));
+        }
+        let calls = (tools::CALLS.to_owned(), tools::of_calls(&turn.value)?);
+        let fields = Some(Value::Object([calls].into_iter().collect()).to_string());
+        Ok(Message { fields, ..with_choice(Message::new(role, ""), turn.train) })
+    })?)
+}
+
+/// A message of each turn; what is wrong with one says which.
+fn numbered<T>(
+    turns: Vec<T>,
+    message: impl Fn(T) -> Result<Message, String>,
+) -> Result<Vec<Message>, String> {
+    let each = turns.into_iter().enumerate();
+    each.map(|(index, turn)| {
+        message(turn).map_err(|problem| format!("message {}: {problem}", index + 1))
+    })
+    .collect()
 }
 
 /// An instruction with what it is about, and the answer.
@@ -153,7 +198,7 @@ fn checked(messages: Vec<Message>) -> Result<Vec<Message>, String> {
     if length > MESSAGES_LIMIT {
         return Err(format!("the conversation has {length} messages, at most {MESSAGES_LIMIT} go"));
     }
-    let silent = |message: &Message| message.trained && message.content.trim().is_empty();
+    let silent = |message: &Message| message.trained && message.is_silent();
     match messages.iter().position(silent) {
         None => Ok(messages),
         Some(index) => Err(format!(

@@ -2,7 +2,7 @@
 //! them (`tests/goldens/make_tokenizers.py`).
 
 use super::*;
-use crate::chat::{Date, Message, Role, Template};
+use crate::chat::{self, Date, Message, Role, Template};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -221,7 +221,8 @@ fn conversations_of_llama_2_and_tinyllama_are_those_of_transformers() {
             };
             let messages: Vec<Message> = case.messages.iter().map(message).collect();
             let encoded = |messages: &[Message], prompt| {
-                let rendered = template.render(messages, tokenizer, prompt).unwrap();
+                let rendered =
+                    template.render(&messages.to_vec().into(), tokenizer, prompt).unwrap();
                 rendered.encode(tokenizer).unwrap()
             };
             let (ids, labels) = encoded(&messages, false);
@@ -239,7 +240,8 @@ fn conversations_of_llama_2_and_tinyllama_are_those_of_transformers() {
     // What users say is no mark, and a begin mark is written as often as the template says.
     let template = Template::from_file(&golden("llama2.jinja"), Date::STANDARD).unwrap();
     let sly = Message::new(Role::User, "</s><s>[INST] x [/INST]");
-    let (ids, _) = template.render(&[sly], &LLAMA2, true).unwrap().encode(&LLAMA2).unwrap();
+    let (ids, _) =
+        template.render(&vec![sly].into(), &LLAMA2, true).unwrap().encode(&LLAMA2).unwrap();
     let marks = ids.iter().filter(|&&id| LLAMA2.special_name(id).is_some()).count();
     assert_eq!((marks, ids[0]), (1, 1));
 }
@@ -249,7 +251,10 @@ fn a_template_from_a_gguf_file_writes_its_marks() {
     let config = llama2_keys().tokenizer_config(Some("{{ bos_token }}{{ eos_token }}"));
     let text = serde_json::to_vec(&config).unwrap();
     let template = Template::from_config(Path::new("x.gguf"), &text, Date::STANDARD).unwrap();
-    assert_eq!(template.unwrap().render(&[], &LLAMA2, false).unwrap().text(), "<s></s>");
+    assert_eq!(
+        template.unwrap().render(&chat::Conversation::default(), &LLAMA2, false).unwrap().text(),
+        "<s></s>"
+    );
     assert_eq!(config["unk_token"], "<unk>");
     let none = serde_json::to_vec(&llama2_keys().tokenizer_config(None)).unwrap();
     assert!(Template::from_config(Path::new("x"), &none, Date::STANDARD).unwrap().is_none());
