@@ -187,7 +187,7 @@ impl Line {
         if kinds.into_iter().filter(|&is_there| is_there).count() != 1 {
             return Err(FORMS.to_owned());
         }
-        let has_turns = !self.text.is_some() && !tokens && !instruction;
+        let has_turns = self.text.is_none() && !tokens && !instruction;
         if self.tools.is_some() && !has_turns {
             return Err("tools go with messages only".to_owned());
         }
