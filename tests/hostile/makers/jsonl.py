@@ -69,10 +69,10 @@ def conversations():
     yield "role_number", one(messages=[{"role": 1, "content": "a"}]), "invalid type: integer `1`"
     yield "messages_none", one(messages=[]), "the conversation has no message"
     yield "messages_text", one(messages="hello"), "invalid type: string"
-    yield "content_missing", one(messages=[{"role": "user"}]), "missing field `content`"
+    yield "content_missing", one(messages=[{"role": "user"}]), "message 1: it has no content"
     yield "content_parts", one(messages=[{"role": "user", "content": [{"type": "text"}]}]), "invalid type: sequence"
     yield "answer_empty", turns(("user", "a"), ("assistant", " ")), "message 2 is to be trained and says nothing"
-    yield "tool_calls", one(messages=[{"role": "user", "content": "a", "tool_calls": []}]), "unknown field `tool_calls`"
+    yield "calls_of_a_user", one(messages=[{"role": "user", "content": "a", "tool_calls": []}]), "not of user"
     yield "from_unknown", one(conversations=[{"from": "bot", "value": "a"}]), 'message 1: it is from "bot"'
     yield "output_missing", one(instruction="a"), "expected one of text; input_ids and labels"
     yield "sides_mixed", one(prompt="a", completion=[{"role": "assistant", "content": "b"}]), "must both be text or both be lists"
@@ -80,8 +80,33 @@ def conversations():
     yield "completion_none", one(prompt=[], completion=[]), "the completion has no message"
 
 
+def tools():
+    def calls(value):
+        return one(messages=[{"role": "assistant", "tool_calls": value}])
+
+    def of(value):
+        return one(tools=value, messages=[{"role": "user", "content": "a"}])
+
+    yield "calls_number", calls(1), "message 1: tool_calls is no list"
+    yield "calls_none", calls([]), "the list of tool_calls is empty"
+    yield "call_number", calls([1]), "message 1: call 1: it is no object"
+    yield "call_without_name", calls([{"function": {"arguments": {}}}]), "call 1: it has no name"
+    yield "arguments_missing", calls([{"name": "f"}]), "call 1: it has no arguments"
+    yield "arguments_list", calls([{"name": "f", "arguments": []}]), "call 1: its arguments are no object"
+    yield "arguments_cut", calls([{"name": "f", "arguments": '{"a": '}]), "call 1: its arguments are no JSON"
+    yield "arguments_twice_text", calls([{"name": "f", "arguments": '"{}"'}]), "call 1: its arguments are no object"
+    yield "arguments_deep", calls([{"name": "f", "arguments": '{"a":' * 300}]), "call 1: its arguments are no JSON"
+    yield "tools_object", of({}), "the tools are no list"
+    yield "tools_text_of_text", of('"[]"'), "the tools are no list"
+    yield "tool_name_number", of([{"function": {"name": 1}}]), "tool 1: it has no name"
+    yield "tools_of_text", one(text="a", tools=[{"name": "f"}]), "tools go with messages only"
+    yield "call_of_no_json", one(conversations=[{"from": "function_call", "value": "f()"}]), "message 1: the calls are no JSON"
+    # No template that is built in knows tools: nothing is left out silently.
+    yield "tools_unwritten", of([{"name": "f"}]), "of 1 tools and calls it writes 0"
+
+
 def cases():
-    for group in [forms, tokens, conversations]:
+    for group in [forms, tokens, conversations, tools]:
         for name, data, says in group():
             # It stands in the second line, because an error has to name the right one.
             yield f"{name}.jsonl", (data if name in ("utf16", "mark_of_order") else GOOD + data), says
