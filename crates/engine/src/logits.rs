@@ -29,6 +29,7 @@ impl AllLogits {
         let options = StepOptions {
             tokens: length,
             document: length,
+            tile: length,
             policies: vec![Policy::Recompute; model.config().layers],
             chunk: ROWS.min(length),
             pass: Pass::Loss,

@@ -6,6 +6,7 @@
 //! on top.
 #![forbid(unsafe_code)]
 
+mod batch;
 pub mod config;
 mod error;
 pub mod fidelity;
@@ -24,10 +25,11 @@ mod skip;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{Batch, Place};
 pub use config::Config;
 pub use error::{Error, Result};
 pub use llama::{Base, Head, Model, Origin, Param, Spec, Trained};
 pub use load::Checkpoint;
 pub use lora::LoraConfig;
 pub use serve::{Cache, Serve, Token};
-pub use step::{Batch, Pass, Place, Policy, Step, StepOptions};
+pub use step::{Pass, Policy, Step, StepOptions};

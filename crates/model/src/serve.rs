@@ -1,7 +1,7 @@
 //! Serving passes over a KV cache: prefill in any chunks, decode of several sequences, or both at
 //! once. The same block as in training, and so the same bits.
 
-use crate::llama::{Flow, Saved, Temporaries, forward, normed_head};
+use crate::llama::{Extent, Flow, Saved, Temporaries, forward, normed_head};
 use crate::step::{Pass, head_logits};
 use crate::{Model, Result};
 use ops::attention::{Window, cache_type};
@@ -115,8 +115,10 @@ impl Serve {
     ) -> Serve {
         let config = model.config();
         let (c, v) = (config.hidden, config.vocab);
-        let saved = Saved::layout_around(backend, config, tokens, cache.layers[0]);
-        let temporaries = Temporaries::layout(backend, config, tokens, Pass::Loss);
+        let saved = Saved::layout_around(backend, config, tokens, cache.layers[0], false);
+        let extent = Extent { tokens, tile: tokens, with_mlp: true, pass: Pass::Loss };
+        let temporaries = Temporaries::layout(backend, config, extent);
+        let values = backend.target().activation();
         let mut alloc = |label, dtype, len| backend.alloc(label, Space::Device, dtype, len);
         let mut index = |label, len| alloc(label, DType::U32, len);
         let (ids, picks) = (index("ids", tokens), index("picked rows", wanted));
@@ -129,7 +131,6 @@ impl Serve {
                 most: cache.context,
             },
         };
-        let mut float = |label, len| alloc(label, DType::F32, len);
         Serve {
             tokens,
             wanted,
@@ -138,10 +139,10 @@ impl Serve {
             saved,
             temporaries,
             picks,
-            picked: float("picked", wanted * c),
-            normed: float("picked, normed", wanted * c),
-            rstd: float("rstd", wanted),
-            logits: float("logits", wanted * v),
+            picked: alloc("picked", values, wanted * c),
+            normed: alloc("picked, normed", values, wanted * c),
+            rstd: alloc("rstd", DType::F32, wanted),
+            logits: alloc("logits", DType::F32, wanted * v),
             host: HostSide::default(),
         }
     }

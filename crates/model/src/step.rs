@@ -1,11 +1,10 @@
 //! A training step over buffers laid out beforehand: forward, loss and backward of micro-batches of
 //! packed documents, with each block's activations kept, offloaded or recomputed.
 
-use crate::llama::{Flow, Saved, Temporaries, backward, forward, normed_head};
-use crate::llama::{Gradients, Layer};
-use crate::{Config, Model, Result};
-use ops::attention::{Window, cache_type};
-use ops::linear_cross_entropy::{self, IGNORED};
+use crate::llama::{Extent, Flow, Layer, Saved, Temporaries, backward, forward, normed_head};
+use crate::{Batch, Config, Model, Result};
+use ops::attention::Window;
+use ops::linear_cross_entropy;
 use ops::{Backend, Buf, DType, Fence, Queue, Space, embed, residual, rms_norm};
 
 /// Where a block's activations are between its forward and its backward.
@@ -17,6 +16,19 @@ pub enum Policy {
     Offload,
     /// Only the block's input stays; the rest is computed again.
     Recompute,
+    /// Only the block's input is kept, in pinned host memory; the rest is computed again.
+    Checkpoint,
+}
+
+impl Policy {
+    /// Every policy.
+    pub const ALL: [Policy; 4] =
+        [Policy::Keep, Policy::Offload, Policy::Recompute, Policy::Checkpoint];
+
+    /// Whether the block's MLP is computed again in the backward.
+    fn computes_again(self) -> bool {
+        matches!(self, Policy::Recompute | Policy::Checkpoint)
+    }
 }
 
 /// What a step is laid out for.
@@ -26,6 +38,9 @@ pub struct StepOptions {
     pub tokens: usize,
     /// Most tokens in one document.
     pub document: usize,
+    /// Rows that go through norms and the MLP at a time. Other sizes give other bits of the gradients
+    /// of weights, which are sums over tiles, and of nothing else.
+    pub tile: usize,
     /// One policy per block.
     pub policies: Vec<Policy>,
     /// Rows of logits at a time.
@@ -43,91 +58,6 @@ pub enum Pass {
     Gradients,
 }
 
-/// A micro-batch: whole documents, one after another.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// (N) token ids.
-    pub ids: Vec<u32>,
-    /// (N) position of each token in its document.
-    pub positions: Vec<u32>,
-    /// (N) row of the document's first token.
-    pub first: Vec<u32>,
-    /// (N) rows that each token sees: its position + 1.
-    pub visible: Vec<u32>,
-    /// (N) the token to predict at each place, or -100.
-    pub targets: Vec<i32>,
-}
-
-/// A document that cannot be part of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Place {
-    /// An id or label outside of the vocabulary.
-    #[error("token {index} is {value}, outside of the vocabulary of {vocab}")]
-    Token {
-        /// Position in the document.
-        index: usize,
-        /// What stands there.
-        value: i64,
-        /// V.
-        vocab: usize,
-    },
-}
-
-impl Batch {
-    /// Appends a document. `labels` are those of the tokens themselves, -100 where not trained on; the
-    /// token at place t predicts label t + 1, and the last one nothing.
-    ///
-    /// # Errors
-    /// When an id or label lies outside of the vocabulary; the batch is unchanged.
-    pub fn push(
-        &mut self,
-        config: &Config,
-        ids: &[u32],
-        labels: &[i32],
-    ) -> std::result::Result<(), Place> {
-        assert_eq!(ids.len(), labels.len(), "one label per token");
-        let vocab = config.vocab;
-        for (index, (&id, &label)) in ids.iter().zip(labels).enumerate() {
-            let wrong = if id as usize >= vocab {
-                Some(i64::from(id))
-            } else if label != IGNORED && !(0..vocab as i64).contains(&i64::from(label)) {
-                Some(i64::from(label))
-            } else {
-                None
-            };
-            if let Some(value) = wrong {
-                return Err(Place::Token { index, value, vocab });
-            }
-        }
-        let start = self.ids.len() as u32;
-        self.ids.extend_from_slice(ids);
-        self.positions.extend(0..ids.len() as u32);
-        self.first.extend(std::iter::repeat_n(start, ids.len()));
-        self.visible.extend(1..=ids.len() as u32);
-        self.targets.extend(labels.iter().skip(1).chain([&IGNORED]).take(ids.len()));
-        Ok(())
-    }
-
-    /// N.
-    pub fn tokens(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Tokens with a target.
-    pub fn trained(&self) -> usize {
-        self.targets.iter().filter(|t| **t != IGNORED).count()
-    }
-
-    /// Empties it, keeping its memory.
-    pub fn clear(&mut self) {
-        let Batch { ids, positions, first, visible, targets } = self;
-        for list in [ids, positions, first, visible] {
-            list.clear();
-        }
-        targets.clear();
-    }
-}
-
 /// Where one block's saved set lives.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one per block, and most blocks are kept")]
@@ -135,6 +65,7 @@ enum Slot {
     Kept(Saved),
     Offloaded { host: Vec<Buf> },
     Recomputed { x: Buf },
+    Checkpointed { host: Buf },
 }
 
 /// A laid-out step.
@@ -143,11 +74,14 @@ pub struct Step {
     options: StepOptions,
     inputs: Inputs,
     slots: Vec<Slot>,
-    /// Saved sets that blocks share when they are not kept; two, so that one is copied while the
-    /// other one is computed with.
+    /// Saved sets that blocks share when they are not kept; two where whole sets are offloaded, so that
+    /// one is copied while the other one is computed with.
     working: Vec<Saved>,
+    /// (N,C) inputs of blocks that share sets, taken in turn: for the same reason there are two where
+    /// inputs are copied.
+    inputs_of: Vec<Buf>,
     temporaries: Temporaries,
-    /// (N,C) output of the last block, then scratch.
+    /// (N,C) output of the last block: in the backward, scratch.
     last: Buf,
     /// (N).
     last_rstd: Buf,
@@ -174,37 +108,49 @@ impl Step {
         assert_eq!(options.policies.len(), model.layers.len(), "one policy per block");
         let config = model.config();
         let (n, c) = (options.tokens, config.hidden);
+        let values = backend.target().activation();
         let inputs = Inputs::layout(backend, n);
+        let trains = options.pass == Pass::Gradients;
         let mut slots = Vec::with_capacity(config.layers);
         for policy in &options.policies {
-            slots.push(match (policy, options.pass) {
-                (Policy::Keep, Pass::Gradients) => Slot::Kept(Saved::layout(backend, model, n)),
-                (Policy::Offload, Pass::Gradients) => {
-                    Slot::Offloaded { host: pinned(backend, model, n) }
-                }
-                _ => Slot::Recomputed {
-                    x: backend.alloc("block input", Space::Device, DType::F32, n * c),
+            let policy = if trains { *policy } else { Policy::Recompute };
+            slots.push(match policy {
+                Policy::Keep => Slot::Kept(Saved::layout(backend, model, n, true)),
+                Policy::Offload => Slot::Offloaded { host: Saved::pinned(backend, model, n) },
+                Policy::Recompute => Slot::Recomputed {
+                    x: backend.alloc("block input", Space::Device, values, n * c),
+                },
+                Policy::Checkpoint => Slot::Checkpointed {
+                    host: backend.alloc("offloaded", Space::Pinned, values, n * c),
                 },
             });
         }
-        let shared = match options.pass {
-            Pass::Loss => 1,
-            Pass::Gradients if options.policies.contains(&Policy::Offload) => 2,
-            Pass::Gradients => usize::from(options.policies.contains(&Policy::Recompute)),
-        };
-        let working = (0..shared).map(|_| Saved::layout(backend, model, n)).collect();
-        let temporaries = Temporaries::layout(backend, config, n, options.pass);
-        let mut device = |label, len| backend.alloc(label, Space::Device, DType::F32, len);
+        let has = |policy| trains && options.policies.contains(&policy);
+        let again = !trains || options.policies.iter().any(|policy| policy.computes_again());
+        let shared = if has(Policy::Offload) { 2 } else { usize::from(again) };
+        let working: Vec<Saved> =
+            (0..shared).map(|_| Saved::layout(backend, model, n, has(Policy::Offload))).collect();
+        let mut inputs_of: Vec<Buf> = working.iter().map(|set| set.x).collect();
+        if has(Policy::Checkpoint) && shared == 1 {
+            inputs_of.push(backend.alloc("block input", Space::Device, values, n * c));
+        }
+        let tile = options.tile.min(n);
+        let extent = Extent { tokens: n, tile, with_mlp: again, pass: options.pass };
+        let temporaries = Temporaries::layout(backend, config, extent);
+        // Before the backward there is no dq, and afterwards no use for the last output.
+        let last = temporaries.gradients.map(|it| it.dq).filter(|dq| dq.len == n * c);
+        let mut device = |label, dtype, len| backend.alloc(label, Space::Device, dtype, len);
         Step {
-            options: options.clone(),
+            options: StepOptions { tile, ..options.clone() },
             inputs,
             slots,
             working,
+            inputs_of,
             temporaries,
-            last: device("last output", n * c),
-            last_rstd: device("last rstd", n),
-            d: (options.pass == Pass::Gradients).then(|| device("residual gradient", n * c)),
-            loss: device("loss", n),
+            last: last.unwrap_or_else(|| device("last output", values, n * c)),
+            last_rstd: device("last rstd", DType::F32, n),
+            d: trains.then(|| device("residual gradient", values, n * c)),
+            loss: device("loss", DType::F32, n),
         }
     }
 
@@ -224,10 +170,10 @@ impl Step {
         assert!(n > 0 && n <= self.options.tokens, "a micro-batch of {n} tokens");
         self.inputs.write(backend, batch, scale);
         let rows = self.rows(n, model.config());
-        let out = rows.forward(backend, model);
-        rows.loss(backend, model, out);
-        if rows.d.is_some() {
-            rows.backward(backend, model);
+        rows.forward(backend, model);
+        rows.loss(backend, model);
+        if let Some(d) = rows.d {
+            rows.backward(backend, model, d);
         }
     }
 
@@ -251,20 +197,24 @@ impl Step {
         assert!(n > 0 && n <= self.options.tokens, "a micro-batch of {n} tokens");
         self.inputs.write(backend, batch, 1.0);
         let rows = self.rows(n, model.config());
-        let out = rows.forward(backend, model);
-        let h = rows.temporaries.h;
-        normed_head(backend, model, out, h, rows.last_rstd);
-        let (c, v) = (model.config().hidden, model.config().vocab);
+        rows.forward(backend, model);
+        let v = model.config().vocab;
         let mark = backend.mark();
         let chunk = self.options.chunk.min(n);
         let logits = backend.alloc("logits", Space::Device, DType::F32, chunk * v);
         let mut values = vec![0.0; chunk * v];
-        for start in (0..n).step_by(chunk) {
-            let count = chunk.min(n - start);
-            let (x, y) = (h.slice(start * c, count * c), logits.slice(0, count * v));
-            head_logits(backend, model, x, y);
-            backend.read(y, &mut values[..count * v]);
-            each(&values[..count * v]);
+        for tile in rows.temporaries.tiles(n) {
+            let h = tile.h();
+            let (x, rstd) = (tile.rows(rows.last), tile.rows(rows.last_rstd));
+            normed_head(backend, model, x, h, rstd);
+            let (count, c) = (rstd.len, model.config().hidden);
+            for start in (0..count).step_by(chunk) {
+                let count = chunk.min(count - start);
+                let (x, y) = (h.slice(start * c, count * c), logits.slice(0, count * v));
+                head_logits(backend, model, x, y);
+                backend.read(y, &mut values[..count * v]);
+                each(&values[..count * v]);
+            }
         }
         backend.release(mark);
         backend.finish()?;
@@ -326,9 +276,10 @@ impl Rows<'_> {
 
     /// Where block `layer` reads its input.
     fn input(&self, layer: usize) -> Buf {
+        let inputs = &self.step.inputs_of;
         self.cut(match &self.step.slots[layer] {
             Slot::Kept(saved) => saved.x,
-            Slot::Offloaded { .. } => self.step.working[self.shared(layer)].x,
+            Slot::Offloaded { .. } | Slot::Checkpointed { .. } => inputs[layer % inputs.len()],
             Slot::Recomputed { x } => *x,
         })
     }
@@ -344,8 +295,8 @@ impl Rows<'_> {
         saved
     }
 
-    /// Runs all blocks; returns the last output (N,C).
-    fn forward<B: Backend>(&self, backend: &mut B, model: &Model) -> Buf {
+    /// Runs all blocks, up to the last output.
+    fn forward<B: Backend>(&self, backend: &mut B, model: &Model) {
         let layers = model.layers.len();
         let ids = self.cut(self.step.inputs.ids);
         let first = self.input(0);
@@ -355,55 +306,67 @@ impl Rows<'_> {
             y: first,
             c: model.config().hidden,
         });
-        // When each shared set has been copied out and may be overwritten.
+        // When each shared set or input has been copied out and may be overwritten.
         let mut free: [Option<Fence>; 2] = [None; 2];
         for (index, layer) in model.layers.iter().enumerate() {
             let output = if index + 1 < layers { self.input(index + 1) } else { self.last };
-            for set in [index, index + 1] {
-                if let Some(fence) =
-                    free.get_mut(set % self.step.working.len().max(1)).and_then(Option::take)
-                {
+            for turn in [index, index + 1] {
+                if let Some(fence) = free[turn % 2].take() {
                     backend.wait(Queue::Compute, fence);
                 }
             }
             let saved = self.saved(index);
+            let slot = &self.step.slots[index];
+            if let Slot::Checkpointed { host } = slot {
+                let copies = std::iter::once((saved.x, *host));
+                free[index % 2] = Some(self.copy_out(backend, copies));
+            }
             forward(backend, model, layer, &saved, (&self.flow, &self.temporaries), Some(output));
-            if let Slot::Offloaded { host } = &self.step.slots[index] {
-                free[self.shared(index)] = Some(self.copy_out(backend, &saved, host));
+            if let Slot::Offloaded { host } = slot {
+                let copies = saved.list().zip(host.iter().copied());
+                free[index % 2] = Some(self.copy_out(backend, copies));
             }
         }
-        self.last
     }
 
-    fn loss<B: Backend>(&self, backend: &mut B, model: &Model, out: Buf) {
-        let h = self.temporaries.h;
-        normed_head(backend, model, out, h, self.last_rstd);
-        let gradients = self.temporaries.gradients.map(|g| linear_cross_entropy::Gradients {
-            scale: self.step.inputs.scale,
-            dx: g.dh,
-            dhead: model.d_head,
-        });
-        backend.launch(linear_cross_entropy::Loss {
-            x: h,
-            head: model.head,
-            targets: self.cut(self.step.inputs.targets),
-            loss: self.cut(self.step.loss),
-            gradients,
-            chunk: self.step.options.chunk,
-            numerics: model.spec.numerics,
-        });
-    }
-
-    fn backward<B: Backend>(&self, backend: &mut B, model: &Model) {
-        let (Some(d), Some(gradients)) = (self.d, self.temporaries.gradients) else { return };
-        backend.launch(residual::Zero { to: d });
+    /// The loss; with gradients, `d` becomes that of the last output.
+    fn loss<B: Backend>(&self, backend: &mut B, model: &Model) {
+        if let Some(d) = self.d {
+            backend.launch(residual::Zero { to: d });
+        }
         let (w, dw) = (model.norm.w, model.norm.dw);
-        let (x, rstd, dy) = (self.last, self.last_rstd, gradients.dh);
-        backend.launch(rms_norm::Backward { x, w, rstd, dy, dx: d, dw });
+        let (targets, losses) = (self.cut(self.step.inputs.targets), self.cut(self.step.loss));
+        for tile in self.temporaries.tiles(self.n) {
+            let (x, rstd, h) = (tile.rows(self.last), tile.rows(self.last_rstd), tile.h());
+            normed_head(backend, model, x, h, rstd);
+            let d = self.d.map(|d| (tile.gradients()[0], tile.rows(d)));
+            let gradients = d.map(|(dh, _)| linear_cross_entropy::Gradients {
+                scale: self.step.inputs.scale,
+                dx: dh,
+                dhead: model.d_head,
+            });
+            backend.launch(linear_cross_entropy::Loss {
+                x: h,
+                head: model.head,
+                targets: tile.rows(targets),
+                loss: tile.rows(losses),
+                gradients,
+                chunk: self.step.options.chunk,
+                numerics: model.spec.numerics,
+            });
+            if let Some((dy, dx)) = d {
+                backend.launch(rms_norm::Backward { x, w, rstd, dy, dx, dw });
+            }
+        }
+    }
+
+    /// All blocks backward, from the gradient `d` of the last output.
+    fn backward<B: Backend>(&self, backend: &mut B, model: &Model, d: Buf) {
         let mut arrived = self.fetch(backend, model.layers.len(), None);
         for (index, layer) in model.layers.iter().enumerate().rev() {
             let saved = self.saved(index);
-            if matches!(self.step.slots[index], Slot::Offloaded { .. }) {
+            if matches!(self.step.slots[index], Slot::Offloaded { .. } | Slot::Checkpointed { .. })
+            {
                 let fence = arrived.take().expect("fetched ahead");
                 backend.wait(Queue::Compute, fence);
             }
@@ -429,21 +392,25 @@ impl Rows<'_> {
         layer: &Layer,
         saved: &Saved,
     ) {
-        if matches!(self.step.slots[index], Slot::Recomputed { .. }) {
+        if matches!(self.step.slots[index], Slot::Recomputed { .. } | Slot::Checkpointed { .. }) {
             forward(backend, model, layer, saved, (&self.flow, &self.temporaries), None);
         }
     }
 
-    fn copy_out<B: Backend>(&self, backend: &mut B, saved: &Saved, host: &[Buf]) -> Fence {
+    fn copy_out<B: Backend>(
+        &self,
+        backend: &mut B,
+        copies: impl Iterator<Item = (Buf, Buf)>,
+    ) -> Fence {
         let computed = backend.record(Queue::Compute);
         backend.wait(Queue::Copy, computed);
-        for (from, to) in saved.list().into_iter().zip(host) {
-            backend.copy_out(Queue::Copy, from, self.cut(*to));
+        for (from, to) in copies {
+            backend.copy_out(Queue::Copy, from, self.cut(to));
         }
         backend.record(Queue::Copy)
     }
 
-    /// Starts copying in the set of the block below `above`, if it was offloaded.
+    /// Starts copying in what the block below `above` left on the host, if it did.
     fn fetch<B: Backend>(
         &self,
         backend: &mut B,
@@ -451,12 +418,23 @@ impl Rows<'_> {
         free: Option<Fence>,
     ) -> Option<Fence> {
         let index = above.checked_sub(1)?;
-        let Slot::Offloaded { host } = &self.step.slots[index] else { return None };
+        let slot = &self.step.slots[index];
+        if !matches!(slot, Slot::Offloaded { .. } | Slot::Checkpointed { .. }) {
+            return None;
+        }
         if let Some(fence) = free {
             backend.wait(Queue::Copy, fence);
         }
-        for (to, from) in self.saved(index).list().into_iter().zip(host) {
-            backend.copy_in(Queue::Copy, self.cut(*from), to);
+        match slot {
+            Slot::Offloaded { host } => {
+                for (to, from) in self.saved(index).list().zip(host) {
+                    backend.copy_in(Queue::Copy, self.cut(*from), to);
+                }
+            }
+            Slot::Checkpointed { host } => {
+                backend.copy_in(Queue::Copy, self.cut(*host), self.input(index));
+            }
+            Slot::Kept(_) | Slot::Recomputed { .. } => {}
         }
         Some(backend.record(Queue::Copy))
     }
@@ -486,114 +464,5 @@ impl Inputs {
         backend.write(self.visible, &batch.visible);
         backend.write(self.targets, &batch.targets);
         backend.write(self.scale, &[scale]);
-    }
-}
-
-impl Saved {
-    /// Lays out a set of `n` rows.
-    pub(crate) fn layout<B: Backend>(backend: &mut B, model: &Model, n: usize) -> Saved {
-        let kv = Saved::sizes(model.config(), n)[3];
-        let cache = cache_type(model.spec.numerics);
-        let mut alloc = |dtype, len| backend.alloc("activations", Space::Device, dtype, len);
-        let [k, v] = [alloc(cache, kv), alloc(cache, kv)];
-        Saved::layout_around(backend, model.config(), n, [k, v])
-    }
-
-    /// Lays out a set of `n` rows whose k and v live elsewhere.
-    pub(crate) fn layout_around<B: Backend>(
-        backend: &mut B,
-        config: &Config,
-        n: usize,
-        kv: [Buf; 2],
-    ) -> Saved {
-        let mut alloc = |len| backend.alloc("activations", Space::Device, DType::F32, len);
-        let [c, q, f, _, heads] = Saved::sizes(config, n);
-        Saved {
-            x: alloc(c),
-            rstd1: alloc(n),
-            q: alloc(q),
-            k: kv[0],
-            v: kv[1],
-            o: alloc(q),
-            lse: alloc(heads),
-            m: alloc(c),
-            rstd2: alloc(n),
-            gate: alloc(f),
-            up: alloc(f),
-        }
-    }
-
-    /// Elements of (N,C), (N,H,D), (N,F), (N,Hkv,D) and (N,H).
-    fn sizes(config: &Config, n: usize) -> [usize; 5] {
-        let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
-        [n * hidden, n * heads * head_dim, n * ffn, n * kv_heads * head_dim, n * heads]
-    }
-
-    fn list(&self) -> [Buf; 11] {
-        let Saved { x, rstd1, q, k, v, o, lse, m, rstd2, gate, up } = *self;
-        [x, rstd1, q, k, v, o, lse, m, rstd2, gate, up]
-    }
-
-    pub(crate) fn map(&self, f: impl Fn(Buf) -> Buf) -> Saved {
-        let [x, rstd1, q, k, v, o, lse, m, rstd2, gate, up] = self.list().map(f);
-        Saved { x, rstd1, q, k, v, o, lse, m, rstd2, gate, up }
-    }
-}
-
-/// Pinned copies of a saved set.
-fn pinned<B: Backend>(backend: &mut B, model: &Model, n: usize) -> Vec<Buf> {
-    let [c, q, f, kv, heads] = Saved::sizes(model.config(), n);
-    let cache = cache_type(model.spec.numerics);
-    let f32s = DType::F32;
-    let order = [
-        (f32s, c),
-        (f32s, n),
-        (f32s, q),
-        (cache, kv),
-        (cache, kv),
-        (f32s, q),
-        (f32s, heads),
-        (f32s, c),
-        (f32s, n),
-        (f32s, f),
-        (f32s, f),
-    ];
-    order.map(|(dtype, len)| backend.alloc("offloaded", Space::Pinned, dtype, len)).to_vec()
-}
-
-impl Temporaries {
-    /// Lays out a block's scratch for `n` rows.
-    pub(crate) fn layout<B: Backend>(
-        backend: &mut B,
-        config: &Config,
-        n: usize,
-        pass: Pass,
-    ) -> Temporaries {
-        let [c, q, f, kv, _] = Saved::sizes(config, n);
-        let mut alloc = |len| backend.alloc("temporaries", Space::Device, DType::F32, len);
-        let (h, kv_values, act) = (alloc(c), alloc(kv), alloc(f));
-        let gradients = (pass == Pass::Gradients).then(|| Gradients {
-            dh: alloc(c),
-            d_act: alloc(f),
-            d_o: alloc(q),
-            dq: alloc(q),
-            dv: alloc(kv),
-        });
-        Temporaries { h, kv: kv_values, act, gradients }
-    }
-
-    pub(crate) fn cut(&self, f: &impl Fn(Buf) -> Buf) -> Temporaries {
-        Temporaries {
-            h: f(self.h),
-            kv: f(self.kv),
-            act: f(self.act),
-            gradients: self.gradients.map(|g| Gradients {
-                dh: f(g.dh),
-                d_act: f(g.d_act),
-                d_o: f(g.d_o),
-                dq: f(g.dq),
-                dv: f(g.dv),
-            }),
-        }
     }
 }

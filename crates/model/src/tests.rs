@@ -42,6 +42,7 @@ impl Parts {
         let options = StepOptions {
             tokens: 96,
             document: 96,
+            tile: 96,
             policies: vec![Policy::Keep; config.layers],
             chunk: 16,
             pass: Pass::Gradients,

@@ -264,6 +264,7 @@ impl Job {
         StepOptions {
             tokens: self.recipe.batch.tokens,
             document: self.context,
+            tile: self.recipe.memory.tile_rows,
             policies: policies.to_vec(),
             chunk: self.recipe.memory.logits_rows,
             pass: Pass::Gradients,

@@ -69,7 +69,8 @@ pub struct Plan {
 impl Plan {
     /// Plans with the recipe's policy. `auto` keeps everything where that fits; else it offloads the
     /// lowest blocks, as few as it takes, since theirs are needed last; else it recomputes the lowest
-    /// blocks. `budget` is what the machine has; the recipe's own limits stand before it.
+    /// blocks, and else it does so from inputs that it offloads. `budget` is what the machine has; the
+    /// recipe's own limits stand before it.
     ///
     /// # Errors
     /// When even recomputing everything does not fit, with the micro-batch that would; or when a tensor
@@ -89,6 +90,7 @@ impl Plan {
             PolicyKind::Keep => all(Policy::Keep),
             PolicyKind::Offload => all(Policy::Offload),
             PolicyKind::Recompute => all(Policy::Recompute),
+            PolicyKind::Checkpoint => all(Policy::Checkpoint),
             PolicyKind::Auto => {
                 let budget = Budget {
                     device: memory.device_mib.map(|mib| mib * MIB).or(budget.device),
@@ -161,11 +163,13 @@ fn choose(job: &Job, target: Target, budget: Budget) -> Result<Plan> {
             return Ok(plan);
         }
     }
-    let fits = |count| Ok(with(Policy::Recompute, count)?.fits(target, budget));
-    match smallest(1, layers, fits)? {
-        Some(count) => with(Policy::Recompute, count),
-        None => Err(does_not_fit(job, target, budget)?),
+    for policy in [Policy::Recompute, Policy::Checkpoint] {
+        let fits = |count| Ok(with(policy, count)?.fits(target, budget));
+        if let Some(count) = smallest(1, layers, fits)? {
+            return with(policy, count);
+        }
     }
+    Err(does_not_fit(job, target, budget)?)
 }
 
 /// The smallest number in `first ..= last` for which `holds`, which must hold from there on.
@@ -199,9 +203,12 @@ fn does_not_fit(job: &Job, target: Target, budget: Budget) -> Result<Error> {
         plan(job, target, &StepOptions { tokens, document, ..options })
     };
     let too_many = |tokens| {
-        let fits = with(Policy::Recompute, tokens)?.fits(target, budget)
-            || with(Policy::Offload, tokens)?.fits(target, budget);
-        Ok(!fits)
+        for policy in [Policy::Recompute, Policy::Checkpoint, Policy::Offload] {
+            if with(policy, tokens)?.fits(target, budget) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     };
     let needed = with(Policy::Recompute, tokens)?;
     let most = smallest(1, tokens, too_many)?.map_or(tokens, |first| first - 1);

@@ -363,7 +363,7 @@ impl Default for CheckpointSection {
 }
 
 /// What may be used. None of it changes a bit of the result, except `logits_rows`, whose chunks add
-/// up the head's gradient when the head is trained.
+/// up the head's gradient when the head is trained, and `tile_rows`, whose tiles add up all gradients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemorySection {
@@ -377,6 +377,8 @@ pub struct MemorySection {
     pub host_mib: Option<usize>,
     /// Rows of logits that exist at a time; each is V numbers.
     pub logits_rows: usize,
+    /// Rows of a micro-batch that go through norms and the MLP at a time.
+    pub tile_rows: usize,
 }
 
 impl Default for MemorySection {
@@ -386,6 +388,7 @@ impl Default for MemorySection {
             device_mib: None,
             host_mib: None,
             logits_rows: 256,
+            tile_rows: 2048,
         }
     }
 }
@@ -398,8 +401,10 @@ pub enum PolicyKind {
     Keep,
     /// In host memory.
     Offload,
-    /// Nowhere: computed again.
+    /// Nowhere: computed again from the block's input on the device.
     Recompute,
+    /// Nowhere: computed again from the block's input in host memory.
+    Checkpoint,
     /// Per block, as the memory allows.
     Auto,
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &PlanArgs, machine: &Machine) -> Result<Answer> {
     let batch = &job.recipe().batch;
     let tokens = batch.tokens * batch.micro_batches;
     let count = |policy| plan.policies.iter().filter(|it| **it == policy).count();
-    let [keep, offload, recompute] = [Policy::Keep, Policy::Offload, Policy::Recompute].map(count);
+    let [keep, offload, recompute, checkpoint] = Policy::ALL.map(count);
 
     let mut text = pairs(&[
         ("device", place.profile.name.clone()),
@@ -44,7 +44,13 @@ pub(crate) fn run(args: &PlanArgs, machine: &Machine) -> Result<Answer> {
         ("heap", bytes(plan.host_bytes as u64)),
         ("in all", bytes(plan.total_bytes() as u64)),
         ("weights mapped", bytes(plan.size.mapped as u64)),
-        ("activations", format!("{keep} blocks kept, {offload} offloaded, {recompute} recomputed")),
+        (
+            "activations",
+            format!(
+                "{keep} blocks kept, {offload} offloaded, {recompute} recomputed, {checkpoint} \
+                 recomputed from offloaded inputs"
+            ),
+        ),
         ("work of a step", format!("{:.3} TFLOP", plan.step.flops as f64 / 1e12)),
         ("best step", format!("{}, {tokens} tokens", precise(seconds))),
         ("best speed", format!("{:.0} tokens/s", tokens as f64 / seconds)),
@@ -66,7 +72,7 @@ pub(crate) fn run(args: &PlanArgs, machine: &Machine) -> Result<Answer> {
         "mapped_bytes": plan.size.mapped,
         "host_bytes": plan.host_bytes,
         "total_bytes": plan.total_bytes(),
-        "blocks": { "keep": keep, "offload": offload, "recompute": recompute },
+        "blocks": { "keep": keep, "offload": offload, "recompute": recompute, "checkpoint": checkpoint },
         "step": {
             "tokens": tokens,
             "flops": plan.step.flops,

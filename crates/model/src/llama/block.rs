@@ -2,72 +2,17 @@
 //!
 //! forward:  h = norm1(x)   q, k, v = h Wq, h Wk, h Wv   rotate q, k   o = attention(q, k, v)
 //!           m = x + o Wo   h = norm2(m)   g, u = h Wg, h Wu   y = m + swiglu(g, u) Wd
-//! saved:    x, rstd1, q, k, v, o, lse, m, rstd2, g, u. h and swiglu(g, u) are computed again, with the
-//!           same bits, from what is saved.
+//! saved:    x, rstd1, q, k, v, o, lse, m, rstd2, perhaps g, u. h and swiglu(g, u) are computed again,
+//!           with the same bits, from what is saved.
 //! backward: d holds dy at first and dx at the end: both residual branches add into it. g and u are
-//!           overwritten by their gradients.
+//!           overwritten by their gradients, and m by that of o.
 
-use super::{Layer, Model};
+use super::{Layer, Model, Saved, Temporaries, Tile};
 use crate::lora::Projection as P;
 use ops::attention::{self, Window};
 use ops::qlinear::Mode;
 use ops::rope::{Direction, Rotate};
 use ops::{Backend, Buf, residual, rms_norm, swiglu};
-
-/// What a block's backward reads (N rows each).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Saved {
-    /// (N,C) input.
-    pub(crate) x: Buf,
-    /// (N).
-    pub(crate) rstd1: Buf,
-    /// (N,H,D), rotated.
-    pub(crate) q: Buf,
-    /// (S,Hkv,D) in the cache type, rotated: the step's own rows, or a layer of a cache.
-    pub(crate) k: Buf,
-    /// (S,Hkv,D) in the cache type.
-    pub(crate) v: Buf,
-    /// (N,H,D).
-    pub(crate) o: Buf,
-    /// (N,H).
-    pub(crate) lse: Buf,
-    /// (N,C) between the two halves.
-    pub(crate) m: Buf,
-    /// (N).
-    pub(crate) rstd2: Buf,
-    /// (N,F).
-    pub(crate) gate: Buf,
-    /// (N,F).
-    pub(crate) up: Buf,
-}
-
-/// Scratch that lives within a block.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Temporaries {
-    /// (N,C) normed input of the projections.
-    pub(crate) h: Buf,
-    /// (N,Hkv,D) k or v before it is stored; dk in the backward.
-    pub(crate) kv: Buf,
-    /// (N,F) swiglu(g, u).
-    pub(crate) act: Buf,
-    /// The backward's own.
-    pub(crate) gradients: Option<Gradients>,
-}
-
-/// Scratch of the backward.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Gradients {
-    /// (N,C).
-    pub(crate) dh: Buf,
-    /// (N,F).
-    pub(crate) d_act: Buf,
-    /// (N,H,D).
-    pub(crate) d_o: Buf,
-    /// (N,H,D).
-    pub(crate) dq: Buf,
-    /// (N,Hkv,D).
-    pub(crate) dv: Buf,
-}
 
 /// How tokens flow: which rows they take and see.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +25,14 @@ pub(crate) struct Flow {
     pub(crate) window: Window,
 }
 
+/// A block and what its launches share.
+struct Block<'a> {
+    model: &'a Model,
+    layer: &'a Layer,
+    saved: &'a Saved,
+    flow: &'a Flow,
+}
+
 /// Runs the block; `y` (N,C) gets the output, unless only the saved set is wanted.
 pub(crate) fn forward<B: Backend>(
     backend: &mut B,
@@ -89,41 +42,27 @@ pub(crate) fn forward<B: Backend>(
     (flow, temporaries): (&Flow, &Temporaries),
     y: Option<Buf>,
 ) {
-    let (numerics, eps) = (model.spec.numerics, model.spec.config.eps);
-    let &Temporaries { h, kv, act, .. } = temporaries;
-    let project = |backend: &mut B, p: P, x, y, mode| {
-        layer.projection(p).forward(backend, numerics, [x, y], mode)
-    };
-    backend.launch(rms_norm::Forward {
-        x: saved.x,
-        w: layer.norm1.w,
-        y: h,
-        rstd: saved.rstd1,
-        eps,
-    });
-    project(backend, P::Q, h, saved.q, Mode::Overwrite);
-    rotate(backend, model, flow, saved.q, Direction::Forward);
-    project(backend, P::K, h, kv, Mode::Overwrite);
-    rotate(backend, model, flow, kv, Direction::Forward);
-    backend.launch(attention::Store { from: kv, to: saved.k, rows: flow.rows });
-    project(backend, P::V, h, kv, Mode::Overwrite);
-    backend.launch(attention::Store { from: kv, to: saved.v, rows: flow.rows });
-    backend.launch(attention_forward(model, saved, flow));
-    backend.launch(residual::Copy { from: saved.x, to: saved.m });
-    project(backend, P::O, saved.o, saved.m, Mode::Add);
-    backend.launch(rms_norm::Forward {
-        x: saved.m,
-        w: layer.norm2.w,
-        y: h,
-        rstd: saved.rstd2,
-        eps,
-    });
-    project(backend, P::Gate, h, saved.gate, Mode::Overwrite);
-    project(backend, P::Up, h, saved.up, Mode::Overwrite);
-    let Some(y) = y else { return };
-    backend.launch(swiglu::Forward { gate: saved.gate, up: saved.up, h: act });
-    backend.launch(residual::Copy { from: saved.m, to: y });
-    project(backend, P::Down, act, y, Mode::Add);
+    let block = Block { model, layer, saved, flow };
+    let n = flow.rows.len;
+    for tile in temporaries.tiles(n) {
+        block.project_in(backend, &tile);
+    }
+    backend.launch(block.attention());
+    for tile in temporaries.tiles(n) {
+        let m = tile.rows(saved.m);
+        backend.launch(residual::Copy { from: tile.rows(saved.x), to: m });
+        block.project(backend, P::O, [tile.rows(saved.o), m], Mode::Add);
+        // Where only the saved set is wanted and does not hold it, the backward runs the MLP.
+        if y.is_some() || saved.mlp.is_some() {
+            block.widen(backend, &tile);
+        }
+        if let Some(y) = y {
+            let ([gate, up], h, y) = (tile.mlp(saved), tile.act(), tile.rows(y));
+            backend.launch(swiglu::Forward { gate, up, h });
+            backend.launch(residual::Copy { from: m, to: y });
+            block.project(backend, P::Down, [h, y], Mode::Add);
+        }
+    }
 }
 
 /// Turns `d` (N,C) from the gradient of the block's output into that of its input.
@@ -135,62 +74,98 @@ pub(crate) fn backward<B: Backend>(
     (flow, temporaries): (&Flow, &Temporaries),
     d: Buf,
 ) {
-    let numerics = model.spec.numerics;
-    let &Temporaries { h, kv: dk, act, gradients } = temporaries;
-    let Gradients { dh, d_act, d_o, dq, dv } = gradients.expect("laid out for training");
-    let project = |backend: &mut B, p: P, x, dy, dx, mode| {
-        layer.projection(p).backward(backend, numerics, [x, dy, dx], mode);
-    };
-    let &Saved { x, rstd1, q: _, o, m, rstd2, gate, up, .. } = saved;
-    // The MLP.
-    backend.launch(swiglu::Forward { gate, up, h: act });
-    project(backend, P::Down, act, d, d_act, Mode::Overwrite);
-    backend.launch(swiglu::Backward { dh: d_act, gate, up });
-    backend.launch(rms_norm::Apply { x: m, w: layer.norm2.w, rstd: rstd2, y: h });
-    project(backend, P::Gate, h, gate, dh, Mode::Overwrite);
-    project(backend, P::Up, h, up, dh, Mode::Add);
-    let (w, dw) = (layer.norm2.w, layer.norm2.dw);
-    backend.launch(rms_norm::Backward { x: m, w, rstd: rstd2, dy: dh, dx: d, dw });
-    // The attention.
-    project(backend, P::O, o, d, d_o, Mode::Overwrite);
-    let forward = attention_forward(model, saved, flow);
-    backend.launch(attention::Backward { forward, d_o, dq, dk, dv });
-    rotate(backend, model, flow, dq, Direction::Backward);
-    rotate(backend, model, flow, dk, Direction::Backward);
-    backend.launch(rms_norm::Apply { x, w: layer.norm1.w, rstd: rstd1, y: h });
-    project(backend, P::Q, h, dq, dh, Mode::Overwrite);
-    project(backend, P::K, h, dk, dh, Mode::Add);
-    project(backend, P::V, h, dv, dh, Mode::Add);
+    let block = Block { model, layer, saved, flow };
+    let gradients = temporaries.gradients.expect("laid out for training");
+    let n = flow.rows.len;
+    for tile in temporaries.tiles(n) {
+        block.mlp_backward(backend, &tile, d);
+    }
+    let (dq, dk, dv) = (gradients.dq, temporaries.kv, gradients.dv);
+    let d_o = gradients.d_o.unwrap_or(saved.m);
+    block.project_back(backend, P::O, [saved.o, d, d_o], Mode::Overwrite);
+    backend.launch(attention::Backward { forward: block.attention(), d_o, dq, dk, dv });
+    block.rotate(backend, dq, flow.positions, Direction::Backward);
+    block.rotate(backend, dk, flow.positions, Direction::Backward);
     let (w, dw) = (layer.norm1.w, layer.norm1.dw);
-    backend.launch(rms_norm::Backward { x, w, rstd: rstd1, dy: dh, dx: d, dw });
+    for tile in temporaries.tiles(n) {
+        let ([dh, _], h) = (tile.gradients(), tile.h());
+        let (x, rstd) = (tile.rows(saved.x), tile.rows(saved.rstd1));
+        backend.launch(rms_norm::Apply { x, w, rstd, y: h });
+        block.project_back(backend, P::Q, [h, tile.rows(dq), dh], Mode::Overwrite);
+        block.project_back(backend, P::K, [h, tile.rows(dk), dh], Mode::Add);
+        block.project_back(backend, P::V, [h, tile.rows(dv), dh], Mode::Add);
+        backend.launch(rms_norm::Backward { x, w, rstd, dy: dh, dx: tile.rows(d), dw });
+    }
+}
+
+impl Block<'_> {
+    fn project<B: Backend>(&self, backend: &mut B, p: P, xy: [Buf; 2], mode: Mode) {
+        self.layer.projection(p).forward(backend, self.model.spec.numerics, xy, mode);
+    }
+
+    /// `buffers` are x, dy and dx.
+    fn project_back<B: Backend>(&self, backend: &mut B, p: P, buffers: [Buf; 3], mode: Mode) {
+        self.layer.projection(p).backward(backend, self.model.spec.numerics, buffers, mode);
+    }
+
+    fn rotate<B: Backend>(&self, backend: &mut B, x: Buf, positions: Buf, direction: Direction) {
+        let (head_dim, table) = (self.model.spec.config.head_dim, self.model.rope_table);
+        backend.launch(Rotate { x, positions, table, head_dim, direction });
+    }
+
+    fn attention(&self) -> attention::Forward {
+        let &Saved { q, k, v, o, lse, .. } = self.saved;
+        let (heads, numerics) = (self.model.heads(), self.model.spec.numerics);
+        attention::Forward { q, k, v, window: self.flow.window, o, lse, heads, numerics }
+    }
+
+    /// q, k and v of a tile from the block's input.
+    fn project_in<B: Backend>(&self, backend: &mut B, tile: &Tile) {
+        let (saved, config) = (self.saved, &self.model.spec.config);
+        let (x, y, rstd) = (tile.rows(saved.x), tile.h(), tile.rows(saved.rstd1));
+        backend.launch(rms_norm::Forward { x, w: self.layer.norm1.w, y, rstd, eps: config.eps });
+        let (positions, rows) = (tile.rows(self.flow.positions), tile.rows(self.flow.rows));
+        let (q, kv) = (tile.rows(saved.q), tile.kv(config.kv_heads * config.head_dim));
+        self.project(backend, P::Q, [y, q], Mode::Overwrite);
+        self.rotate(backend, q, positions, Direction::Forward);
+        self.project(backend, P::K, [y, kv], Mode::Overwrite);
+        self.rotate(backend, kv, positions, Direction::Forward);
+        backend.launch(attention::Store { from: kv, to: saved.k, rows });
+        self.project(backend, P::V, [y, kv], Mode::Overwrite);
+        backend.launch(attention::Store { from: kv, to: saved.v, rows });
+    }
+
+    /// Gate and up of a tile from between the halves.
+    fn widen<B: Backend>(&self, backend: &mut B, tile: &Tile) {
+        let (x, y, rstd) = (tile.rows(self.saved.m), tile.h(), tile.rows(self.saved.rstd2));
+        let eps = self.model.spec.config.eps;
+        backend.launch(rms_norm::Forward { x, w: self.layer.norm2.w, y, rstd, eps });
+        let [gate, up] = tile.mlp(self.saved);
+        self.project(backend, P::Gate, [y, gate], Mode::Overwrite);
+        self.project(backend, P::Up, [y, up], Mode::Overwrite);
+    }
+
+    /// The gradient `d` through the MLP of a tile.
+    fn mlp_backward<B: Backend>(&self, backend: &mut B, tile: &Tile, d: Buf) {
+        let ([dh, d_act], [gate, up]) = (tile.gradients(), tile.mlp(self.saved));
+        let (act, d, h) = (tile.act(), tile.rows(d), tile.h());
+        let (x, rstd) = (tile.rows(self.saved.m), tile.rows(self.saved.rstd2));
+        let (w, dw) = (self.layer.norm2.w, self.layer.norm2.dw);
+        match self.saved.mlp {
+            Some(_) => backend.launch(rms_norm::Apply { x, w, rstd, y: h }),
+            None => self.widen(backend, tile),
+        }
+        backend.launch(swiglu::Forward { gate, up, h: act });
+        self.project_back(backend, P::Down, [act, d, d_act], Mode::Overwrite);
+        backend.launch(swiglu::Backward { dh: d_act, gate, up });
+        self.project_back(backend, P::Gate, [h, gate, dh], Mode::Overwrite);
+        self.project_back(backend, P::Up, [h, up, dh], Mode::Add);
+        backend.launch(rms_norm::Backward { x, w, rstd, dy: dh, dx: d, dw });
+    }
 }
 
 /// The final norm: `h = norm(x)`.
 pub(crate) fn normed_head<B: Backend>(backend: &mut B, model: &Model, x: Buf, h: Buf, rstd: Buf) {
-    backend.launch(rms_norm::Forward {
-        x,
-        w: model.norm.w,
-        y: h,
-        rstd,
-        eps: model.spec.config.eps,
-    });
-}
-
-fn rotate<B: Backend>(backend: &mut B, model: &Model, flow: &Flow, x: Buf, direction: Direction) {
-    let head_dim = model.spec.config.head_dim;
-    let (positions, table) = (flow.positions, model.rope_table);
-    backend.launch(Rotate { x, positions, table, head_dim, direction });
-}
-
-fn attention_forward(model: &Model, saved: &Saved, flow: &Flow) -> attention::Forward {
-    attention::Forward {
-        q: saved.q,
-        k: saved.k,
-        v: saved.v,
-        window: flow.window,
-        o: saved.o,
-        lse: saved.lse,
-        heads: model.heads(),
-        numerics: model.spec.numerics,
-    }
+    let (w, eps) = (model.norm.w, model.spec.config.eps);
+    backend.launch(rms_norm::Forward { x, w, y: h, rstd, eps });
 }

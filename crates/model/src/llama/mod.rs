@@ -1,10 +1,13 @@
 //! A Llama's buffers: layout, filling, and the list of what is trained.
 
+mod activations;
 mod block;
 mod fill;
 mod linear;
 
-pub(crate) use block::{Flow, Gradients, Saved, Temporaries, backward, forward, normed_head};
+use activations::Tile;
+pub(crate) use activations::{Extent, Saved, Temporaries};
+pub(crate) use block::{Flow, backward, forward, normed_head};
 pub use fill::Origin;
 pub(crate) use linear::Linear;
 

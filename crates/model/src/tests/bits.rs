@@ -50,7 +50,7 @@ fn each_setting(mut check: impl FnMut(Parts)) {
 
 #[test]
 fn kept_recomputed_and_offloaded_blocks_give_the_same_bits() {
-    use Policy::{Keep, Offload, Recompute};
+    use Policy::{Checkpoint, Keep, Offload, Recompute};
     each_setting(|mut parts| {
         let batch = batch_of(&parts.spec.config, &documents(parts.spec.config.vocab));
         let mut want = None;
@@ -62,6 +62,10 @@ fn kept_recomputed_and_offloaded_blocks_give_the_same_bits() {
             [Recompute, Keep, Offload],
             [Offload, Recompute, Keep],
             [Offload, Offload, Recompute],
+            [Checkpoint; 3],
+            [Checkpoint, Offload, Checkpoint],
+            [Keep, Checkpoint, Recompute],
+            [Checkpoint, Checkpoint, Keep],
         ];
         for policies in policies {
             parts.options.policies = policies.to_vec();
@@ -72,6 +76,33 @@ fn kept_recomputed_and_offloaded_blocks_give_the_same_bits() {
             got.extend(bits(&rig.gradients()));
             let want = want.get_or_insert_with(|| got.clone());
             assert!(*want == got, "{policies:?} differ");
+        }
+    });
+}
+
+#[test]
+fn tiles_change_nothing_but_the_order_of_sums_over_tokens() {
+    use Policy::{Checkpoint, Keep, Offload, Recompute};
+    each_setting(|mut parts| {
+        let batch = batch_of(&parts.spec.config, &documents(parts.spec.config.vocab));
+        let mut rig = parts.build();
+        let (losses, logits) = (bits(&rig.run(&batch, 0.1)), bits(&rig.logits(&batch)));
+        let gradients = rig.gradients();
+        // 89 tokens: tiles that divide them, that do not, and of a single row.
+        for tile in [40, 89, 1] {
+            let mut tiled = None;
+            parts.options.tile = tile;
+            for policies in [[Keep; 3], [Recompute, Offload, Checkpoint]] {
+                parts.options.policies = policies.to_vec();
+                let mut rig = parts.build();
+                assert!(losses == bits(&rig.run(&batch, 0.1)), "tiles of {tile}");
+                let got = rig.gradients();
+                assert!(logits == bits(&rig.logits(&batch)), "tiles of {tile}");
+                let apart = relative(&got, &gradients);
+                assert!(apart < 1e-5, "tiles of {tile}: gradients {apart} apart");
+                let tiled = tiled.get_or_insert_with(|| bits(&got));
+                assert!(*tiled == bits(&got), "tiles of {tile}: {policies:?} differ");
+            }
         }
     });
 }

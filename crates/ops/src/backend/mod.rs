@@ -163,6 +163,14 @@ impl Target {
     pub fn cpu(isa: Isa, threads: usize) -> Target {
         Target { device: Device::Cpu { isa, threads }, alignment: 64 }
     }
+
+    /// The type of activations and of their gradients: what products read. Sums are f32 everywhere.
+    pub fn activation(&self) -> DType {
+        match self.device {
+            Device::Cpu { .. } => DType::F32,
+            Device::Cuda { .. } => DType::Bf16,
+        }
+    }
 }
 
 /// The price of one launch.

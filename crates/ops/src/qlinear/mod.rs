@@ -150,10 +150,13 @@ pub(crate) fn product_cost(
         }
         Device::Cuda { .. } => 0,
     };
+    // Gradients of weights are f32.
+    let values = target.activation().size();
+    let result = if lie == Lie::Columns { 4 } else { values };
     Cost {
         workspace,
-        read: (4 * n * k + right_bytes) as u64,
-        written: (4 * n * m) as u64,
+        read: (values * n * k + right_bytes) as u64,
+        written: (result * n * m) as u64,
         flops: 2 * (n * m * k) as u64,
     }
 }

@@ -62,6 +62,7 @@ impl Recipe {
             ("batch.micro_batches", self.batch.micro_batches),
             ("checkpoint.keep", self.checkpoint.keep),
             ("memory.logits_rows", self.memory.logits_rows),
+            ("memory.tile_rows", self.memory.tile_rows),
             ("data.context", self.data.context.unwrap_or(1)),
             ("memory.device_mib", self.memory.device_mib.unwrap_or(1)),
             ("memory.host_mib", self.memory.host_mib.unwrap_or(1)),

@@ -33,7 +33,7 @@ fn every_field_is_written_back() {
         minimum_ratio = 0.1\n[optimizer]\nbeta1 = 0.8\nbeta2 = 0.95\neps = 1e-6\n\
         weight_decay = 0.01\nmax_grad_norm = 0\n[evaluation]\nevery = 5\npatience = 3\n\
         [checkpoint]\nevery = 7\nkeep = 3\n[memory]\npolicy = \"auto\"\ndevice_mib = 100\n\
-        host_mib = 200\nlogits_rows = 16\n";
+        host_mib = 200\nlogits_rows = 16\ntile_rows = 48\n";
     let text = text.replace("max_grad_norm = 0\n", "max_grad_norm = 0.0\n");
     let recipe = Recipe::parse(&text, "recipe.toml").unwrap();
     assert_eq!(Recipe::parse(&recipe.to_toml(), "again").unwrap(), recipe);

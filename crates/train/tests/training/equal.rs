@@ -30,14 +30,15 @@ fn kept_offloaded_and_recomputed_give_the_same_bits() {
         let bench = Bench::new(&documents(30, 128), 128, 24);
         let model = format!("base = {base:?}\nnumerics = {numerics:?}\n[lora]\n");
         let mut recipe = bench.recipe("plain", &model, BRIEF);
-        let policies = [PolicyKind::Keep, PolicyKind::Offload, PolicyKind::Recompute];
+        let policies =
+            [PolicyKind::Keep, PolicyKind::Offload, PolicyKind::Recompute, PolicyKind::Checkpoint];
         let runs = policies.map(|policy| {
             recipe.memory.policy = policy;
             let name = format!("{policy:?}");
             let recorder = bench.fresh(&recipe, &name);
             (recorder.bits(), bench.bytes(&format!("{name}/adapter/adapter_model.safetensors")))
         });
-        assert!(runs[0] == runs[1] && runs[0] == runs[2], "{numerics}");
+        assert!(runs.iter().all(|run| *run == runs[0]), "{numerics}");
     }
 }
 
@@ -112,7 +113,8 @@ pub(crate) fn assert_same_trace(recipe: &Recipe) {
     let job = Job::open(recipe).unwrap();
     let target = Target::cpu(Isa::detect(), 2);
     let mixed = [Policy::Offload, Policy::Recompute, Policy::Keep];
-    for policies in [[Policy::Keep; 3], [Policy::Offload; 3], [Policy::Recompute; 3], mixed] {
+    let uniform = Policy::ALL.map(|policy| [policy; 3]);
+    for policies in uniform.into_iter().chain([mixed]) {
         let plan = Plan::with_policies(&job, target, &policies).unwrap();
         let mut dry = Dry::new(target);
         dry.record_events();
