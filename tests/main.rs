@@ -18,6 +18,7 @@ mod kubernetes;
 mod lab;
 mod logits;
 mod measure;
+mod plan;
 mod provenance;
 mod recipe;
 mod refusals;

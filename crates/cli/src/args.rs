@@ -226,14 +226,55 @@ pub(crate) struct DataKubernetesArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlanArgs {
     /// The recipe
-    #[arg(value_name = "RECIPE.toml")]
-    pub(crate) recipe: PathBuf,
+    #[arg(value_name = "RECIPE.toml", required_unless_present = "model")]
+    pub(crate) recipe: Option<PathBuf>,
     /// The machine to plan for
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     pub(crate) device: DeviceName,
     /// Replace a setting of the recipe, such as schedule.learning_rate=1e-4
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "model")]
     pub(crate) overrides: Vec<String>,
+    /// Plan for tuning a model in 4 bits without a recipe: a published shape such as llama3.1-8b, or a
+    /// directory with its config.json
+    #[arg(long, value_name = "SHAPE|DIR", conflicts_with = "recipe")]
+    pub(crate) model: Option<PathBuf>,
+    /// With --model: tokens of the longest document, which is a micro-batch
+    #[arg(long, value_name = "N", requires = "model", required_unless_present_any = ["recipe", "max_seq"])]
+    pub(crate) seq: Option<usize>,
+    /// With --model: find the longest document that fits
+    #[arg(long, requires = "model", conflicts_with = "seq")]
+    pub(crate) max_seq: bool,
+    /// With --model: R of the adapter of all linear layers
+    #[arg(long, value_name = "R", default_value_t = 16, requires = "model")]
+    pub(crate) rank: usize,
+    /// With --model: the head in 8 bits
+    #[arg(long, requires = "model")]
+    pub(crate) head_8bit: bool,
+    /// With --model: what others hold of the device's memory, in bytes or as 500MiB or 1.5GiB
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "model")]
+    pub(crate) reserve: Option<usize>,
+    /// With --model: plan for a card of that much memory, in bytes or as 8GiB
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "model")]
+    pub(crate) memory: Option<usize>,
+}
+
+/// A number of bytes, plain or with a unit.
+fn byte_count(text: &str) -> Result<usize, String> {
+    let at = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
+    let unit = match text[at..].trim() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return Err("expected a number of bytes, or one with KiB, MiB or GiB".to_owned()),
+    };
+    let number: f64 = text[..at].parse().map_err(|_| "expected a number".to_owned())?;
+    let bytes = number * f64::from(1_u32 << unit);
+    if bytes < (1_u64 << 50) as f64 {
+        Ok(bytes as usize)
+    } else {
+        Err("that is more than any".to_owned())
+    }
 }
 
 /// Machines that plans can be made for.

@@ -56,6 +56,18 @@ impl Map {
         Ok(map)
     }
 
+    /// `len` zeros of no file, which take no memory until they are read; `name` is for messages.
+    ///
+    /// # Errors
+    /// When the address space has no room for them.
+    pub fn zeros(name: &str, len: usize) -> Result<Map> {
+        let failed = |error| Error::io(Operation::Map, PathBuf::from(name))(error);
+        let zeros = memmap2::MmapMut::map_anon(len).and_then(memmap2::MmapMut::make_read_only);
+        let mapped = Mapped { path: PathBuf::from(name), bytes: Some(zeros.map_err(failed)?) };
+        memory::file_mapped(mapped.len());
+        Ok(Map(Arc::new(mapped)))
+    }
+
     /// The path that was mapped, for messages.
     pub fn path(&self) -> &Path {
         &self.0.path

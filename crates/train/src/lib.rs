@@ -53,7 +53,7 @@ pub use fingerprint::{fingerprint, fingerprint_watched};
 pub use job::{Identity, Job};
 pub use observer::{Evaluation, Observer, Started, StepMetrics};
 pub use optimizer::{Optimizer, Update};
-pub use plan::{Budget, Plan, Work};
+pub use plan::{Budget, Needs, Plan, Work, longest};
 pub use provenance::Provenance;
 pub use recipe::Recipe;
 pub use record::{Made, Maker, Record};

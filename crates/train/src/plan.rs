@@ -5,10 +5,10 @@
 
 use crate::device::Host;
 use crate::optimizer::files_buffer_bytes;
-use crate::recipe::PolicyKind;
+use crate::recipe::{OptimizerSection, PolicyKind};
 use crate::trainer::Trainer;
 use crate::{DeviceProfile, Error, Job, Result, Update};
-use model::{Pass, Policy, StepOptions};
+use model::{Origin, Pass, Policy, Spec, StepOptions};
 use ops::{Backend, Device, Dry, Event, Size, Target, Trace};
 use std::collections::BTreeMap;
 
@@ -66,38 +66,61 @@ pub struct Plan {
     host_launches: Vec<Launches>,
 }
 
-impl Plan {
-    /// Plans with the recipe's policy. `auto` keeps everything where that fits; else it offloads the
-    /// lowest blocks, as few as it takes, since theirs are needed last; else it recomputes the lowest
-    /// blocks, and else it does so from inputs that it offloads. `budget` is what the machine has; the
-    /// recipe's own limits stand before it.
+/// What is planned: the parts of a job that memory depends on.
+#[derive(Clone, Debug)]
+pub struct Needs<'a> {
+    /// The model.
+    pub spec: &'a Spec,
+    /// Where its tensors would come from.
+    pub origin: Origin<'a>,
+    /// The optimizer.
+    pub optimizer: &'a OptimizerSection,
+    /// The step; its policies are the planner's to choose.
+    pub options: StepOptions,
+    /// Whether held-out documents are evaluated.
+    pub evaluates: bool,
+    /// Micro-batches of a step.
+    pub micro_batches: u64,
+    /// Documents of the data set.
+    pub documents: usize,
+}
+
+impl<'a> Needs<'a> {
+    /// Those of a job.
+    pub fn of(job: &'a Job) -> Needs<'a> {
+        Needs {
+            spec: job.spec(),
+            origin: job.origin(None),
+            optimizer: &job.recipe().optimizer,
+            options: job.step_options(&[]),
+            evaluates: !job.held_out().is_empty(),
+            micro_batches: job.recipe().batch.micro_batches as u64,
+            documents: job.dataset().len(),
+        }
+    }
+
+    /// Plans with a policy, or with what fits best: `auto` keeps everything where that fits; else it
+    /// offloads the lowest blocks, as few as it takes, since theirs are needed last; else it recomputes
+    /// the lowest blocks, and else it does so from inputs that it offloads.
     ///
     /// # Errors
-    /// When even recomputing everything does not fit, with the micro-batch that would; or when a tensor
-    /// does not fit the model.
-    pub fn new(job: &Job, target: Target, budget: Budget) -> Result<Plan> {
-        let layers = job.spec().config.layers;
-        let memory = &job.recipe().memory;
+    /// When nothing of that fits, with the micro-batch that would; or when a tensor does not fit the
+    /// model.
+    pub fn plan(&self, policy: PolicyKind, target: Target, budget: Budget) -> Result<Plan> {
         let all = |policy| {
-            let plan = Plan::with_policies(job, target, &vec![policy; layers])?;
+            let plan = self.with(policy, self.layers(), target)?;
             if plan.fits(target, budget) {
                 Ok(plan)
             } else {
-                Err(does_not_fit(job, target, budget)?)
+                Err(self.does_not_fit(target, budget)?)
             }
         };
-        match memory.policy {
+        match policy {
             PolicyKind::Keep => all(Policy::Keep),
             PolicyKind::Offload => all(Policy::Offload),
             PolicyKind::Recompute => all(Policy::Recompute),
             PolicyKind::Checkpoint => all(Policy::Checkpoint),
-            PolicyKind::Auto => {
-                let budget = Budget {
-                    device: memory.device_mib.map(|mib| mib * MIB).or(budget.device),
-                    host: memory.host_mib.map(|mib| mib * MIB).or(budget.host),
-                };
-                choose(job, target, budget)
-            }
+            PolicyKind::Auto => self.choose(target, budget),
         }
     }
 
@@ -105,8 +128,106 @@ impl Plan {
     ///
     /// # Errors
     /// When a tensor is missing or does not fit the model.
+    pub fn with_policies(&self, target: Target, policies: &[Policy]) -> Result<Plan> {
+        let options = StepOptions { policies: policies.to_vec(), ..self.options.clone() };
+        count(self, target, &options)
+    }
+
+    /// Whether it fits in some way.
+    ///
+    /// # Errors
+    /// When a tensor is missing or does not fit the model.
+    pub fn fit(&self, target: Target, budget: Budget) -> Result<bool> {
+        for policy in [Policy::Checkpoint, Policy::Recompute, Policy::Offload] {
+            if self.with(policy, self.layers(), target)?.fits(target, budget) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn layers(&self) -> usize {
+        self.spec.config.layers
+    }
+
+    /// Plans with the lowest `count` blocks under `policy`.
+    fn with(&self, policy: Policy, count: usize, target: Target) -> Result<Plan> {
+        self.with_policies(target, &lowest(policy, count, self.layers()))
+    }
+
+    fn choose(&self, target: Target, budget: Budget) -> Result<Plan> {
+        let layers = self.layers();
+        let kept = self.with(Policy::Keep, 0, target)?;
+        if kept.fits(target, budget) {
+            return Ok(kept);
+        }
+        // From one block on, each further one only frees device memory.
+        let device_fits =
+            |count| Ok::<_, Error>(self.with(Policy::Offload, count, target)?.device_fits(budget));
+        if let Some(count) = smallest(1, layers, device_fits)? {
+            let plan = self.with(Policy::Offload, count, target)?;
+            if plan.fits(target, budget) {
+                return Ok(plan);
+            }
+        }
+        for policy in [Policy::Recompute, Policy::Checkpoint] {
+            let fits = |count| Ok::<_, Error>(self.with(policy, count, target)?.fits(target, budget));
+            if let Some(count) = smallest(1, layers, fits)? {
+                return self.with(policy, count, target);
+            }
+        }
+        Err(self.does_not_fit(target, budget)?)
+    }
+
+    /// The error that names the largest micro-batch that would fit.
+    fn does_not_fit(&self, target: Target, budget: Budget) -> Result<Error> {
+        let tokens = self.options.tokens;
+        let needed = self.with(Policy::Recompute, self.layers(), target)?;
+        let fits = |tokens| {
+            let document = self.options.document.min(tokens);
+            let options = StepOptions { tokens, document, ..self.options.clone() };
+            Needs { options, ..self.clone() }.fit(target, budget)
+        };
+        let most = longest(tokens, fits)?.unwrap_or(0);
+        let mib = |bytes: usize| bytes.div_ceil(MIB);
+        let limit = |bytes: Option<usize>| bytes.map_or("any".into(), |it| (it / MIB).to_string());
+        let hint = if most == 0 {
+            "not even one token would fit; take a smaller model, base or rank".to_owned()
+        } else {
+            format!("micro-batches of at most {most} tokens (batch.tokens, data.context) would fit")
+        };
+        Ok(Error::Memory(format!(
+            "does not fit into {} MiB of device and {} MiB of host memory: micro-batches of {tokens} tokens take {} and {} MiB with every block recomputed\nhint: {hint}",
+            limit(budget.device),
+            limit(budget.host),
+            mib(needed.size.device),
+            mib(needed.size.pinned + needed.host_bytes),
+        )))
+    }
+}
+
+impl Plan {
+    /// Plans with the recipe's policy. `budget` is what the machine has; for `auto` the recipe's own
+    /// limits stand before it.
+    ///
+    /// # Errors
+    /// As [`Needs::plan`].
+    pub fn new(job: &Job, target: Target, budget: Budget) -> Result<Plan> {
+        let memory = &job.recipe().memory;
+        let own = Budget {
+            device: memory.device_mib.map(|mib| mib * MIB).or(budget.device),
+            host: memory.host_mib.map(|mib| mib * MIB).or(budget.host),
+        };
+        let budget = if memory.policy == PolicyKind::Auto { own } else { budget };
+        Needs::of(job).plan(memory.policy, target, budget)
+    }
+
+    /// Plans with these policies, one per block.
+    ///
+    /// # Errors
+    /// When a tensor is missing or does not fit the model.
     pub fn with_policies(job: &Job, target: Target, policies: &[Policy]) -> Result<Plan> {
-        plan(job, target, &job.step_options(policies))
+        Needs::of(job).with_policies(target, policies)
     }
 
     /// Everything the process will hold: both arenas where the host is the device, and the heap.
@@ -117,7 +238,8 @@ impl Plan {
 
     /// The shortest time a step could take: for every launch the longer one of moving its bytes and of
     /// doing its arithmetic, summed over the launches. Work on the host counts where the host is the
-    /// device; on others it is left out, as are copies, since both can run beside the device.
+    /// device; on others it is left out, since it can run beside the device. So can copies, but not
+    /// faster than the wires: where they take longer, theirs is the time.
     pub fn best_step_seconds(&self, profile: &DeviceProfile) -> f64 {
         let host = match profile.host {
             Host::Same => self.host_launches.as_slice(),
@@ -127,10 +249,15 @@ impl Plan {
             let one = (it.bytes as f64 / profile.bandwidth).max(it.flops as f64 / profile.flops);
             one * it.count as f64
         };
-        self.launches.iter().chain(host).map(seconds).sum()
+        let launches: f64 = self.launches.iter().chain(host).map(seconds).sum();
+        match profile.host {
+            Host::Same => launches,
+            Host::Beside => launches.max(self.step.copied as f64 / profile.copies),
+        }
     }
 
-    fn fits(&self, target: Target, budget: Budget) -> bool {
+    /// Whether it stays within a budget.
+    pub fn fits(&self, target: Target, budget: Budget) -> bool {
         let host = match target.device {
             Device::Cpu { .. } => self.total_bytes(),
             Device::Cuda { .. } => self.size.pinned + self.host_bytes,
@@ -148,36 +275,25 @@ fn lowest(policy: Policy, count: usize, layers: usize) -> Vec<Policy> {
     (0..layers).map(|layer| if layer < count { policy } else { Policy::Keep }).collect()
 }
 
-fn choose(job: &Job, target: Target, budget: Budget) -> Result<Plan> {
-    let layers = job.spec().config.layers;
-    let with = |policy, count| Plan::with_policies(job, target, &lowest(policy, count, layers));
-    let kept = with(Policy::Keep, 0)?;
-    if kept.fits(target, budget) {
-        return Ok(kept);
-    }
-    // From one block on, each further one only frees device memory.
-    let device_fits = |count| Ok(with(Policy::Offload, count)?.device_fits(budget));
-    if let Some(count) = smallest(1, layers, device_fits)? {
-        let plan = with(Policy::Offload, count)?;
-        if plan.fits(target, budget) {
-            return Ok(plan);
-        }
-    }
-    for policy in [Policy::Recompute, Policy::Checkpoint] {
-        let fits = |count| Ok(with(policy, count)?.fits(target, budget));
-        if let Some(count) = smallest(1, layers, fits)? {
-            return with(policy, count);
-        }
-    }
-    Err(does_not_fit(job, target, budget)?)
+/// The greatest number up to `last` for which `holds`, which must hold for every smaller one; none where
+/// it does not even hold for 1.
+///
+/// # Errors
+/// What `holds` fails with.
+pub fn longest<E>(
+    last: usize,
+    holds: impl Fn(usize) -> std::result::Result<bool, E>,
+) -> std::result::Result<Option<usize>, E> {
+    let first_too_long = smallest(1, last, |number| Ok(!holds(number)?))?;
+    Ok(first_too_long.map_or(Some(last), |first| (first > 1).then(|| first - 1)))
 }
 
 /// The smallest number in `first ..= last` for which `holds`, which must hold from there on.
-fn smallest(
+fn smallest<E>(
     first: usize,
     last: usize,
-    holds: impl Fn(usize) -> Result<bool>,
-) -> Result<Option<usize>> {
+    holds: impl Fn(usize) -> std::result::Result<bool, E>,
+) -> std::result::Result<Option<usize>, E> {
     if !holds(last)? {
         return Ok(None);
     }
@@ -193,46 +309,13 @@ fn smallest(
     Ok(Some(high))
 }
 
-/// The error that names the largest micro-batch that would fit.
-fn does_not_fit(job: &Job, target: Target, budget: Budget) -> Result<Error> {
-    let layers = job.spec().config.layers;
-    let tokens = job.recipe().batch.tokens;
-    let with = |policy, tokens| {
-        let options = job.step_options(&lowest(policy, layers, layers));
-        let document = options.document.min(tokens);
-        plan(job, target, &StepOptions { tokens, document, ..options })
-    };
-    let too_many = |tokens| {
-        for policy in [Policy::Recompute, Policy::Checkpoint, Policy::Offload] {
-            if with(policy, tokens)?.fits(target, budget) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    };
-    let needed = with(Policy::Recompute, tokens)?;
-    let most = smallest(1, tokens, too_many)?.map_or(tokens, |first| first - 1);
-    let mib = |bytes: usize| bytes.div_ceil(MIB);
-    let limit = |bytes: Option<usize>| bytes.map_or("any".into(), |it| (it / MIB).to_string());
-    let hint = if most == 0 {
-        "not even one token would fit; take a smaller model, base or rank".to_owned()
-    } else {
-        format!("micro-batches of at most {most} tokens (batch.tokens, data.context) would fit")
-    };
-    Ok(Error::Memory(format!(
-        "does not fit into {} MiB of device and {} MiB of host memory: micro-batches of {tokens} tokens take {} and {} MiB with every block recomputed\nhint: {hint}",
-        limit(budget.device),
-        limit(budget.host),
-        mib(needed.size.device),
-        mib(needed.size.pinned + needed.host_bytes),
-    )))
-}
-
-fn plan(job: &Job, target: Target, options: &StepOptions) -> Result<Plan> {
+/// Runs a micro-batch, an evaluation and an update on the backend that counts.
+fn count(needs: &Needs<'_>, target: Target, options: &StepOptions) -> Result<Plan> {
     let mut dry = Dry::new(target);
-    let mut trainer = Trainer::layout(&mut dry, job, options)?;
+    let Needs { spec, origin, optimizer, .. } = needs;
+    let mut trainer = Trainer::layout_for(&mut dry, spec, origin, optimizer, options)?;
     trainer.load_bound();
-    if !job.held_out().is_empty() {
+    if needs.evaluates {
         trainer.exchange(&mut dry, Pass::Loss);
         trainer.run(&mut dry, 1.0);
         trainer.exchange(&mut dry, Pass::Gradients);
@@ -244,14 +327,14 @@ fn plan(job: &Job, target: Target, options: &StepOptions) -> Result<Plan> {
     let events = dry.trace().events.as_ref().map_or(0, Vec::len);
     trainer.update(&mut dry, Update { step: 1, learning_rate: 1.0 })?;
     let updated = Work::of(dry.trace());
-    let times = job.recipe().batch.micro_batches as u64;
+    let times = needs.micro_batches;
     let mut prices = Prices::default();
     for (index, event) in dry.trace().events.iter().flatten().enumerate() {
         prices.add(event, if index < events { times } else { 1 });
     }
     Ok(Plan {
         size: dry.trace().peak,
-        host_bytes: host_bytes(job, &trainer),
+        host_bytes: host_bytes(needs.documents, &trainer),
         policies: options.policies.clone(),
         step: (run - before).times(times) + (updated - run),
         launches: prices.device.list(),
@@ -260,7 +343,7 @@ fn plan(job: &Job, target: Target, options: &StepOptions) -> Result<Plan> {
 }
 
 /// See [`Plan::host_bytes`].
-fn host_bytes(job: &Job, trainer: &Trainer) -> usize {
+fn host_bytes(documents: usize, trainer: &Trainer) -> usize {
     let params = trainer.model().params();
     let bytes = |p: &model::Param| p.master.bytes();
     let all: usize = params.iter().map(bytes).sum();
@@ -269,7 +352,7 @@ fn host_bytes(job: &Job, trainer: &Trainer) -> usize {
     let saving = all + largest + files_buffer_bytes();
     let staging =
         saving.max(trainer.model().staging_bytes()).max(trainer.optimizer().staging_bytes());
-    trainer.host_bytes() + staging + DOCUMENT_BYTES * job.dataset().len() + ALLOWANCE_BYTES
+    trainer.host_bytes() + staging + DOCUMENT_BYTES * documents + ALLOWANCE_BYTES
 }
 
 /// Launches by price.

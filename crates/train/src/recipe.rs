@@ -468,7 +468,7 @@ impl Shape {
 
 impl LoraSection {
     /// The adapter that is meant.
-    pub(crate) fn config(&self) -> std::result::Result<LoraConfig, String> {
+    pub fn config(&self) -> std::result::Result<LoraConfig, String> {
         if self.dropout != 0.0 {
             return Err(format!(
                 "lora.dropout is {}, which is not supported, expected 0\nhint: a smaller rank or more held-out evaluation guards against overfitting",

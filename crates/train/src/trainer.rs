@@ -3,8 +3,9 @@
 
 use crate::job::Job;
 use crate::optimizer::{Optimizer, Update};
+use crate::recipe::OptimizerSection;
 use crate::{Error, NotFinite, Result, checkpoint};
-use model::{Batch, Checkpoint, Model, Pass, Place, Step, StepOptions};
+use model::{Batch, Checkpoint, Model, Origin, Pass, Place, Spec, Step, StepOptions};
 use ops::Backend;
 use ops::backend::Mark;
 use ops::linear_cross_entropy::IGNORED;
@@ -71,8 +72,20 @@ impl Trainer {
         job: &Job,
         options: &StepOptions,
     ) -> Result<Trainer> {
-        let model = Model::layout(backend, job.spec(), &job.origin(None))?;
-        let optimizer = Optimizer::layout(backend, model.params(), &job.recipe().optimizer);
+        let optimizer = &job.recipe().optimizer;
+        Trainer::layout_for(backend, job.spec(), &job.origin(None), optimizer, options)
+    }
+
+    /// The same of the parts of a job.
+    pub(crate) fn layout_for<B: Backend>(
+        backend: &mut B,
+        spec: &Spec,
+        origin: &Origin<'_>,
+        optimizer: &OptimizerSection,
+        options: &StepOptions,
+    ) -> Result<Trainer> {
+        let model = Model::layout(backend, spec, origin)?;
+        let optimizer = Optimizer::layout(backend, model.params(), optimizer);
         let (tokens, options) = (options.tokens, options.clone());
         let mark = backend.mark();
         let step = Step::layout(backend, &model, &options);

@@ -9,8 +9,11 @@ use anyhow::Result;
 use model::Policy;
 use ops::{Backend, Device, Dry, Event, Space, Target};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use train::{Budget, DeviceProfile, Job, Plan, Trainer};
+
+mod shape;
 
 /// Alignment of buffers on a GPU, in bytes: what its copies and vector loads want.
 const GPU_ALIGNMENT: usize = 256;
@@ -26,8 +29,16 @@ struct Place {
 
 /// Plans.
 pub(crate) fn run(args: &PlanArgs, machine: &Machine) -> Result<Answer> {
-    let job = Job::open(&recipes::read(&args.recipe, &args.overrides, None)?)?;
     let place = place(args.device, machine);
+    match (&args.recipe, &args.model) {
+        (Some(recipe), _) => of_recipe(recipe, args, place),
+        (None, Some(model)) => shape::run(model, args, place),
+        (None, None) => unreachable!("one of them is required"),
+    }
+}
+
+fn of_recipe(recipe: &Path, args: &PlanArgs, place: Place) -> Result<Answer> {
+    let job = Job::open(&recipes::read(recipe, &args.overrides, None)?)?;
     let plan = Plan::new(&job, place.target, place.budget)?;
     let kinds = kinds(&job, &plan, place.target)?;
     let seconds = plan.best_step_seconds(&place.profile);
@@ -100,7 +111,7 @@ fn place(device: DeviceName, machine: &Machine) -> Place {
     let named = |name: &str, sm| {
         let profile = DeviceProfile::named(name).expect("a profile of this name exists");
         let target = Target { device: Device::Cuda { sm }, alignment: GPU_ALIGNMENT };
-        let budget = Budget { device: Some(profile.usable), host: None };
+        let budget = Budget { device: Some(profile.usable), host: profile.host_memory };
         Place { target, profile, budget }
     };
     match device {

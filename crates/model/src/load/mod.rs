@@ -6,6 +6,7 @@ mod encode;
 mod header;
 mod known;
 mod read;
+mod shape;
 mod stored;
 
 use crate::{Config, Error, Result, gguf};

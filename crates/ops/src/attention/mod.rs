@@ -159,9 +159,13 @@ impl Op for Backward {
 
     fn cost(&self, target: &Target) -> Cost {
         let forward = self.forward.cost(target);
-        let Device::Cpu { threads, .. } = target.device else { return forward };
+        let words = match target.device {
+            Device::Cpu { threads, .. } => cpu::backward_words(self, threads),
+            // δ (N,H).
+            Device::Cuda { .. } => self.forward.lse.len,
+        };
         Cost {
-            workspace: cpu::backward_words(self, threads) * 4,
+            workspace: words * 4,
             read: forward.read + (self.d_o.bytes() + self.forward.o.bytes()) as u64,
             written: (self.dq.bytes() + self.dk.bytes() + self.dv.bytes()) as u64,
             flops: forward.flops * 5 / 2,

@@ -1,0 +1,83 @@
+//! Plans for models and machines that are not here.
+
+use crate::command::Room;
+use serde_json::Value;
+
+const RTX3060: &str = "plan --device rtx3060 --json --model";
+
+fn planned(arguments: &str) -> Value {
+    Room::new().must(&format!("{RTX3060} {arguments}")).json()
+}
+
+fn number(of: &Value, key: &str) -> f64 {
+    of[key].as_f64().unwrap_or_else(|| panic!("{key} in {of}"))
+}
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
+#[test]
+fn llama_3_1_8b_has_room_for_long_documents_on_12_gib() {
+    // The limits of the design: what is there whatever the length, what a token takes, what fits.
+    let longest = planned("llama3.1-8b --max-seq --rank 32");
+    assert!(number(&longest, "seq") >= 50_000.0, "{longest}");
+    assert!(number(&longest, "bytes_per_token") <= 96.0 * 1024.0, "{longest}");
+    assert_eq!((&longest["fits"], &longest["seq"]), (&true.into(), &longest["longest"]));
+    let usable =
+        12.0 * GIB - number(&longest, "context_bytes") - number(&longest, "reserved_bytes");
+    assert_eq!(usable, 11.25 * GIB);
+    let peak = number(&longest, "peak_bytes");
+    assert!(peak <= usable && peak > 0.99 * usable, "{longest}");
+    let policy = longest["policy"].as_array().unwrap();
+    assert!(policy.len() == 32 && policy.iter().all(|it| it == "checkpoint"), "{longest}");
+    // Inputs of 32 blocks in bf16, and the optimizer's master copies, moments and staging.
+    let inputs = 32.0 * 8192.0 * number(&longest, "seq");
+    assert!(number(&longest, "pinned_bytes") > inputs + 3.0 * 4.0 * 83_886_080.0, "{longest}");
+
+    let short = planned("llama3.1-8b --seq 2048");
+    assert!(number(&short, "static_bytes") <= 6.0 * GIB, "{short}");
+    assert!(number(&short, "tokens_per_second_best") >= 500.0, "{short}");
+    let policy = short["policy"].as_array().unwrap();
+    assert!(policy.iter().any(|it| it == "keep"), "{short}");
+    // One token more than the longest does not fit, and the answer says what would.
+    let seq = number(&longest, "seq") as usize + 1;
+    let more = planned(&format!("llama3.1-8b --rank 32 --seq {seq}"));
+    assert_eq!((&more["fits"], &more["longest"]), (&false.into(), &(seq - 1).into()));
+}
+
+#[test]
+fn less_memory_and_higher_ranks_fit_less() {
+    let longest =
+        |arguments: &str| number(&planned(&format!("llama3.1-8b --max-seq {arguments}")), "seq");
+    let plain = longest("");
+    assert!(longest("--rank 64") < plain);
+    assert!(longest("--memory 8GiB") < plain);
+    assert!(longest("--reserve 2GiB") < plain);
+    assert!(longest("--reserve 0") > plain);
+    assert!(longest("--head-8bit") > plain);
+    // The model itself ends at 131,072 tokens.
+    assert_eq!(longest("--memory 24GiB"), 131_072.0);
+}
+
+#[test]
+fn what_cannot_be_planned_is_named() {
+    let room = Room::new();
+    let says = |arguments: &str, problem: &str| {
+        let ran = room.srek(&format!("plan --device rtx3060 --model {arguments}"));
+        assert!(ran.code == Some(2) && ran.stderr.contains(problem), "{arguments}: {}", ran.stderr);
+    };
+    says(
+        "nosuch --seq 7",
+        "--model is nosuch, expected a directory with config.json, or one of llama3-8b",
+    );
+    says("llama3-8b --seq 9000", "--seq is 9000, the model is made for 1 to 8192 tokens");
+    says("llama3-8b --seq 0", "--seq is 0");
+    says("llama3-8b", "--seq <N>");
+    says("llama3-8b --seq 8 --rank 0", "--rank 0");
+    says(
+        "llama3-8b --seq 8 --memory 8GB",
+        "expected a number of bytes, or one with KiB, MiB or GiB",
+    );
+    says("llama3-8b --seq 8 --reserve -1", "");
+    let ran = room.must("plan --device rtx3060 --model llama3.1-70b --max-seq");
+    assert!(ran.stdout.contains("no, not even one token"), "{}", ran.stdout);
+}
