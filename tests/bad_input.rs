@@ -120,7 +120,8 @@ fn missing_weights() {
     logits(&room).fails(
         2,
         r"
-error: cannot map model/model.safetensors: no such file or directory
+error: model/model.safetensors: there is no such file
+hint: copy or download it: model.safetensors, or its parts and their index
 ",
     );
 }
@@ -169,7 +170,8 @@ error: ROOT/tests/goldens/llama/narrow/adapter/adapter_model.safetensors: tensor
     run(&room.path("nowhere")).fails(
         2,
         r"
-error: cannot read DIR/nowhere/adapter_config.json: no such file or directory
+error: DIR/nowhere: there is no such directory
+hint: name the directory that `srek train` or PEFT wrote, such as runs/NAME/adapter
 ",
     );
 }
@@ -385,7 +387,8 @@ hint: build the data set for a context of 128, or raise data.context
     room.srek("train tune.toml").fails(
         2,
         r"
-error: cannot map runs/base/model/model.safetensors: no such file or directory
+error: runs/base/model: there is no such directory
+hint: name a directory with config.json and model.safetensors, a .gguf file, or a model of the hub as ORG/NAME
 ",
     );
     assert!(!room.path("runs").exists());

@@ -1,6 +1,7 @@
 //! Reading model directories: safetensors in one file or in shards with an index, or one GGUF file;
 //! always mapped.
 
+mod absent;
 mod blocks;
 mod encode;
 mod header;
@@ -9,6 +10,7 @@ mod read;
 mod stored;
 
 use crate::{Config, Error, Result, gguf};
+pub(crate) use absent::check_adapter;
 pub(crate) use blocks::Blocked;
 pub(crate) use encode::{STRETCH, Source, stretches};
 use files::Map as FileMap;
@@ -127,9 +129,14 @@ impl Checkpoint {
     pub fn open_files(directory: &Path, names: &[String]) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::empty(directory);
         for name in names {
+            let path = directory.join(name);
+            // A link that leads nowhere is told by who maps it.
+            if path.symlink_metadata().is_err() && !path.exists() {
+                return Err(absent::weights(directory, &path));
+            }
             match name.as_str() {
-                GGUF_FILE => checkpoint.add_gguf(&directory.join(name))?,
-                _ => checkpoint.add(&directory.join(name))?,
+                GGUF_FILE => checkpoint.add_gguf(&path)?,
+                _ => checkpoint.add(&path)?,
             }
         }
         Ok(checkpoint)
@@ -278,7 +285,16 @@ impl Checkpoint {
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {
-        self.tensors.get(name).ok_or_else(|| Error::tensor(self.place(), name, "is missing"))
+        self.tensors.get(name).ok_or_else(|| {
+            let message = match (&self.gguf, gguf::theirs(name)) {
+                (Some(_), Some(theirs)) => format!(
+                    "is missing, in the file {theirs}\nhint: copy or download it again; of a model in several \
+                     files, all must be joined"
+                ),
+                _ => "is missing".to_owned(),
+            };
+            Error::tensor(self.place(), name, message)
+        })
     }
 
     /// What messages about all of it name.
