@@ -130,8 +130,10 @@ impl Checkpoint {
         let mut checkpoint = Checkpoint::empty(directory);
         for name in names {
             let path = directory.join(name);
+            use std::io::ErrorKind::{NotADirectory, NotFound};
             // A link that leads nowhere is told by who maps it.
-            if path.symlink_metadata().is_err() && !path.exists() {
+            if matches!(path.symlink_metadata(), Err(e) if [NotFound, NotADirectory].contains(&e.kind()))
+            {
                 return Err(absent::weights(directory, &path));
             }
             match name.as_str() {

@@ -155,6 +155,20 @@ fn a_state_that_cannot_be() {
 }
 
 #[test]
+fn a_state_of_before_there_were_seals() {
+    let run = Stopped::new();
+    let mut value: serde_json::Value = serde_json::from_str(&run.state()).unwrap();
+    let fields = value.as_object_mut().unwrap();
+    fields.remove("seal");
+    std::fs::write(run.path.join("state.json"), serde_json::to_string(fields).unwrap()).unwrap();
+    let words = "not a run's state: missing field `seal`";
+    assert_eq!(run.resume(), format!("test/run/checkpoint-2/state.json: {words}{HINT}"));
+    fields.insert("version".to_owned(), 2.into());
+    std::fs::write(run.path.join("state.json"), serde_json::to_string(fields).unwrap()).unwrap();
+    run.bench.run(&run.recipe, ("run", Resume::Latest), 2, &mut Recorder::default()).unwrap();
+}
+
+#[test]
 fn a_checkpoint_that_was_renamed() {
     let run = Stopped::new();
     std::fs::rename(&run.path, run.bench.path("run/checkpoint-3")).unwrap();
