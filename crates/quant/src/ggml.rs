@@ -375,7 +375,7 @@ fn five_bits(packed: &[u8]) -> [u8; GROUP] {
     let fifth = u32::from_le_bytes(*fifth);
     std::array::from_fn(|i| {
         let four = low[i % (GROUP / 2)] >> (i / (GROUP / 2) * 4) & 15;
-        four | (fifth >> i & 1) as u8 * 16
+        four | ((fifth >> i & 1) as u8) << 4
     })
 }
 
