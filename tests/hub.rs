@@ -307,7 +307,11 @@ fn what_passes_is_tried_again_and_not_for_ever() {
     let room = Room::new();
     let hub = Hub::changed(tiny(), |_, _, _| status(500, ""));
     srek(&room, &hub, "download org/tiny")
-        .fails(1, "error: HUB: it answers 500 Internal Server Error\n");
+        .fails(
+            1,
+            "error: HUB: it answers 500 Internal Server Error\nhint: check the network, HTTPS_PROXY and \
+             HF_ENDPOINT, and try again; a directory that was copied here needs no hub\n",
+        );
     assert_eq!(hub.asked().len(), 4);
 }
 
@@ -570,6 +574,7 @@ fn what_may_be_a_mistyped_path_is_not_told_to_the_hub() {
     must(&room, &hub, &logits("org/tiny@main", "l"));
     srek(&room, &hub, "download ./tiny").fails(
         2,
-        "error: \"./tiny\" is no name of a model on the hub, expected ORG/NAME or ORG/NAME@REVISION\n",
+        "error: \"./tiny\" is no name of a model on the hub, expected ORG/NAME or ORG/NAME@REVISION\nhint: \
+         such as meta-llama/Llama-3.2-1B\n",
     );
 }

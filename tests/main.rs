@@ -9,6 +9,7 @@ mod conversations;
 mod demo;
 mod duplicates;
 mod export;
+mod gguf;
 mod golden_run;
 mod held_to_schema;
 mod hostile;

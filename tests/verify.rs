@@ -94,10 +94,25 @@ fn what_a_run_leaves_is_as_recorded() {
     is(&of_base, "base", "none");
     let checkpoint = whole(&room, &format!("runs/tune/checkpoint-3 {WITH}"));
     is(&checkpoint, "moments.safetensors", "as recorded");
-    is(&checkpoint, "state.json", "not recorded");
+    is(&checkpoint, "state.json", "as recorded");
     is(&checkpoint, "recipe", "not compared: state.json holds it");
-    flip(&room, "runs/tune/checkpoint-3/moments.safetensors");
+    let moments = flip(&room, "runs/tune/checkpoint-3/moments.safetensors");
     differs(&room, "runs/tune/checkpoint-3", &[("moments.safetensors", "changed")]);
+    room.write("runs/tune/checkpoint-3/moments.safetensors", moments);
+    // Where a run stands is under a seal, and so is the record beside it.
+    let state = flip(&room, "runs/tune/checkpoint-3/state.json");
+    differs(&room, "runs/tune/checkpoint-3", &[("state.json", "changed")]);
+    room.write("runs/tune/checkpoint-3/state.json", state);
+    let record =
+        std::fs::read_to_string(room.path("runs/tune/checkpoint-3/srek.json")).expect("a record");
+    let other = record.replacen("\"step\": 3", "\"step\": 1", 1);
+    assert_ne!(record, other);
+    room.write("runs/tune/checkpoint-3/srek.json", other);
+    differs(&room, "runs/tune/checkpoint-3", &[("state.json", "changed")]);
+    room.write("runs/tune/checkpoint-3/srek.json", record);
+    whole(&room, "runs/tune/checkpoint-3");
+    std::fs::remove_file(room.path("runs/tune/checkpoint-3/state.json")).expect("removed");
+    differs(&room, "runs/tune/checkpoint-3", &[("state.json", "missing")]);
 }
 
 #[test]
@@ -204,7 +219,11 @@ error: adapter: it has no srek.json, so nothing is known of how it was made
 hint: other programs write none; `srek export --format peft` writes one beside an adapter
 ",
     );
-    room.srek("verify none").fails(2, "error: none: there is no such directory\n");
+    let hint = "hint: name the directory of an adapter, a model or an export that srek wrote, such as \
+                runs/NAME/adapter\n";
+    room.srek("verify none").fails(2, &format!("error: none: there is no such directory\n{hint}"));
+    room.write("file", "");
+    room.srek("verify file").fails(2, &format!("error: file: it is no directory\n{hint}"));
     let hash = "0".repeat(64);
     for name in ["../x", "/etc/passwd", "a/b", "srek.json"] {
         let record = format!(r#"{{"version":2,"srek":"0","files":{{"{name}":"{hash}"}}}}"#);
@@ -225,7 +244,11 @@ hint: other programs write none; `srek export --format peft` writes one beside a
         r#"{{"version":1,"srek":"0.0.0","numerics":"bf16","base":"nf4","head":"q8","tier":"avx2","seed":1,"step":2,"inputs":{inputs}}}"#
     );
     room.write("adapter/srek.json", record);
-    let found = whole(&room, "adapter");
+    let ran = room.srek("verify adapter");
+    let error = "error: adapter: its srek.json is of version 1 and lists no files, so whether they are what \
+                 was written could not be checked\nhint: compare them ";
+    assert!(ran.code == Some(2) && ran.stderr.starts_with(error), "{ran:?}");
+    let found = parts(&ran);
     let states: Vec<(&str, &str)> =
         found[1..].iter().map(|(name, state)| (name.as_str(), state.as_str())).collect();
     let expected = [
@@ -237,6 +260,9 @@ hint: other programs write none; `srek export --format peft` writes one beside a
         ("recipe", "not recorded"),
     ];
     assert_eq!(states, expected);
+    // What differs is told even so.
+    room.copy(&golden("plain").join("model"), "model");
+    differs(&room, "adapter --model model", &[("base", "changed")]);
     assert_eq!(room.srek("verify adapter --model nowhere").code, Some(2));
     assert_eq!(room.srek("verify adapter --data nowhere").code, Some(2));
 }

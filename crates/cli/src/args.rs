@@ -1,7 +1,7 @@
 //! What can be typed. Nothing is checked here beyond its form; the commands do that.
 
 use crate::output::Format;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 mod export;
@@ -291,12 +291,12 @@ pub(crate) enum DeviceName {
 /// `srek doctor`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DoctorArgs {
-    /// Look at this model instead of at the machine: what it says of a text, its tokenizer, template and
-    /// marks, and what 4 bits cost in each layer
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
+    /// Look at this model (a directory, a .gguf file, or ORG/NAME on the hub) instead of at the machine:
+    /// what it says of a text, its tokenizer, template and marks, and what 4 bits cost in each layer
+    #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Where --model is in 4 bits: what it was made of, to be compared with
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME", requires = "model")]
+    #[arg(long, value_name = "MODEL", requires = "model")]
     pub(crate) original: Option<PathBuf>,
 }
 
@@ -313,13 +313,15 @@ pub(crate) struct DownloadArgs {
 
 /// `srek quantize`
 #[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("what").required(true).args(["model", "random"])))]
 pub(crate) struct QuantizeArgs {
-    /// A Hugging Face Llama, not quantized: its directory, or its name on the hub; or a GGUF file
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME", required_unless_present = "random")]
+    /// A Llama that is not quantized: a directory as Hugging Face has it, or a name on the hub such as
+    /// meta-llama/Llama-3.2-1B; or a .gguf file
+    #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Random weights of the shape of a published model (llama3.1-8b, llama3.2-1b, ...) instead, to
     /// measure a machine before the real ones are there
-    #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
+    #[arg(long, value_name = "SHAPE")]
     pub(crate) random: Option<String>,
     /// The same seed gives the same random weights
     #[arg(long, value_name = "N", default_value_t = 0, requires = "random")]
@@ -383,8 +385,9 @@ pub(crate) struct RunArgs {
 /// A model and how to hold it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArgs {
-    /// A Hugging Face Llama: its directory, or its name on the hub [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
+    /// A Llama: a directory as Hugging Face has it, a .gguf file, or a name on the hub such as
+    /// meta-llama/Llama-3.2-1B [default: the embedded sre-tiny]
+    #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// A PEFT adapter directory
     #[arg(long, value_name = "DIR")]

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Names of those that make it usable.
 const USABLE: [&str; 8] = [
@@ -33,18 +33,21 @@ pub(crate) fn is_licence(name: &str) -> bool {
 /// The largest file that is copied.
 const LIMIT_BYTES: u64 = 64 << 20;
 
-/// Copies the files of such names, each from the first of the directories that has it; gives those that
-/// were there, sorted.
+/// Copies the files of such names, each from the first of the directories that has it, and licences also
+/// from `beside`, the last to be looked in; gives those that were there, sorted.
 ///
 /// # Errors
 /// A file that cannot be read or written, or that is larger than any of its kind.
 pub(crate) fn copy(
     wanted: impl Fn(&str) -> bool,
     from: &[&Path],
+    beside: &[PathBuf],
     to: &Path,
 ) -> Result<Vec<String>> {
     let mut places = BTreeMap::new();
-    for directory in from {
+    let all = from.iter().map(|it| (*it, false));
+    for (directory, licences) in all.chain(beside.iter().map(|it| (it.as_path(), true))) {
+        let wanted = |name: &str| wanted(name) && (!licences || is_licence(name));
         let read = files::Error::io(files::Operation::Read, directory);
         for entry in std::fs::read_dir(directory).map_err(read)? {
             let path = entry.map_err(files::Error::io(files::Operation::Read, directory))?.path();

@@ -1,7 +1,7 @@
 //! The model that this program brings: sre-tiny, unpacked once into the user's cache.
 
 use crate::exit::usage;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 
 /// What a model's directory needs, and its licences; the card stands in `models/sre-tiny/`.
@@ -27,7 +27,7 @@ pub(crate) fn directory() -> Result<PathBuf> {
     let models = models()?;
     let directory = models.join(name);
     if !is_whole(&directory) {
-        files::create_dir_all(&models)?;
+        files::create_dir_all(&models).map_err(unwritable)?;
         let written = files::write_dir_atomic(&directory, |inside| -> files::Result<()> {
             FILES.iter().try_for_each(|(name, bytes)| {
                 files::write_atomic(inside.join(name), |out| out.write_all(bytes))
@@ -35,7 +35,7 @@ pub(crate) fn directory() -> Result<PathBuf> {
         });
         // Another process may have been faster.
         if !is_whole(&directory) {
-            written?;
+            written.map_err(unwritable)?;
         }
     }
     Ok(directory)
@@ -56,13 +56,22 @@ pub(crate) fn models() -> Result<PathBuf> {
     Ok(cache()?.join("srek").join("models"))
 }
 
+/// Of an error of the cache: what it is, and that another place will do.
+pub(crate) fn unwritable(error: files::Error) -> anyhow::Error {
+    let told = error.to_string();
+    anyhow!(
+        "{}\nhint: models are unpacked there; set XDG_CACHE_HOME to a directory that can be written",
+        told.lines().next().unwrap_or_default()
+    )
+}
+
 /// Where programs keep what can be made again (XDG Base Directory Specification).
 fn cache() -> Result<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
     variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache"))).ok_or_else(|| {
         usage(
-            "the model has no place to be unpacked: neither XDG_CACHE_HOME nor HOME is set\nhint: set \
-             one of them, or name a model's directory",
+            "the model has no place to be unpacked: neither XDG_CACHE_HOME nor HOME is the path \
+             of a directory\nhint: set XDG_CACHE_HOME to a directory that can be written",
         )
     })
 }

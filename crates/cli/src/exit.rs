@@ -7,8 +7,8 @@
 //! | 2 | wrong usage or input |
 //! | 130 | interrupted: a training run with everything so far in a checkpoint, all else with nothing written |
 
-use crate::interrupt;
 use crate::output::printable;
+use crate::{called, interrupt};
 use eval::commands::CommandError;
 use sre::analyst::AnalystError;
 use std::io::{ErrorKind, Write};
@@ -55,7 +55,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     }
     let interrupted = error.downcast_ref::<Interrupted>().is_some();
     let (message, hint) = parts(&error);
-    let (message, hint) = (one_error(&message), hint.as_deref().map(one_error));
+    let told = |text: &str| one_error(&called::by_name(text));
+    let (message, hint) = (told(&message), hint.as_deref().map(told));
     let first = if interrupted { "interrupted" } else { "error" };
     let mut text = format!("{first}: {message}\n");
     if let Some(hint) = hint {

@@ -1,10 +1,11 @@
 //! A GGUF file as a model: what other programs keep in files of a model's directory is read off its keys
 //! once, into a directory in the user's cache that links to the file.
 
-use crate::embedded;
+use crate::{called, embedded};
 use anyhow::{Context, Result};
 use files::{Map, Operation};
-use model::gguf::{self, Contents};
+use model::Checkpoint;
+use model::gguf::{self, Contents, Key};
 use model::load::GGUF_FILE;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,12 +14,19 @@ use text::tokenizer::GgufKeys;
 /// The largest file that is mapped.
 const LIMIT_BYTES: u64 = 1 << 44;
 /// Raised whenever what is read off the keys changes.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 /// Hexadecimal digits of the hash that the directory's name has.
 const DIGITS: usize = 12;
 /// Where the hashes of the others stand.
-const SUMS: &str = "sums";
+pub(crate) const SUMS: &str = "sums";
 const SUMS_LIMIT_BYTES: u64 = 1 << 10;
+/// What is read off the keys.
+const UNPACKED: [&str; 4] = ["config.json", NOTICE, "tokenizer.json", "tokenizer_config.json"];
+/// The file with what the keys say of the licence, named to go with the weights as any licence does.
+const NOTICE: &str = "NOTICE-gguf.txt";
+/// Those keys, and the most that is kept of one.
+const LICENCE_KEYS: [&str; 3] = ["general.license", "general.license.name", "general.license.link"];
+const LICENCE_BYTES: usize = 64 << 10;
 /// Bytes of the file's name that the directory's has.
 const STEM_BYTES: usize = 100;
 
@@ -67,10 +75,12 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
     let stem = &stem[..stem.floor_char_boundary(STEM_BYTES)];
     let models = embedded::models()?;
     let directory = models.join(format!("{stem}-{}", &hash.finish()[..DIGITS]));
+    called::remember(&directory, file);
     if is_whole(&directory, &place) {
         return Ok(directory);
     }
-    files::create_dir_all(&models)?;
+    files::create_dir_all(&models).map_err(embedded::unwritable)?;
+    sweep(&models, &place);
     let written = files::write_dir_atomic(&directory, |inside| -> Result<()> {
         let json = |name: &str, value: &serde_json::Value| {
             let text = serde_json::to_vec_pretty(value).expect("plain values");
@@ -83,6 +93,9 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
             json("tokenizer_config.json", &keys.tokenizer_config(template))?;
         }
         json("config.json", &config.to_json("bfloat16"))?;
+        if let Some(notice) = notice(&contents)? {
+            files::write_atomic(inside.join(NOTICE), |out| out.write_all(notice.as_bytes()))?;
+        }
         let link = inside.join(GGUF_FILE);
         std::os::unix::fs::symlink(&place, &link)
             .map_err(files::Error::io(Operation::Write, &link))?;
@@ -92,7 +105,10 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
     });
     // Another process may have been faster.
     if !is_whole(&directory, &place) {
-        written?;
+        written.map_err(|error| match error.downcast() {
+            Ok(error) => embedded::unwritable(error),
+            Err(other) => other,
+        })?;
     }
     Ok(directory)
 }
@@ -107,15 +123,64 @@ fn is_whole(directory: &Path, place: &Path) -> bool {
 /// The hashes of what is read off the keys.
 fn sums(directory: &Path) -> String {
     let hash = |name: &&str| files::sha256_file(directory.join(name)).unwrap_or_default();
-    ["config.json", "tokenizer.json", "tokenizer_config.json"].iter().map(hash).collect()
+    UNPACKED.iter().map(hash).collect()
+}
+
+/// Removes what was unpacked of what this file held before, and of files that are gone. Nobody needs it:
+/// it is made again where it is wanted.
+fn sweep(models: &Path, place: &Path) {
+    for entry in std::fs::read_dir(models).into_iter().flatten().flatten() {
+        let (directory, link) = (entry.path(), entry.path().join(GGUF_FILE));
+        // Only what this module makes has both.
+        let ours = link.is_symlink() && directory.join(SUMS).is_file();
+        let gone = |to: &Path| to == place || !to.exists();
+        if ours && std::fs::read_link(&link).is_ok_and(|to| gone(&to)) {
+            // What cannot be removed is in nobody's way.
+            let _ = std::fs::remove_dir_all(&directory);
+        }
+    }
+}
+
+/// What the keys say of the licence, in their order.
+fn licence_keys<'a>(contents: &Contents<'a>) -> Result<Vec<(&'static str, &'a str)>> {
+    let mut found = Vec::new();
+    for key in LICENCE_KEYS {
+        if let Some(text) = contents.text(key)? {
+            found.push((key, &text[..text.floor_char_boundary(LICENCE_BYTES)]));
+        }
+    }
+    Ok(found)
+}
+
+/// The same as a file beside the weights; none where they say nothing.
+fn notice(contents: &Contents<'_>) -> Result<Option<String>> {
+    let lines: Vec<String> =
+        licence_keys(contents)?.iter().map(|(key, text)| format!("{key}: {text}\n")).collect();
+    let first = "These weights come from a GGUF file, whose keys say of its licence:\n\n";
+    Ok((!lines.is_empty()).then(|| first.to_owned() + &lines.concat()))
+}
+
+/// The keys about the licence of the GGUF file in a model's directory, for one that is made of it.
+///
+/// # Errors
+/// A file that is damaged.
+pub(crate) fn licence(directory: &Path) -> Result<Vec<(String, Key)>> {
+    let Some(file) = in_model(directory) else { return Ok(Vec::new()) };
+    let map = Map::open(file, LIMIT_BYTES)?;
+    let contents = gguf::parse(&map)?;
+    let keys = licence_keys(&contents)?.into_iter();
+    Ok(keys.map(|(key, text)| (key.to_owned(), Key::Text(text.to_owned()))).collect())
+}
+
+/// The GGUF file whose weights a directory is used for.
+fn in_model(directory: &Path) -> Option<PathBuf> {
+    let names = Checkpoint::weight_files(directory).ok()?;
+    names.iter().any(|name| name == GGUF_FILE).then(|| directory.join(GGUF_FILE))
 }
 
 /// Whether a file is an adapter in GGUF.
 pub(crate) fn is_adapter(file: &Path) -> bool {
-    let adapter = |map: &Map| -> Result<bool> {
-        Ok(gguf::parse(map)?.text("general.type")? == Some("adapter"))
-    };
-    Map::open(file, LIMIT_BYTES).is_ok_and(|map| adapter(&map).unwrap_or(false))
+    Map::open(file, LIMIT_BYTES).is_ok_and(|map| gguf::is_adapter(&map))
 }
 
 /// What the keys say of the tokenizer, where there is one.

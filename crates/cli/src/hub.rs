@@ -52,13 +52,18 @@ pub(crate) fn directory(name: &Name) -> Result<PathBuf> {
     let revision = known.as_deref().unwrap_or(name.revision());
     match fetch::fetch(&settings, &cache, name, revision) {
         Ok(fetched) => Ok(fetched.directory),
-        Err(error) if error.is::<Unreachable>() => match offline(&cache, name) {
-            Ok(directory) => {
-                note(&format!("warning: {error:#}; taken as it is in the cache"));
-                Ok(directory)
+        Err(error) if error.is::<Unreachable>() => {
+            match offline(&cache, name) {
+                Ok(directory) => {
+                    let told = error.to_string();
+                    let told = told.lines().next().unwrap_or_default();
+                    note(&format!("warning: {told}; taken as it is in the cache"));
+                    Ok(directory)
+                }
+                Err(_) => Err(error
+                    .context(format!("{name}: there is no such directory, and the hub is away"))),
             }
-            Err(_) => Err(error),
-        },
+        }
         Err(error) => Err(error),
     }
 }

@@ -6,6 +6,7 @@
 
 mod args;
 mod asked;
+mod called;
 mod chart;
 mod commands;
 mod companions;

@@ -16,11 +16,19 @@ use std::path::{Path, PathBuf};
 /// cannot be had.
 pub(crate) fn directory(named: &Path) -> Result<PathBuf> {
     if gguf::is_file(named) {
+        if !named.exists() {
+            return Err(usage(format!(
+                "{}: there is no such file\nhint: name a directory with config.json and model.safetensors, a \
+                 .gguf file, or a model of the hub as ORG/NAME",
+                named.display()
+            )));
+        }
         return gguf::directory(named);
     }
     if let Some(file) = gguf::alone_in(named) {
         return gguf::directory(&file);
     }
+    // What is not there is told by who opens it.
     let Some(name) = named.to_str().and_then(Name::parse) else { return Ok(named.to_owned()) };
     // A link that leads nowhere is meant as a path, too.
     if named.symlink_metadata().is_ok() {
@@ -34,6 +42,20 @@ pub(crate) fn directory(named: &Path) -> Result<PathBuf> {
         )));
     }
     hub::directory(&name)
+}
+
+/// Where the licence of a model lies that was named as a GGUF file, or as a directory with one: beside it,
+/// by its name and where links lead.
+pub(crate) fn beside(named: Option<&Path>) -> Vec<PathBuf> {
+    let Some(named) = named else { return Vec::new() };
+    let file = if gguf::is_file(named) { Some(named.to_owned()) } else { gguf::alone_in(named) };
+    let Some(file) = file else { return Vec::new() };
+    let parent = |file: &Path| {
+        file.parent()
+            .map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it }.to_owned())
+    };
+    let place = file.canonicalize().ok().and_then(|place| parent(&place));
+    parent(&file).into_iter().chain(place).collect()
 }
 
 /// As [`directory`], and the embedded model's where none was named.

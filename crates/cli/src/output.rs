@@ -1,5 +1,6 @@
 //! What a command answers, and how it is printed: tables for people, one line of JSON for programs.
 
+use crate::called;
 use std::io::{IsTerminal, Write};
 
 /// How answers are printed.
@@ -24,7 +25,7 @@ impl Answer {
     /// Prints it to standard output.
     pub(crate) fn print(&self, format: Format) -> anyhow::Result<()> {
         match format {
-            Format::Text => print(&self.text),
+            Format::Text => print(&called::by_name(&self.text)),
             Format::Json => print(&format!("{}\n", self.json)),
         }
     }
@@ -40,7 +41,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 
 /// Writes a line to standard error. Nothing is lost if nobody listens.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", printable(line));
+    let _ = writeln!(std::io::stderr(), "{}", printable(&called::by_name(line)));
 }
 
 /// The text with control characters but ends of lines written out. Those are parts of names that files

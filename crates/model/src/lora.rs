@@ -1,5 +1,6 @@
 //! LoRA adapters and PEFT's directory format (`adapter_config.json`, `adapter_model.safetensors`).
 
+use crate::load::check_adapter;
 use crate::{Checkpoint, Config, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -219,6 +220,7 @@ impl LoraConfig {
     /// # Errors
     /// When a file is missing or damaged, or the adapter needs what is not supported: it is named.
     pub fn read(directory: &Path) -> Result<(LoraConfig, Checkpoint)> {
+        check_adapter(directory)?;
         let path = directory.join("adapter_config.json");
         let text = files::read_to_string(&path, CONFIG_LIMIT_BYTES)?;
         let raw: Raw =

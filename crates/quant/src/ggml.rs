@@ -8,6 +8,9 @@
 //! |---|---|---|---|
 //! | `Q8_0` | 32 | f16 d, i8 q\[32\] | d q |
 //! | `Q4_0` | 32 | f16 d, 4-bit q\[32\] | d (q - 8) |
+//! | `Q4_1` | 32 | f16 d, f16 m, 4-bit q\[32\] | d q + m |
+//! | `Q5_0` | 32 | f16 d, fifth bits of q\[32\], the others | d (q - 16) |
+//! | `Q5_1` | 32 | f16 d, f16 m, fifth bits of q\[32\], the others | d q + m |
 //! | `Q4_K` | 256 | f16 d, f16 m, 6-bit (s, t)\[8\], 4-bit q\[256\] | d s q - m t |
 //! | `Q5_K` | 256 | the same with a fifth bit of q\[256\] in front of the others | d s q - m t |
 //! | `Q6_K` | 256 | low 4 bits, high 2 bits of q\[256\], i8 s\[16\], f16 d | d s (q - 32) |
@@ -42,6 +45,12 @@ pub enum Format {
     Q8_0,
     /// 4.5 bits a weight, symmetric.
     Q4_0,
+    /// 5 bits a weight, with a minimum.
+    Q4_1,
+    /// 5.5 bits a weight, symmetric.
+    Q5_0,
+    /// 6 bits a weight, with a minimum.
+    Q5_1,
     /// 4.5 bits a weight, with a minimum.
     Q4K,
     /// 5.5 bits a weight, with a minimum.
@@ -52,12 +61,15 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 8] = [
+    pub const ALL: [Format; 11] = [
         Format::F32,
         Format::F16,
         Format::Bf16,
         Format::Q8_0,
         Format::Q4_0,
+        Format::Q4_1,
+        Format::Q5_0,
+        Format::Q5_1,
         Format::Q4K,
         Format::Q5K,
         Format::Q6K,
@@ -72,9 +84,6 @@ impl Format {
             return Ok(format);
         }
         let others = [
-            (3, "Q4_1"),
-            (6, "Q5_0"),
-            (7, "Q5_1"),
             (9, "Q8_1"),
             (10, "Q2_K"),
             (11, "Q3_K"),
@@ -107,6 +116,9 @@ impl Format {
             Format::F32 => 0,
             Format::F16 => 1,
             Format::Q4_0 => 2,
+            Format::Q4_1 => 3,
+            Format::Q5_0 => 6,
+            Format::Q5_1 => 7,
             Format::Q8_0 => 8,
             Format::Q4K => 12,
             Format::Q5K => 13,
@@ -123,6 +135,9 @@ impl Format {
             Format::Bf16 => "BF16",
             Format::Q8_0 => "Q8_0",
             Format::Q4_0 => "Q4_0",
+            Format::Q4_1 => "Q4_1",
+            Format::Q5_0 => "Q5_0",
+            Format::Q5_1 => "Q5_1",
             Format::Q4K => "Q4_K",
             Format::Q5K => "Q5_K",
             Format::Q6K => "Q6_K",
@@ -136,6 +151,9 @@ impl Format {
             Format::F16 | Format::Bf16 => (1, 2),
             Format::Q8_0 => (GROUP, 34),
             Format::Q4_0 => (GROUP, 18),
+            Format::Q4_1 => (GROUP, 20),
+            Format::Q5_0 => (GROUP, 22),
+            Format::Q5_1 => (GROUP, 24),
             Format::Q4K => (SUPER, 144),
             Format::Q5K => (SUPER, 176),
             Format::Q6K => (SUPER, 210),
@@ -176,6 +194,9 @@ impl Format {
             match self {
                 Format::Q8_0 => q8_0(chunk(block), out),
                 Format::Q4_0 => q4_0(chunk(block), out),
+                Format::Q4_1 => q4_1(chunk(block), out),
+                Format::Q5_0 => q5_0(chunk(block), out),
+                Format::Q5_1 => q5_1(chunk(block), out),
                 Format::Q4K => q4_k(chunk(block), group, out),
                 Format::Q5K => q5_k(chunk(block), group, out),
                 _ => q6_k(chunk(block), group, out),
@@ -315,6 +336,47 @@ fn q4_0(block: &[u8; 18], out: &mut [f32; GROUP]) {
         *low = f32::from((q & 15) as i8 - 8) * d;
         *high = f32::from((q >> 4) as i8 - 8) * d;
     }
+}
+
+/// As `Q4_0`, with a minimum.
+#[inline(always)]
+fn q4_1(block: &[u8; 20], out: &mut [f32; GROUP]) {
+    let (d, m) = (half(block, 0), half(block, 2));
+    let (low, high) = out.split_at_mut(GROUP / 2);
+    for ((low, high), &q) in low.iter_mut().zip(high).zip(&block[4..]) {
+        *low = d * f32::from(q & 15) + m;
+        *high = d * f32::from(q >> 4) + m;
+    }
+}
+
+/// As `Q4_0`, with the fifth bits in front.
+#[inline(always)]
+fn q5_0(block: &[u8; 22], out: &mut [f32; GROUP]) {
+    let d = half(block, 0);
+    for (out, q) in out.iter_mut().zip(five_bits(&block[2..])) {
+        *out = f32::from(q as i8 - 16) * d;
+    }
+}
+
+/// As `Q5_0`, with a minimum.
+#[inline(always)]
+fn q5_1(block: &[u8; 24], out: &mut [f32; GROUP]) {
+    let (d, m) = (half(block, 0), half(block, 2));
+    for (out, q) in out.iter_mut().zip(five_bits(&block[4..])) {
+        *out = d * f32::from(q) + m;
+    }
+}
+
+/// The 32 numbers of 5 bits in 20 bytes: bit `i` of the first four is the fifth one of number `i`, and
+/// the low halves of the others are the first sixteen.
+#[inline(always)]
+fn five_bits(packed: &[u8]) -> [u8; GROUP] {
+    let (fifth, low) = packed.split_first_chunk().expect("a block has its bytes");
+    let fifth = u32::from_le_bytes(*fifth);
+    std::array::from_fn(|i| {
+        let four = low[i % (GROUP / 2)] >> (i / (GROUP / 2) * 4) & 15;
+        four | ((fifth >> i & 1) as u8) << 4
+    })
 }
 
 /// Scale and minimum of a group, of 6 bits each: eight pairs in twelve bytes.

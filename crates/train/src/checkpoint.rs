@@ -2,7 +2,7 @@
 //!
 //! `checkpoint-<step>/` holds the f32 master copies as a PEFT or model directory, `moments.safetensors`,
 //! `srek.json` (see [`Record`]), and `state.json`: where the run stands, its tier, the recipe,
-//! fingerprints of the inputs, and the hash of every other file. All random numbers are functions of
+//! fingerprints of the inputs, the hash of every other file and its own, the seal. All random numbers are functions of
 //! seed, epoch and position, so these are the random counters.
 
 use crate::job::Identity;
@@ -15,13 +15,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 mod check;
+mod seal;
 
-/// Version of `state.json`.
-const VERSION: u32 = 2;
+pub(crate) use seal::verdict;
+
+/// Version of `state.json`; that before is the same without a seal.
+const VERSION: u32 = 3;
+const BEFORE: u32 = 2;
 /// The largest `state.json` that is read.
 const LIMIT_BYTES: u64 = 4 << 20;
 pub(crate) const STATE: &str = "state.json";
-const MOMENTS: &str = "moments.safetensors";
+pub(crate) const MOMENTS: &str = "moments.safetensors";
 const PREFIX: &str = "checkpoint-";
 
 /// Keys of a recipe that change no bit of the result, or whose content the fingerprints cover.
@@ -87,6 +91,9 @@ struct Saved {
     recipe: String,
     /// SHA-256 of every other file, by name.
     files: BTreeMap<String, String>,
+    /// Its own hash; of version 2 none.
+    #[serde(default)]
+    seal: Option<String>,
 }
 
 /// The tensors of a checkpoint.
@@ -127,9 +134,11 @@ pub(crate) fn write<B: Backend>(
             identity: job.identity()?.clone(),
             recipe: job.recipe().to_toml(),
             files: record.write(inside)?,
+            seal: Some(seal::open()),
         };
-        let json = serde_json::to_vec_pretty(&saved).expect("a state is plain data");
-        files::write_atomic(inside.join(STATE), |out| out.write_all(&json))?;
+        let json = serde_json::to_string_pretty(&saved).expect("a state is plain data");
+        let json = seal::close(&json);
+        files::write_atomic(inside.join(STATE), |out| out.write_all(json.as_bytes()))?;
         Ok(())
     })?;
     Ok(path)
@@ -149,10 +158,11 @@ fn file_names(job: &Job) -> [&'static str; 4] {
 /// When it is damaged, or belongs to another recipe, other inputs or another tier: what differs is
 /// named.
 pub(crate) fn read(path: &Path, job: &Job, target: Target) -> Result<(State, Weights)> {
-    let saved = saved(path)?;
+    let (saved, text) = saved(path)?;
     check_belonging(&saved, path, job, target)?;
     check::state(&saved.state, job).map_err(|message| damaged(&path.join(STATE), &message))?;
     check_files(&saved, path, job)?;
+    seal::check(&saved, &text, path)?;
     let moments = Checkpoint::open_files(path, &[MOMENTS.into()])?;
     Ok((saved.state, Weights { trained: trained(path, job)?, moments }))
 }
@@ -162,19 +172,31 @@ pub(crate) fn read(path: &Path, job: &Job, target: Target) -> Result<(State, Wei
 /// # Errors
 /// The file that is not.
 pub(crate) fn verify(path: &Path, job: &Job) -> Result<()> {
-    check_files(&saved(path)?, path, job)
+    let (saved, text) = saved(path)?;
+    check_files(&saved, path, job)?;
+    seal::check(&saved, &text, path)
 }
 
-/// Reads `state.json` and compares its step with the directory's name.
-fn saved(path: &Path) -> Result<Saved> {
+/// Reads `state.json` and compares its step with the directory's name; gives its text, too.
+fn saved(path: &Path) -> Result<(Saved, String)> {
     let file = path.join(STATE);
     let text = files::read_to_string(&file, LIMIT_BYTES)?;
-    let saved: Saved = versioned::parse(&text, VERSION)
-        .map_err(|message| damaged(&file, &format!("not a run's state: {message}")))?;
+    let saved =
+        parse(&text).map_err(|message| damaged(&file, &format!("not a run's state: {message}")))?;
     let step = saved.state.step;
     if path.file_name() != directory(path, step).file_name() {
         let message = format!("is at step {step}, unlike its directory's name");
         return Err(damaged(&file, &message));
+    }
+    Ok((saved, text))
+}
+
+/// Reads either version.
+fn parse(text: &str) -> std::result::Result<Saved, String> {
+    let before = matches!(versioned::version(text), Ok(BEFORE));
+    let saved: Saved = versioned::parse(text, if before { BEFORE } else { VERSION })?;
+    if saved.seal.is_some() == before {
+        return Err(if before { "unknown field `seal`" } else { "missing field `seal`" }.to_owned());
     }
     Ok(saved)
 }

@@ -171,7 +171,8 @@ impl<'a> Needs<'a> {
             }
         }
         for policy in [Policy::Recompute, Policy::Checkpoint] {
-            let fits = |count| Ok::<_, Error>(self.with(policy, count, target)?.fits(target, budget));
+            let fits =
+                |count| Ok::<_, Error>(self.with(policy, count, target)?.fits(target, budget));
             if let Some(count) = smallest(1, layers, fits)? {
                 return self.with(policy, count, target);
             }

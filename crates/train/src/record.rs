@@ -123,7 +123,10 @@ impl Record {
     /// A file that cannot be read, or says what no version of this program wrote.
     pub fn read(directory: &Path) -> Result<Option<Record>> {
         let file = directory.join(FILE);
-        if matches!(file.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound) {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        // Who loads from a file in the directory's place says what is wrong with it.
+        if matches!(file.symlink_metadata(), Err(e) if [NotFound, NotADirectory].contains(&e.kind()))
+        {
             return Ok(None);
         }
         let text = files::read_to_string(&file, LIMIT_BYTES)?;

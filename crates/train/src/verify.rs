@@ -114,8 +114,14 @@ pub fn files(
         };
         parts.push(Part { name: name.clone(), verdict });
     }
+    let checkpoint = listed.contains_key(checkpoint::MOMENTS);
+    if checkpoint {
+        let verdict = checkpoint::verdict(directory)?;
+        parts.push(Part { name: checkpoint::STATE.to_owned(), verdict });
+    }
     for name in record::names(directory)? {
-        if name == record::FILE || listed.contains_key(&name) {
+        let known = name == record::FILE || checkpoint && name == checkpoint::STATE;
+        if known || listed.contains_key(&name) {
             continue;
         }
         let document = DOCUMENTS.iter().any(|start| name.starts_with(start));

@@ -171,6 +171,7 @@ def tensors():
     yield "size_0", one((4, 0)), where + "token_embd.weight has an impossible size"
     yield "sizes_overflow", one((1 << 33, 1 << 33)), where + "tensor token_embd.weight"
     yield "sizes_overflow_to_0", one((1 << 32, 1 << 32)), where + "tensor token_embd.weight"
+    yield "no_whole_blocks_of_q5_0", one((4, 2), 6), where + "tensor token_embd.weight: [2, 4] of Q5_0"
     yield "no_whole_blocks", one((4, 2), 2), where + "tensor token_embd.weight: [2, 4] of Q4_0"
     yield "type_q3_k", one((256, 1), 11), where + "tensor token_embd.weight is Q3_K"
     yield "type_iq4_nl", one((32, 1), 20), where + "tensor token_embd.weight is IQ4_NL"
@@ -193,6 +194,8 @@ def llamas():
         return build({name: value for name, value in KEYS.items() if name != key})
 
     yield "architecture_gpt2", with_({"general.architecture": string("gpt2")}), 'key general.architecture: is "gpt2"'
+    yield "adapter", with_({"general.type": string("adapter")}), 'key general.type: is "adapter": a LoRA'
+    yield "part_of_several", with_({"split.count": (U16, struct.pack("<H", 3))}), "key split.count: is 3"
     yield "architecture_number", with_({"general.architecture": u32(7)}), "key general.architecture: is not a text"
     yield "architecture_missing", without("general.architecture"), "key general.architecture: is missing"
     for key in ["block_count", "attention.head_count", "attention.layer_norm_rms_epsilon"]:

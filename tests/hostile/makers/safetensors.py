@@ -130,7 +130,7 @@ def indices():
     yield "hidden", index([".x"]), '".x" ' + plain
     yield "nameless", index([""]), '"" ' + plain
     yield "control", index(["a\x1b[2J/b"]), plain
-    yield "absent_shard", index(["model-00009.safetensors"]), "cannot map model/model-00009.safetensors: no such file"
+    yield "absent_shard", index(["model-00009.safetensors"]), "model/model-00009.safetensors: there is no such file"
     yield "nul", index(["a\0b"]), 'shard "a\\0b" is not a plain file name'
     yield "of_itself", index(["model.safetensors.index.json"]), "model.safetensors.index.json: not a whole safetensors file"
     yield "no_json", b"{", "model.safetensors.index.json: EOF while parsing an object at line 1 column 1"

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExportArgs {
     /// The model that the adapter was trained over [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
+    #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// The PEFT adapter directory; a GGUF can do without
     #[arg(long, value_name = "DIR")]
@@ -17,7 +17,7 @@ pub(crate) struct ExportArgs {
     pub(crate) format: ExportFormat,
     /// Where --model is in 4 bits: what it was quantized from, to be merged onto [default: --model,
     /// decoded]
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
+    #[arg(long, value_name = "MODEL")]
     pub(crate) onto: Option<PathBuf>,
     /// The directory to write, or with gguf-lora the file
     #[arg(long, value_name = "PATH")]
@@ -52,7 +52,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) directory: PathBuf,
     /// What the adapter was trained over, or the model quantized or exported from: its directory, its
     /// name on the hub, or a GGUF file
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
+    #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// The data set that it was trained on
     #[arg(long, value_name = "DIR")]

@@ -33,8 +33,8 @@ pub(crate) struct DiagnoseArgs {
 /// `srek eval`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EvalArgs {
-    /// The base: its directory, or its name on the hub [default: the embedded sre-tiny]
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME")]
+    /// The base: a directory, a .gguf file, or ORG/NAME on the hub [default: the embedded sre-tiny]
+    #[arg(long, value_name = "MODEL")]
     pub(crate) base: Option<PathBuf>,
     /// An adapter to compare with the base
     #[arg(long, value_name = "DIR")]
@@ -63,7 +63,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "N", requires = "seeds")]
     pub(crate) steps: Option<u64>,
     /// With --seeds: the base before it was quantized, for a control with LoRA in f32
-    #[arg(long, value_name = "DIR|FILE.gguf|ORG/NAME", requires = "seeds")]
+    #[arg(long, value_name = "MODEL", requires = "seeds")]
     pub(crate) dense: Option<PathBuf>,
     /// The directory of real post-mortems that datasets/labels/dfds.jsonl labels
     #[arg(long, value_name = "DIR")]

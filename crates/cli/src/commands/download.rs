@@ -52,7 +52,8 @@ fn name(args: &DownloadArgs) -> Result<Name> {
     let typed = &args.name;
     let name = Name::parse(typed).ok_or_else(|| {
         usage(format!(
-            "{typed:?} is no name of a model on the hub, expected ORG/NAME or ORG/NAME@REVISION"
+            "{typed:?} is no name of a model on the hub, expected ORG/NAME or ORG/NAME@REVISION\nhint: \
+             such as meta-llama/Llama-3.2-1B"
         ))
     })?;
     match &args.revision {

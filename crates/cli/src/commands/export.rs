@@ -78,6 +78,12 @@ impl Inputs<'_> {
         all.into_iter().filter_map(|(name, path)| Some((name, path?)))
     }
 
+    /// Where licences lie of models that were named as files.
+    fn beside(&self) -> Vec<PathBuf> {
+        let named = [self.args.onto.as_deref(), self.args.model.as_deref()];
+        named.into_iter().flat_map(models::beside).collect()
+    }
+
     /// Refuses a directory for the export that is, holds or lies in what is read, or in which other
     /// files than these lie.
     fn check_out(&self, written: impl Fn(&str) -> bool) -> Result<()> {
@@ -145,7 +151,7 @@ impl Inputs<'_> {
         let mut drift = Drift::default();
         files::write_dir_atomic(out, |out| -> Result<()> {
             save::merged(&base, (&lora, &adapter), out)?;
-            companions::copy(is_companion, &[&self.onto, &self.model], out)?;
+            companions::copy(is_companion, &[&self.onto, &self.model], &self.beside(), out)?;
             self.record(&base, out)?;
             drift = compared.with(out, None, machine)?;
             let most = if other { MOST_OF_OTHER } else { MOST_OF_SAME };
@@ -174,7 +180,7 @@ impl Inputs<'_> {
                 let content = files::read(adapter.join(name), ADAPTER_LIMIT_BYTES)?;
                 files::write_atomic(out.join(name), |file| file.write_all(&content))?;
             }
-            companions::copy(is_companion, &[&self.model], out)?;
+            companions::copy(is_companion, &[&self.model], &self.beside(), out)?;
             self.record(&base, out)?;
             drift = compared.with(&self.model, Some(out), machine)?;
             drift.check(0.0, "copy the directory by hand and compare")

@@ -4,6 +4,7 @@ use crate::args::{BaseFormat, EmbeddingFormat, QuantizeArgs};
 use crate::companions::{self, is_companion};
 use crate::drift::{self, Drift};
 use crate::exit::usage;
+use crate::gguf::SUMS;
 use crate::machine::Machine;
 use crate::output::{Answer, bytes, pairs};
 use crate::progress::Progress;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
         save::base(&model, form, out, &mut |done| {
             progress.at(done as u64, || "projections".to_owned());
         })?;
-        copied = companions::copy(is_copied, &[&directory], out)?;
+        copied = companions::copy(is_copied, &[&directory], &models::beside(Some(named)), out)?;
         let fingerprint = train::fingerprint(&model, "config.json")?;
         let made = Made { by: Maker::Quantize, model: fingerprint, adapter: None };
         Record::made(made, Record::read(&directory)?).write(out)?;
@@ -79,7 +80,10 @@ fn random(args: &QuantizeArgs) -> Result<Answer> {
     let shape = args.random.as_deref().unwrap_or_default();
     let config = Config::known(shape).ok_or_else(|| {
         let known = Config::KNOWN.join(", ");
-        usage(format!("--random is {shape:?}, expected one of {known}"))
+        usage(format!(
+            "--random is {shape:?}, expected one of {known}\nhint: take the shape of the model that will come; \
+             any other one is stored with --model"
+        ))
     })?;
     paths::check_directory(&args.out, [])?;
     check_replaceable(args)?;
@@ -132,6 +136,7 @@ fn left_out(model: &Checkpoint) -> Result<BTreeSet<String>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = WRITTEN.contains(&name.as_str())
             || is_copied(&name)
+            || name == SUMS
             || name == "model.safetensors.index.json";
         if !known && !weights.contains(&path) {
             names.insert(name);

@@ -37,11 +37,14 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Answer> {
         .filter(|part| part.verdict.differs())
         .map(|part| format!("{} ({})", part.name, part.verdict.name()))
         .collect();
-    if differing.is_empty() {
+    if differing.is_empty() && record.files().is_some() {
         return Ok(answer);
     }
     // What is as it was is an answer, too.
     answer.print(format)?;
+    if differing.is_empty() {
+        return Err(unlisted(directory));
+    }
     Err(anyhow!(
         "{}: it differs from its record: {}\nhint: take it from where it was made, or make it again",
         directory.display(),
@@ -53,11 +56,27 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Answer> {
 fn missing(directory: &Path) -> anyhow::Error {
     let name = directory.display();
     if !directory.is_dir() {
-        return usage(format!("{name}: there is no such directory"));
+        let is =
+            if directory.exists() { "it is no directory" } else { "there is no such directory" };
+        return usage(format!(
+            "{name}: {is}\nhint: name the directory of an adapter, a model or an export that srek wrote, \
+             such as runs/NAME/adapter"
+        ));
     }
     usage(format!(
         "{name}: it has no srek.json, so nothing is known of how it was made\nhint: other programs \
          write none; `srek export --format peft` writes one beside an adapter"
+    ))
+}
+
+/// Nothing was found to differ because the files could not be looked at, which is no "as recorded".
+fn unlisted(directory: &Path) -> anyhow::Error {
+    usage(format!(
+        "{}: its srek.json is of version 1 and lists no files, so whether they are what was written could \
+         not be checked\nhint: compare them with a copy that you trust; then write a record that lists \
+         them, with `srek export --format peft` of an adapter, `srek quantize` of a model, or `--resume` of \
+         a run",
+        directory.display()
     ))
 }
 

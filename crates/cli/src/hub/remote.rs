@@ -19,6 +19,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 const REDIRECTIONS: usize = 5;
 /// The largest listing that is read.
 const LISTING_BYTES: u64 = 16 << 20;
+/// What can be done where nobody answers.
+const AWAY: &str = "check the network, HTTPS_PROXY and HF_ENDPOINT, and try again; a directory that was copied here \
+                    needs no hub";
 /// Waits before what failed is tried again.
 const WAITS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
@@ -71,7 +74,11 @@ impl Patience {
             Trouble::Passing(message) => message,
         };
         self.0 = if got_on { 0 } else { self.0 };
-        let Some(&wait) = WAITS.get(self.0) else { return Err(Unreachable(message).into()) };
+        let Some(&wait) = WAITS.get(self.0) else {
+            let told = message.contains("\nhint: ");
+            let message = if told { message } else { format!("{message}\nhint: {AWAY}") };
+            return Err(Unreachable(message).into());
+        };
         self.0 += 1;
         std::thread::sleep(wait);
         Ok(())

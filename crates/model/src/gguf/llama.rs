@@ -7,6 +7,8 @@ use crate::{Config, Result};
 use ops::rope::{self, Scaling};
 use quant::ggml::Rows;
 
+/// What is said of a key without which there is no Llama.
+const MISSING: &str = "is missing\nhint: convert the model again, with a recent llama.cpp";
 /// The only architecture that is read.
 pub(crate) const ARCHITECTURE: &str = "llama";
 /// The tensor with what each rotary frequency is divided by.
@@ -63,6 +65,25 @@ pub(crate) fn named(name: &str, head_dim: usize) -> Option<(String, Rows)> {
     }
 }
 
+/// llama.cpp's name of a tensor; none where it has none.
+pub(crate) fn theirs(name: &str) -> Option<String> {
+    let outside = ["token_embd", "output_norm", "output"].map(|it| format!("{it}.weight"));
+    let inside = |number: &str| {
+        let parts = ["attn_norm", "ffn_norm"].into_iter().chain(Projection::ALL.map(module));
+        parts.map(|part| format!("blk.{number}.{part}.weight")).collect::<Vec<_>>()
+    };
+    let number = name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next());
+    let all = outside.into_iter().chain(number.map(inside).unwrap_or_default());
+    all.into_iter().find(|it| named(it, 2).is_some_and(|(ours, _)| ours == name))
+}
+
+/// Whether a file holds an adapter and no model.
+pub fn is_adapter(map: &files::Map) -> bool {
+    let kind =
+        |contents: Contents<'_>| contents.text("general.type").ok().flatten() == Some("adapter");
+    super::parse(map).is_ok_and(kind)
+}
+
 /// The shape of the Llama in a file.
 ///
 /// # Errors
@@ -76,9 +97,20 @@ pub fn config(gguf: &Contents<'_>) -> Result<Config> {
         let message = format!("is {found}, expected {ARCHITECTURE:?}\nhint: only Llamas are read");
         return Err(gguf.wrong("general.architecture", message));
     }
+    if gguf.text("general.type")? == Some("adapter") {
+        let message = "is \"adapter\": a LoRA and no model\nhint: name the model that it belongs to; an adapter is \
+                       read as PEFT writes it, with --adapter DIR";
+        return Err(gguf.wrong("general.type", message));
+    }
+    if let Some(parts) = gguf.integer("split.count")?.filter(|parts| *parts > 1) {
+        let message = format!(
+            "is {parts}, expected a model in one file\nhint: join them with llama.cpp's `llama-gguf-split --merge`"
+        );
+        return Err(gguf.wrong("split.count", message));
+    }
     refuse_variants(gguf)?;
     let need = |name: &str| {
-        let missing = || gguf.wrong(&key(name), "is missing");
+        let missing = || gguf.wrong(&key(name), MISSING);
         gguf.integer(&key(name))?.ok_or_else(missing)
     };
     let hidden = need("embedding_length")?;
@@ -135,7 +167,7 @@ fn vocab(gguf: &Contents<'_>) -> Result<usize> {
 fn epsilon(gguf: &Contents<'_>) -> Result<f32> {
     let key = format!("{ARCHITECTURE}.attention.layer_norm_rms_epsilon");
     // It is written as f32, and every model means the decimal number beside that.
-    gguf.float(&key)?.map(|it| it as f32).ok_or_else(|| gguf.wrong(&key, "is missing"))
+    gguf.float(&key)?.map(|it| it as f32).ok_or_else(|| gguf.wrong(&key, MISSING))
 }
 
 /// Refuses what runs without an error in a plain Llama and computes something else.

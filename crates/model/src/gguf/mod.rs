@@ -14,8 +14,8 @@ mod llama;
 mod read;
 mod write;
 
-pub use llama::config;
-pub(crate) use llama::{ARCHITECTURE, FREQUENCIES, module, named, rows};
+pub(crate) use llama::{ARCHITECTURE, FREQUENCIES, module, named, rows, theirs};
+pub use llama::{config, is_adapter};
 pub use read::{Contents, Info, Value, parse};
 pub use write::Key;
 pub(crate) use write::{Written, write};
@@ -23,7 +23,7 @@ pub(crate) use write::{Written, write};
 #[cfg(test)]
 mod tests;
 
-const MAGIC: [u8; 4] = *b"GGUF";
+pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
 const VERSION: u32 = 3;
 /// What tensors are aligned to where no key says otherwise.
 const ALIGNMENT: usize = 32;

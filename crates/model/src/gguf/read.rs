@@ -83,7 +83,8 @@ pub fn parse(map: &Map) -> Result<Contents<'_>> {
     if !(OLDEST_VERSION..=VERSION).contains(&version) {
         let kind = if version.swap_bytes() <= VERSION { "a big-endian" } else { "this" };
         let message = format!(
-            "{kind} version ({version}) is not read, expected {OLDEST_VERSION} or {VERSION}"
+            "{kind} version ({version}) is not read, expected {OLDEST_VERSION} or {VERSION}\nhint: convert \
+             or download it again, little-endian"
         );
         return Err(cursor.wrong(4, message));
     }

@@ -1,6 +1,7 @@
 //! Reading model directories: safetensors in one file or in shards with an index, or one GGUF file;
 //! always mapped.
 
+mod absent;
 mod blocks;
 mod encode;
 mod header;
@@ -10,6 +11,7 @@ mod shape;
 mod stored;
 
 use crate::{Config, Error, Result, gguf};
+pub(crate) use absent::check_adapter;
 pub(crate) use blocks::Blocked;
 pub(crate) use encode::{STRETCH, Source, stretches};
 use files::Map as FileMap;
@@ -128,9 +130,16 @@ impl Checkpoint {
     pub fn open_files(directory: &Path, names: &[String]) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::empty(directory);
         for name in names {
+            let path = directory.join(name);
+            use std::io::ErrorKind::{NotADirectory, NotFound};
+            // A link that leads nowhere is told by who maps it.
+            if matches!(path.symlink_metadata(), Err(e) if [NotFound, NotADirectory].contains(&e.kind()))
+            {
+                return Err(absent::weights(directory, &path));
+            }
             match name.as_str() {
-                GGUF_FILE => checkpoint.add_gguf(&directory.join(name))?,
-                _ => checkpoint.add(&directory.join(name))?,
+                GGUF_FILE => checkpoint.add_gguf(&path)?,
+                _ => checkpoint.add(&path)?,
             }
         }
         Ok(checkpoint)
@@ -279,7 +288,16 @@ impl Checkpoint {
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {
-        self.tensors.get(name).ok_or_else(|| Error::tensor(self.place(), name, "is missing"))
+        self.tensors.get(name).ok_or_else(|| {
+            let message = match (&self.gguf, gguf::theirs(name)) {
+                (Some(_), Some(theirs)) => format!(
+                    "is missing, in the file {theirs}\nhint: copy or download it again; of a model in several \
+                     files, all must be joined"
+                ),
+                _ => "is missing".to_owned(),
+            };
+            Error::tensor(self.place(), name, message)
+        })
     }
 
     /// What messages about all of it name.

@@ -55,8 +55,8 @@ impl GgufForm {
 pub struct Described {
     /// Of the model.
     pub name: String,
-    /// Keys of its tokenizer.
-    pub tokenizer: Vec<(String, Key)>,
+    /// Keys of its tokenizer and licence.
+    pub more: Vec<(String, Key)>,
 }
 
 /// Writes the file, a part of one tensor at a time in memory.
@@ -181,6 +181,6 @@ fn keys(config: &Config, form: GgufForm, described: &Described) -> Vec<(String, 
         float("rope.freq_base", config.rope_theta),
         float("attention.layer_norm_rms_epsilon", config.eps),
     ];
-    keys.extend(described.tokenizer.iter().cloned());
+    keys.extend(described.more.iter().cloned());
     keys
 }

@@ -50,7 +50,9 @@ pub fn encode(format: Format, values: &[f32], out: &mut [u8]) -> Result<(), Erro
         Format::Q8_0 => q8_0(values, out),
         Format::Q4K => q4_k(values, out),
         Format::Q6K => q6_k(values, out),
-        Format::Q4_0 | Format::Q5K => panic!("ggml: {} is not written", format.name()),
+        Format::Q4_0 | Format::Q4_1 | Format::Q5_0 | Format::Q5_1 | Format::Q5K => {
+            panic!("ggml: {} is not written", format.name())
+        }
     });
     // A half ends at 65504.
     let scales = |block: &[u8]| -> bool {

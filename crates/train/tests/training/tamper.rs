@@ -52,8 +52,15 @@ impl Stopped {
         let before = files::sha256(&bytes);
         change(&mut bytes);
         std::fs::write(self.path.join(name), &bytes).unwrap();
-        let state = self.state().replace(&before, &files::sha256(&bytes));
-        std::fs::write(self.path.join("state.json"), state).unwrap();
+        self.write_sealed(self.state().replace(&before, &files::sha256(&bytes)));
+    }
+
+    /// Writes a `state.json` with the seal of what it says.
+    fn write_sealed(&self, text: String) {
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let (before, after) = text.rsplit_once(value["seal"].as_str().unwrap()).unwrap();
+        let seal = files::sha256([before, &"0".repeat(64), after].concat().as_bytes());
+        std::fs::write(self.path.join("state.json"), [before, &seal, after].concat()).unwrap();
     }
 }
 
@@ -93,7 +100,10 @@ fn a_state_that_cannot_be() {
     let run = Stopped::new();
     let (state, file) = (run.state(), run.path.join("state.json"));
     for (from, to, words) in [
-        ("\"version\": 2", "\"version\": 1", "not a run's state: version 1, expected 2"),
+        ("\"version\": 3", "\"version\": 1", "not a run's state: version 1, expected 3"),
+        ("\"version\": 3", "\"version\": 2", "not a run's state: unknown field `seal`"),
+        ("\"seal\": \"", "\"seal\": \"0", "is not what was written: its seal"),
+        ("\"trained_tokens\": ", "\"trained_tokens\":  ", "is not what was written: its seal"),
         ("\"version\"", "\"versions\"", "not a run's state: missing field `version`"),
         ("\"step\": 2", "\"step\": 3", "is at step 3, unlike its directory's name"),
         (
@@ -145,6 +155,20 @@ fn a_state_that_cannot_be() {
 }
 
 #[test]
+fn a_state_of_before_there_were_seals() {
+    let run = Stopped::new();
+    let mut value: serde_json::Value = serde_json::from_str(&run.state()).unwrap();
+    let fields = value.as_object_mut().unwrap();
+    fields.remove("seal");
+    std::fs::write(run.path.join("state.json"), serde_json::to_string(fields).unwrap()).unwrap();
+    let words = "not a run's state: missing field `seal`";
+    assert_eq!(run.resume(), format!("test/run/checkpoint-2/state.json: {words}{HINT}"));
+    fields.insert("version".to_owned(), 2.into());
+    std::fs::write(run.path.join("state.json"), serde_json::to_string(fields).unwrap()).unwrap();
+    run.bench.run(&run.recipe, ("run", Resume::Latest), 2, &mut Recorder::default()).unwrap();
+}
+
+#[test]
 fn a_checkpoint_that_was_renamed() {
     let run = Stopped::new();
     std::fs::rename(&run.path, run.bench.path("run/checkpoint-3")).unwrap();
@@ -157,7 +181,7 @@ fn a_best_checkpoint_that_is_gone_or_changed() {
     let run = Stopped::new();
     let mut value: serde_json::Value = serde_json::from_str(&run.state()).unwrap();
     value["state"]["best"] = serde_json::json!({ "step": 1, "loss": "0.5" });
-    std::fs::write(run.path.join("state.json"), value.to_string()).unwrap();
+    run.write_sealed(value.to_string());
     let adapter = run.bench.path("run/checkpoint-1").join(ADAPTER);
     let whole = std::fs::read(&adapter).unwrap();
     std::fs::write(&adapter, &whole[1..]).unwrap();

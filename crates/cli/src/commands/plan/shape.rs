@@ -40,8 +40,8 @@ pub(super) fn run(model: &Path, args: &PlanArgs, place: Place) -> Result<Answer>
         _ => needs.with_policies(target, &vec![Policy::Checkpoint; blocks]),
     })?;
     // The same at half the length: what is between them is the tokens'.
-    let half = subject
-        .with(seq.div_ceil(2), seq, |needs| needs.with_policies(target, &plan.policies))?;
+    let half =
+        subject.with(seq.div_ceil(2), seq, |needs| needs.with_policies(target, &plan.policies))?;
     let slope = (plan.size.device - half.size.device).div_ceil((seq / 2).max(1));
     let head = subject.spec.head;
     let planned = Planned { model, args, place, head, seq, longest, plan, slope };
