@@ -15,17 +15,17 @@ pub struct Cpu {
 }
 
 /// Both arenas and the mapped weights.
-struct Memory {
-    device: Region,
-    pinned: Region,
-    mapped: Vec<HostBytes>,
+pub(super) struct Memory {
+    pub(super) device: Region,
+    pub(super) pinned: Region,
+    pub(super) mapped: Vec<HostBytes>,
 }
 
 /// Zeroed host memory, aligned; the system gives pages out as they are touched.
-struct Region {
+pub(super) struct Region {
     base: *mut u8,
     len: usize,
-    /// Owns the memory behind `base`; never touched through itself.
+    /// Owns the memory behind `base`, unless somebody else does; never touched through itself.
     _bytes: Vec<u8>,
 }
 
@@ -35,10 +35,34 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    fn new(len: usize, alignment: usize) -> Region {
+    pub(super) fn new(len: usize, alignment: usize) -> Region {
         let mut bytes = vec![0_u8; len + alignment];
         let start = bytes.as_ptr().align_offset(alignment);
         Region { base: bytes[start..].as_mut_ptr(), len, _bytes: bytes }
+    }
+
+    /// No memory.
+    pub(super) fn empty() -> Region {
+        Region::new(0, 1)
+    }
+
+    /// Somebody else's memory.
+    ///
+    /// # Safety
+    /// `base` holds `len` bytes that outlive the region and that nobody else touches, but for copies
+    /// that the region's owner orders.
+    pub(super) unsafe fn borrowed(base: *mut u8, len: usize) -> Region {
+        Region { base, len, _bytes: Vec::new() }
+    }
+
+    /// The place of `bytes` bytes.
+    ///
+    /// # Panics
+    /// When they leave the region.
+    pub(super) fn at(&self, offset: usize, bytes: usize) -> *mut u8 {
+        assert!(offset + bytes <= self.len, "buffer outside of its arena");
+        // SAFETY: the offset lies inside the region.
+        unsafe { self.base.add(offset) }
     }
 }
 
@@ -68,7 +92,7 @@ impl Cpu {
             unreachable!("checked by new")
         };
         debug_assert_eq!(isa, self.isa);
-        Access { memory: &self.memory, isa, threads, taken: Cell::new([None; TAKEN]) }
+        Access::new(&self.memory, isa, threads)
     }
 
     fn check(&self) {
@@ -197,6 +221,12 @@ struct Taken {
     writable: bool,
 }
 
+impl<'m> Access<'m> {
+    pub(super) fn new(memory: &'m Memory, isa: Isa, threads: usize) -> Access<'m> {
+        Access { memory, isa, threads, taken: Cell::new([None; TAKEN]) }
+    }
+}
+
 impl Access<'_> {
     /// The tier to run on.
     pub fn isa(&self) -> Isa {
@@ -260,9 +290,7 @@ impl Access<'_> {
             Space::Pinned => &self.memory.pinned,
             Space::Mapped(_) => panic!("mapped weights are read-only"),
         };
-        assert!(buf.offset + buf.bytes() <= region.len, "buffer outside of its arena");
-        // SAFETY: the offset lies inside the region.
-        unsafe { region.base.add(buf.offset) }
+        region.at(buf.offset, buf.bytes())
     }
 
     fn take(&self, buf: Buf, writable: bool) {

@@ -2,6 +2,7 @@
 
 mod arena;
 mod cpu;
+pub mod cuda;
 mod dry;
 
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 
 pub use arena::{Event, Size, Trace};
 pub use cpu::{Access, Cpu};
+pub use cuda::{Cuda, Launches};
 pub use dry::Dry;
 
 use quant::Isa;
@@ -196,6 +198,10 @@ pub trait Op {
 
     /// Runs on host memory. `workspace` has exactly the bytes that `cost` asked for.
     fn cpu(&self, memory: &Access<'_>, workspace: Buf);
+
+    /// Launches kernels. `workspace` has exactly the bytes that `cost` asked for; what they hold is
+    /// somebody else's.
+    fn cuda(&self, on: &mut Launches<'_>, workspace: Buf);
 }
 
 /// Memory, two queues and launches.
