@@ -19,6 +19,7 @@ mod kubernetes;
 mod lab;
 mod logits;
 mod measure;
+mod misnamed;
 mod plan;
 mod provenance;
 mod recipe;

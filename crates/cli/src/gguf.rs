@@ -5,7 +5,7 @@ use crate::{called, embedded};
 use anyhow::{Context, Result};
 use files::{Map, Operation};
 use model::Checkpoint;
-use model::gguf::{self, Contents, Key};
+use model::gguf::{self, Contents, Key, Value};
 use model::load::GGUF_FILE;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
             json("tokenizer_config.json", &keys.tokenizer_config(template))?;
         }
         json("config.json", &config.to_json("bfloat16"))?;
-        if let Some(notice) = notice(&contents)? {
+        if let Some(notice) = notice(&contents) {
             files::write_atomic(inside.join(NOTICE), |out| out.write_all(notice.as_bytes()))?;
         }
         let link = inside.join(GGUF_FILE);
@@ -141,23 +141,21 @@ fn sweep(models: &Path, place: &Path) {
     }
 }
 
-/// What the keys say of the licence, in their order.
-fn licence_keys<'a>(contents: &Contents<'a>) -> Result<Vec<(&'static str, &'a str)>> {
-    let mut found = Vec::new();
-    for key in LICENCE_KEYS {
-        if let Some(text) = contents.text(key)? {
-            found.push((key, &text[..text.floor_char_boundary(LICENCE_BYTES)]));
-        }
-    }
-    Ok(found)
+/// What the keys say of the licence, in their order; what is no text says nothing.
+fn licence_keys<'a>(contents: &Contents<'a>) -> Vec<(&'static str, &'a str)> {
+    let text = |key: &'static str| match contents.keys.get(key) {
+        Some(Value::Text(text)) => Some((key, &text[..text.floor_char_boundary(LICENCE_BYTES)])),
+        _ => None,
+    };
+    LICENCE_KEYS.into_iter().filter_map(text).collect()
 }
 
 /// The same as a file beside the weights; none where they say nothing.
-fn notice(contents: &Contents<'_>) -> Result<Option<String>> {
+fn notice(contents: &Contents<'_>) -> Option<String> {
     let lines: Vec<String> =
-        licence_keys(contents)?.iter().map(|(key, text)| format!("{key}: {text}\n")).collect();
+        licence_keys(contents).iter().map(|(key, text)| format!("{key}: {text}\n")).collect();
     let first = "These weights come from a GGUF file, whose keys say of its licence:\n\n";
-    Ok((!lines.is_empty()).then(|| first.to_owned() + &lines.concat()))
+    (!lines.is_empty()).then(|| first.to_owned() + &lines.concat())
 }
 
 /// The keys about the licence of the GGUF file in a model's directory, for one that is made of it.
@@ -168,7 +166,7 @@ pub(crate) fn licence(directory: &Path) -> Result<Vec<(String, Key)>> {
     let Some(file) = in_model(directory) else { return Ok(Vec::new()) };
     let map = Map::open(file, LIMIT_BYTES)?;
     let contents = gguf::parse(&map)?;
-    let keys = licence_keys(&contents)?.into_iter();
+    let keys = licence_keys(&contents).into_iter();
     Ok(keys.map(|(key, text)| (key.to_owned(), Key::Text(text.to_owned()))).collect())
 }
 
