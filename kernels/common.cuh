@@ -17,6 +17,7 @@ typedef int i32;
 typedef unsigned long long u64;
 
 #define DEVICE static __device__ __forceinline__
+#define DEVICE_MEMBER __device__ __forceinline__
 #define CONSTANT static __device__ __constant__ const
 #define UNROLL _Pragma("unroll")
 
@@ -30,6 +31,9 @@ typedef unsigned long long u64;
 
 // All shared memory of a kernel is this one range; the emulated driver watches its bounds.
 #define SHARED(name) extern __shared__ __align__(16) u8 name[]
+// The emulated driver gets the line of each call, to see whether the lanes meet at the same one.
+#define LINE
+#define AND_LINE
 #endif
 
 // Faults that tests seed into a kernel family to see that they are noticed (kernels/tests/faults.txt).
@@ -46,7 +50,7 @@ enum Fault {
 #ifndef SEEDED
 #define SEEDED none
 #endif
-constexpr bool seeded(Fault fault) { return fault == SEEDED; }
+DEVICE constexpr bool seeded(Fault fault) { return fault == SEEDED; }
 
 constexpr u32 WARP = 32;
 constexpr u32 ALL_LANES = 0xffffffffu;
@@ -183,27 +187,27 @@ DEVICE float logarithm(float x) {
 // --- Order between lanes -----------------------------------------------------------------------------
 
 // All threads of the block arrive; what they wrote before is seen by all after.
-DEVICE void sync_block() {
+DEVICE void sync_block(LINE) {
 #ifdef SREK_EMULATED
-    emulated::sync_block();
+    emulated::sync_block(line);
 #else
     __syncthreads();
 #endif
 }
 
 // The same within a warp.
-DEVICE void sync_warp() {
+DEVICE void sync_warp(LINE) {
 #ifdef SREK_EMULATED
-    emulated::sync_warp(ALL_LANES);
+    emulated::sync_warp(ALL_LANES, line);
 #else
     __syncwarp(ALL_LANES);
 #endif
 }
 
 // The value that lane `lane ^ distance` passes. It moves a register and orders no memory.
-DEVICE float shuffle_xor(float value, u32 distance, u32 mask = ALL_LANES) {
+DEVICE float shuffle_xor(float value, u32 distance, u32 mask = ALL_LANES AND_LINE) {
 #ifdef SREK_EMULATED
-    return emulated::shuffle_xor(value, distance, mask);
+    return emulated::shuffle_xor(value, distance, mask, line);
 #else
     return __shfl_xor_sync(mask, value, distance);
 #endif
@@ -276,9 +280,9 @@ DEVICE void wait_copies() {
 // Four 8 x 8 matrices of bf16 from shared memory: lane l gives the address of row l % 8 of matrix
 // l / 8 (16 bytes, a multiple of 16), and gets of matrix i in `to[i]` the elements (l / 4, 2 (l % 4))
 // and the one behind it.
-DEVICE void load_matrices(u32 (&to)[4], const void* row) {
+DEVICE void load_matrices(u32 (&to)[4], const void* row AND_LINE) {
 #ifdef SREK_EMULATED
-    emulated::load_matrices(to, row, false);
+    emulated::load_matrices(to, row, false, line);
 #else
     const u32 address = (u32)__cvta_generic_to_shared(row);
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -289,9 +293,9 @@ DEVICE void load_matrices(u32 (&to)[4], const void* row) {
 }
 
 // The same, each matrix transposed: the elements (2 (l % 4), l / 4) and the one below it.
-DEVICE void load_matrices_transposed(u32 (&to)[4], const void* row) {
+DEVICE void load_matrices_transposed(u32 (&to)[4], const void* row AND_LINE) {
 #ifdef SREK_EMULATED
-    emulated::load_matrices(to, row, true);
+    emulated::load_matrices(to, row, true, line);
 #else
     const u32 address = (u32)__cvta_generic_to_shared(row);
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -305,10 +309,10 @@ DEVICE void load_matrices_transposed(u32 (&to)[4], const void* row) {
 //   a[0] = a(g, 2t..)  a[1] = a(g+8, 2t..)  a[2] = a(g, 2t+8..)  a[3] = a(g+8, 2t+8..)
 //   b0 = b(2t.., g)    b1 = b(2t+8.., g)    c = c(g, 2t), c(g, 2t+1), c(g+8, 2t), c(g+8, 2t+1)
 // The host adds the products to c fused, k ascending; the hardware's order and rounding are its own.
-DEVICE void multiply_add(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+DEVICE void multiply_add(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1 AND_LINE) {
 #ifdef SREK_EMULATED
     emulated::MultiplyAdd work = {{c[0], c[1], c[2], c[3]}, {a[0], a[1], a[2], a[3]}, {b0, b1}};
-    emulated::multiply_add(work);
+    emulated::multiply_add(work, line);
     for (int i = 0; i < 4; ++i) c[i] = work.c[i];
 #else
     asm volatile(

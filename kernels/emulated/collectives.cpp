@@ -135,7 +135,8 @@ void meet(Kind kind, Warp& warp, u32 mask) {
     if (CHECKED) {
         const Fiber* first = lanes[__builtin_ctz(mask)];
         for (u32 lane = 0; lane < LANES; ++lane) {
-            if (mask >> lane & 1) check_same_site(first->post.site, lanes[lane]->post.site, name_of(kind));
+            if (!(mask >> lane & 1) || first->post.line == lanes[lane]->post.line) continue;
+            report_apart(name_of(kind), first->post.site, lanes[lane]->post.site);
         }
     }
     switch (kind) {
@@ -152,22 +153,25 @@ void meet(Kind kind, Warp& warp, u32 mask) {
     }
 }
 
-void sync_warp(u32 mask) { arrive(Kind::SyncWarp, mask, {nullptr, 0, __builtin_return_address(0)}); }
+void sync_warp(u32 mask, u32 line) { arrive(Kind::SyncWarp, mask, {nullptr, 0, line, __builtin_return_address(0)}); }
 
-float shuffle_xor(float value, u32 distance, u32 mask) {
+float shuffle_xor(float value, u32 distance, u32 mask, u32 line) {
     Shuffle own = {value, 0.0f};
-    arrive(Kind::Shuffle, mask, {&own, distance, __builtin_return_address(0)});
+    arrive(Kind::Shuffle, mask, {&own, distance, line, __builtin_return_address(0)});
     return own.result;
 }
 
-void load_matrices(u32* to, const void* row, bool transposed) {
+void load_matrices(u32* to, const void* row, bool transposed, u32 line) {
     u32 values[4] = {};
     Matrices own = {static_cast<const u8*>(row), values};
-    arrive(transposed ? Kind::LoadTransposed : Kind::LoadMatrices, ALL, {&own, 0, __builtin_return_address(0)});
+    const Kind kind = transposed ? Kind::LoadTransposed : Kind::LoadMatrices;
+    arrive(kind, ALL, {&own, 0, line, __builtin_return_address(0)});
     memcpy(to, values, sizeof values);
 }
 
-void multiply_add(MultiplyAdd& work) { arrive(Kind::MultiplyAdd, ALL, {&work, 0, __builtin_return_address(0)}); }
+void multiply_add(MultiplyAdd& work, u32 line) {
+    arrive(Kind::MultiplyAdd, ALL, {&work, 0, line, __builtin_return_address(0)});
+}
 
 uint4 load_aligned16(const void* from) {
     if (CHECKED) check_aligned(*worker->running, from, 16, __builtin_return_address(0));

@@ -49,15 +49,15 @@ struct alignas(16) MultiplyAdd {
     u32 b[2];
 };
 
-void sync_block();
-void sync_warp(u32 mask);
-float shuffle_xor(float value, u32 distance, u32 mask);
+void sync_block(u32 line);
+void sync_warp(u32 mask, u32 line);
+float shuffle_xor(float value, u32 distance, u32 mask, u32 line);
 uint4 load_aligned16(const void* from);
 void start_copy16(void* to, const void* from, u32 bytes);
 void end_copy_group();
 void wait_copies(int pending);
-void load_matrices(u32* to, const void* row, bool transposed);
-void multiply_add(MultiplyAdd& work);
+void load_matrices(u32* to, const void* row, bool transposed, u32 line);
+void multiply_add(MultiplyAdd& work, u32 line);
 
 // An entry point as the driver finds it by name.
 struct Kernel {
@@ -99,7 +99,10 @@ struct Registration {
 #define gridDim (emulated::place->grid)
 #define blockDim (emulated::place->threads)
 
+#define LINE u32 line = __builtin_LINE()
+#define AND_LINE , LINE
 #define DEVICE static inline __attribute__((always_inline))
+#define DEVICE_MEMBER inline __attribute__((always_inline))
 #define CONSTANT static const
 #define UNROLL _Pragma("GCC unroll 32")
 #define KERNEL(name, threads, blocks, shared, parameters)                                   \

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
-#include <set>
 #include <tuple>
 
 namespace emulated {
@@ -71,15 +70,7 @@ void report(const Fiber& fiber, const char* what, const void* site, const std::s
 
 void report_here(const char* what, const void* site) { report(*worker->running, what, site); }
 
-void check_same_site(const void* first, const void* second, const char* what) {
-    if (first == second) return;
-    // The compiler may make several calls of one line; what counts is the line.
-    static std::set<std::pair<const void*, const void*>> equal;
-    if (equal.count({first, second})) return;
-    if (place_of(first) == place_of(second)) {
-        equal.insert({first, second});
-        return;
-    }
+void report_apart(const char* what, const void* first, const void* second) {
     report(*worker->running, "threads meet at different places", second,
            std::string(what) + ", the other at " + place_of(first));
 }

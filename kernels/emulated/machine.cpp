@@ -245,10 +245,13 @@ void arrive(Kind kind, u32 mask, Post post) {
     here.wait();
 }
 
-void sync_block() {
+void sync_block(u32 line) {
     Worker& here = *worker;
     const void* site = __builtin_return_address(0);
-    if (CHECKED && here.at_barrier > 0) check_same_site(here.barrier_site, site, "block barrier");
+    if (CHECKED && here.at_barrier > 0 && here.barrier_line != line) {
+        report_apart("block barrier", here.barrier_site, site);
+    }
+    here.barrier_line = line;
     here.barrier_site = site;
     ++here.at_barrier;
     here.wait();

@@ -31,7 +31,7 @@ const char* name_of(Kind kind);
 // What a lane brings to a meeting.
 struct Post {
     void* data;
-    u32 argument;
+    u32 argument, line;
     const void* site;
 };
 
@@ -92,6 +92,7 @@ public:
     // The interval between two block barriers, counted over all blocks (checked build).
     u32 interval = 0, first_interval = 0;
     u32 at_barrier = 0;
+    u32 barrier_line = 0;
     const void* barrier_site = nullptr;
 
     // Where a block goes on that touched no memory at all (checked build).

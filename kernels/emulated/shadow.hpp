@@ -39,11 +39,11 @@ void on_read(Fiber& fiber, const void* from, u32 bytes, const void* site);
 void on_write(Fiber& fiber, const void* to, u32 bytes, const void* site);
 void check_aligned(const Fiber& fiber, const void* at, u32 bytes, const void* site);
 void check_shared(const Fiber& fiber, const void* at, u32 bytes, const void* site);
-void check_same_site(const void* first, const void* second, const char* what);
 void start_copy(Fiber& fiber, u8* to, const u8* bytes, const void* site);
 void land_copies(Fiber& fiber, u32 pending);
 
 void report(const Fiber& fiber, const char* what, const void* site, const std::string& more = "");
+void report_apart(const char* what, const void* first, const void* second);
 void report_here(const char* what, const void* site);
 const std::string& findings();
 void clear_findings();
