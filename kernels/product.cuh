@@ -9,35 +9,13 @@
 // between the same two barriers and hide each other's latency. One barrier per step.
 #pragma once
 
-#include "common.cuh"
+#include "tile.cuh"
 
 constexpr u32 STEP = 32;    // k per step
 constexpr u32 STAGES = 3;
-constexpr u32 CHUNK = 16;   // bytes of a copy, and of a row of an 8 x 8 matrix
-
-// A tile of bf16 in shared memory whose chunks are permuted within the row, so that the eight rows of a
-// matrix lie in different banks. WIDTH elements per row.
-template <u32 WIDTH>
-struct Tile {
-    static_assert(WIDTH == 32 || WIDTH % 64 == 0, "rows of 64 bytes, or of multiples of 128");
-    static constexpr u32 CHUNKS = WIDTH / 8;
-
-    DEVICE_MEMBER static u32 chunk(u32 row, u32 at) {
-        return row * CHUNKS + (at ^ (WIDTH == 32 ? row / 2 % 4 : row % 8));
-    }
-    DEVICE_MEMBER static u8* at(u8* base, u32 row, u32 chunk_of_row) {
-        return base + chunk(row, chunk_of_row) * CHUNK;
-    }
-};
 
 // How an operand lies: k along its rows, or across them.
 enum class Along { K, Across };
-
-// The bytes that a copy of 8 elements from `from` on reads, of `count` in all.
-DEVICE u32 whole_bytes(u32 from, u32 count) {
-    if (from >= count) return 0;
-    return count - from < 8 ? (count - from) * 2 : CHUNK;
-}
 
 // Copies a tile of `OUTER` x 32 (along k) or 32 x `OUTER` (across) from a bf16 matrix whose rows have
 // `stride` elements, a multiple of 8. What lies outside is zero.
@@ -59,23 +37,20 @@ DEVICE void start_tile(u8* to, const bf16* from, u32 stride, u32 outer, u32 oute
 // The fragment of left for rows base .. base + 16 and the half-step `half` (16 of k).
 template <Along ALONG, u32 OUTER>
 DEVICE void left_fragment(u32 (&a)[4], u8* tile, u32 base, u32 half) {
-    const u32 lane = threadIdx.x % WARP;
     if (ALONG == Along::K) {
-        load_matrices(a, Tile<STEP>::at(tile, base + lane % 16, 2 * half + lane / 16));
+        left_along<STEP>(a, tile, base, 16 * half);
     } else {
-        load_matrices_transposed(a, Tile<OUTER>::at(tile, 16 * half + lane % 8 + lane / 16 * 8, base / 8 + lane / 8 % 2));
+        left_across<OUTER>(a, tile, base, 16 * half);
     }
 }
 
 // The fragments of right for columns base .. base + 16: two for the first eight, two for the others.
 template <Along ALONG, u32 OUTER>
 DEVICE void right_fragment(u32 (&b)[4], u8* tile, u32 base, u32 half) {
-    const u32 lane = threadIdx.x % WARP;
-    const u32 lane_half = seeded(swizzle) ? half ^ 1 : half;
     if (ALONG == Along::K) {
-        load_matrices(b, Tile<STEP>::at(tile, base + lane % 8 + lane / 16 * 8, 2 * lane_half + lane / 8 % 2));
+        right_along<STEP>(b, tile, base, 16 * half);
     } else {
-        load_matrices_transposed(b, Tile<OUTER>::at(tile, 16 * lane_half + lane % 16, base / 8 + lane / 16));
+        right_across<OUTER>(b, tile, base, 16 * half);
     }
 }
 
@@ -139,11 +114,7 @@ struct Product {
             UNROLL for (u32 i = 0; i < DOWN; ++i) {
                 u32 a[4];
                 left_fragment<LEFT, ROWS>(a, left, warp_row + 16 * i, half);
-                UNROLL for (u32 j = 0; j < 2 * ACROSS; ++j) {
-                    const u32 first = j % 2 * 2, second = first + 1;
-                    multiply_add(sums[i][j], a, b[j / 2][seeded(halves) ? second : first],
-                                 b[j / 2][seeded(halves) ? first : second]);
-                }
+                UNROLL for (u32 j = 0; j < ACROSS; ++j) multiply_add_two(sums[i][2 * j], sums[i][2 * j + 1], a, b[j]);
             }
         }
     }
