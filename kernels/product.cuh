@@ -54,12 +54,27 @@ DEVICE void right_fragment(u32 (&b)[4], u8* tile, u32 base, u32 half) {
     }
 }
 
-// Where a product is written: element (row, column) to out[row * stride + column].
-struct Output {
+// Where a product is written: put(row, column, value), for columns below width(m).
+struct Sums {
     float* out;
     u32 stride;
     float scale;
     u32 add;
+    DEVICE_MEMBER u32 width(u32 m) const { return m; }
+    DEVICE_MEMBER void put(u32 row, u32 column, float value) const {
+        float* const to = out + (u64)row * stride + column;
+        *to = add ? *to + scale * value : scale * value;
+    }
+};
+
+// Rounded, to be the left operand of another product; zeros up to the stride.
+struct Rounded {
+    bf16* out;
+    u32 stride;
+    DEVICE_MEMBER u32 width(u32) const { return stride; }
+    DEVICE_MEMBER void put(u32 row, u32 column, float value) const {
+        out[(u64)row * stride + column] = to_bf16(value);
+    }
 };
 
 // Dense bf16 as the right operand: copied, not decoded.
@@ -119,22 +134,21 @@ struct Product {
         }
     }
 
+    template <class Output>
     DEVICE_MEMBER void store(const Output& output, u32 n, u32 m) const {
-        const u32 lane = threadIdx.x % WARP;
+        const u32 lane = threadIdx.x % WARP, width = output.width(m);
         UNROLL for (u32 i = 0; i < 2 * DOWN; ++i) {
             const u32 r = row + warp_row + 8 * i + lane / 4;
             if (r >= n) continue;
-            float* const line = output.out + (u64)r * output.stride;
             UNROLL for (u32 j = 0; j < 4 * ACROSS; ++j) {
                 const u32 c = column + warp_column + 8 * (j / 2) + 2 * (lane % 4) + j % 2;
-                if (c >= m) continue;
-                const float value = output.scale * sums[i / 2][j / 2][i % 2 * 2 + j % 2];
-                line[c] = output.add ? line[c] + value : value;
+                if (c < width) output.put(r, c, sums[i / 2][j / 2][i % 2 * 2 + j % 2]);
             }
         }
     }
 
     // The tile at (blockIdx.x, blockIdx.y). Left has `stride` elements per row, a multiple of 8.
+    template <class Output>
     DEVICE_MEMBER void run(u8* memory, const bf16* left, u32 stride, Right right, const Output& output, u32 n, u32 m,
                            u32 ks) {
         shared = memory;
@@ -166,7 +180,7 @@ struct Product {
             decode(0);
             right.fetch(column, m, STEP, ks);
         }
-        const bool needed = row + warp_row < n && column + warp_column < m;
+        const bool needed = row + warp_row < n && column + warp_column < output.width(m);
         for (u32 step = 0; step < steps; ++step) {
             // Dense: this step's copies have to be there. Decoded: the next step's raw bytes.
             if (!seeded(missing_wait)) wait_copies<Right::DECODED ? 0 : 1>();
