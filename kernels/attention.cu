@@ -8,6 +8,7 @@
 //
 // Forward: 64 queries of a head against blocks of 64 keys, counted from their document's first row.
 
+#include "decode.cuh"
 #include "tile.cuh"
 
 constexpr u32 THREADS = 128;
@@ -380,6 +381,21 @@ DEVICE void backward_keys(u8* shared, const bf16* q, const bf16* k, const bf16* 
         SHARED(shared);                                                                                               \
         backward_keys<D>(shared, q, k, v, first, visible, d_o, lse, delta, dk, dv, n, {h, hkv, scale});               \
     }
+
+// Few queries over long caches, H / Hkv at most 8: parts (N,H,ceil(most/256),D+2), then their sum.
+#define DECODE(D)                                                                                                     \
+    KERNEL(attention_decode_##D, DECODE_THREADS, 4, decode_shared(D),                                                 \
+           (const bf16* q, const bf16* k, const bf16* v, const u32* first, const u32* visible, float* parts, u32 h,   \
+            u32 hkv, float scale)) {                                                                                  \
+        SHARED(shared);                                                                                               \
+        decode_part<D>(shared, q, k, v, first, visible, parts, h, hkv, scale);                                        \
+    }                                                                                                                 \
+    KERNEL(attention_add_parts_##D, D, 8, 0,                                                                          \
+           (const float* from, const u32* visible, float* o, float* lse, u32 h, u32 parts)) {                         \
+        add_parts<D>(from, visible, o, lse, h, parts);                                                                \
+    }
+DECODE(64)
+DECODE(128)
 OF_DIMENSION(64)
 OF_DIMENSION(128)
 

@@ -107,6 +107,32 @@ Test slots("attention", "slots of a cache", [] {
     check(c, 180, false);
 });
 
+// One query per slot against many rows; alone it has the same bits.
+Test decode("attention", "decode", [] {
+    for (u32 d : {64u, 128u}) {
+        Case c = {d, 6, 2, {7, 330, 0}, {300, 256, 1}};
+        const u32 rows = 600, n = 3, width = c.h * d, parts = 2;
+        const auto q = rounded(values(1, n * width, 2.0f)), k = rounded(values(2, rows * c.hkv * d, 2.0f));
+        const auto v = rounded(values(3, rows * c.hkv * d));
+        const Loops want = loops(c, q, k, v, std::vector<float>(n * width), rows);
+        Buffer<u16> bq(bf16_of(q)), bk(bf16_of(k)), bv(bf16_of(v));
+        Buffer<u32> first(c.first), visible(c.visible);
+        const float scale = float(1.0 / std::sqrt(double(d)));
+        const std::string name = std::to_string(d);
+        Buffer<float> o(n * width), lse(n * c.h), alone(width), alone_lse(c.h);
+        Buffer<float> space(n * c.h * parts * (d + 2)), more(c.h * 5 * (d + 2));
+        launch(("attention_decode_" + name).c_str(), {parts, c.hkv, n}, bq, bk, bv, first, visible, space, c.h, c.hkv, scale);
+        launch(("attention_add_parts_" + name).c_str(), {n * c.h}, space, visible, o, lse, c.h, parts);
+        compare("o", o.get(), want.o, 6e-3, 6e-3);
+        compare("lse", lse.get(), want.lse, 1e-5, 1e-5);
+        launch(("attention_decode_" + name).c_str(), {5, c.hkv, 1}, bq, bk, bv, first, visible, more, c.h, c.hkv, scale);
+        launch(("attention_add_parts_" + name).c_str(), {c.h}, more, visible, alone, alone_lse, c.h, 5u);
+        auto together = o.get();
+        together.resize(width);
+        equal("alone and together", alone.get(), together);
+    }
+});
+
 Test store("attention", "store", [] {
     const auto from = values(1, 3 * 40);
     Buffer<u16> to(bf16_of(std::vector<float>(5 * 40, 9.0f)));
