@@ -91,7 +91,8 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
     // The splits are added in order, the first one by itself.
     for (u32 turn = 1; turn < SPLITS; ++turn) {
         if (split == turn) {
-            for (u32 g = 0; g < group; ++g) {
+            UNROLL for (u32 g = 0; g < MOST_GROUP; ++g) {
+                if (g >= group) continue;
                 sums[g * D + element] = weighted[g][0];
                 sums[g * D + element + 1] = weighted[g][1];
             }

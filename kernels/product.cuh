@@ -6,7 +6,8 @@
 //
 // Three stages of copies are under way or in use. A `Right` that must be decoded is decoded one step
 // ahead, from raw bytes to one of two tiles: the decoding of step k + 1 and the products of step k stand
-// between the same two barriers and hide each other's latency. One barrier per step.
+// between the same two barriers and hide each other's latency. One barrier per step. Raw bytes are done
+// with one step before their tile is, so two stages of them are enough.
 #pragma once
 
 #include "tile.cuh"
@@ -101,7 +102,8 @@ struct Product {
     static constexpr u32 THREADS = WARPS_DOWN * WARPS_ACROSS * WARP;
     static constexpr u32 LEFT_BYTES = ROWS * STEP * 2, RIGHT_BYTES = COLUMNS * STEP * 2;
     static constexpr u32 RAW_AT = STAGES * LEFT_BYTES;
-    static constexpr u32 DECODED_AT = RAW_AT + STAGES * Right::RAW;
+    static constexpr u32 RAW_STAGES = Right::DECODED ? 2 : STAGES;
+    static constexpr u32 DECODED_AT = RAW_AT + RAW_STAGES * Right::RAW;
     static constexpr u32 TABLES_AT = DECODED_AT + (Right::DECODED ? 2 * RIGHT_BYTES : 0);
     static constexpr u32 SHARED_BYTES = TABLES_AT + Right::TABLES;
     static constexpr u32 DOWN = ROWS / WARPS_DOWN / 16;        // fragments of left per warp
@@ -113,9 +115,9 @@ struct Product {
     u32 row, column;              // the tile's first
     u32 warp_row, warp_column;    // the warp's first, within the tile
 
+    DEVICE_MEMBER u8* raw_of(u32 step) { return shared + RAW_AT + step % RAW_STAGES * Right::RAW; }
     DEVICE_MEMBER u8* right_tile(u32 step) {
-        return Right::DECODED ? shared + DECODED_AT + step % 2 * RIGHT_BYTES
-                              : shared + RAW_AT + step % STAGES * Right::RAW;
+        return Right::DECODED ? shared + DECODED_AT + step % 2 * RIGHT_BYTES : raw_of(step);
     }
 
     DEVICE_MEMBER void multiply(u32 step) {
@@ -161,14 +163,14 @@ struct Product {
         auto start = [&](u32 step) {
             if (step < steps) {
                 start_tile<LEFT, ROWS, THREADS>(shared + step % STAGES * LEFT_BYTES, left, stride, row, n, step * STEP, ks);
-                right.start(shared + RAW_AT + step % STAGES * Right::RAW, column, m, step * STEP, ks);
+                right.start(raw_of(step), column, m, step * STEP, ks);
             }
             // Also of nothing, so that the count of groups is the count of steps.
             end_copy_group();
         };
         u8* const tables = shared + TABLES_AT;
         auto decode = [&](u32 step) {
-            right.decode(shared + RAW_AT + step % STAGES * Right::RAW, right_tile(step), tables);
+            right.decode(raw_of(step), right_tile(step), tables);
         };
         right.prepare(tables);
         start(0);
