@@ -62,15 +62,17 @@ fn constant(ptx: &str, name: &str, what: &str) -> Result<u32> {
     let line = line.with_context(|| format!("{name} has no {what}: use KERNEL"))?;
     match line.trim_end_matches(';').split_once('=') {
         None => Ok(0),
-        Some((_, value)) => value.trim().parse().with_context(|| format!("{name}: {what} `{value}`")),
+        Some((_, value)) => {
+            value.trim().parse().with_context(|| format!("{name}: {what} `{value}`"))
+        }
     }
 }
 
 /// The bytes of `.param .u64 ...` or `.param .align 8 .b8 NAME[48]`.
 fn size_of(line: &str) -> Result<u32> {
-    let kind = line.split_whitespace().find(|word| {
-        word.starts_with('.') && word[1..].contains(|c: char| c.is_ascii_digit())
-    });
+    let kind = line
+        .split_whitespace()
+        .find(|word| word.starts_with('.') && word[1..].contains(|c: char| c.is_ascii_digit()));
     let kind = kind.with_context(|| format!("a parameter of no size: {line}"))?;
     let bits: u32 = kind[2..].parse().with_context(|| format!("a parameter of {kind}"))?;
     let count = line.split_once('[').and_then(|(_, rest)| rest.split_once(']'));

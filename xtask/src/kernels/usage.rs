@@ -51,7 +51,8 @@ impl Usage {
         let all = multiprocessor(&self.architecture)?;
         let warps = self.threads.div_ceil(LANES);
         let per_warp = (self.registers * LANES).next_multiple_of(REGISTER_PORTION);
-        let by_registers = REGISTERS / SCHEDULERS / per_warp * SCHEDULERS / warps.next_multiple_of(SCHEDULERS);
+        let by_registers =
+            REGISTERS / SCHEDULERS / per_warp * SCHEDULERS / warps.next_multiple_of(SCHEDULERS);
         let by_shared = all.shared / (self.shared.next_multiple_of(128) + RESERVED);
         Ok(by_registers.min(by_shared).min(all.warps / warps).min(all.blocks))
     }
