@@ -127,8 +127,15 @@ API int srek_emulated_fill(void* to, u8 value, u64 bytes) {
     return 0;
 }
 
-// The n-th kernel: its name, threads and shared bytes; 1 when there are no more.
-API int srek_emulated_kernel(u32 n, const char** name, u32* threads, u32* shared, u32* arguments) {
+// A part of a buffer is given to somebody else: what it held must not be read (checked build).
+API int srek_emulated_forget(void* at, u64 bytes) {
+    if (!memory().holds(at, bytes)) return fail("forget outside of a buffer");
+    memory().forget(at, bytes);
+    return 0;
+}
+
+// The n-th kernel: its name, threads, shared bytes, and the size of each argument; 1 when there are no more.
+API int srek_emulated_kernel(u32 n, const char** name, u32* threads, u32* shared, u32* arguments, const u32** sizes) {
     const Kernel* kernel = first_kernel;
     while (kernel && n-- > 0) kernel = kernel->next;
     if (!kernel) return 1;
@@ -136,6 +143,7 @@ API int srek_emulated_kernel(u32 n, const char** name, u32* threads, u32* shared
     *threads = kernel->threads;
     *shared = kernel->shared;
     *arguments = kernel->arguments;
+    *sizes = kernel->sizes;
     return 0;
 }
 

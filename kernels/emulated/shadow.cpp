@@ -252,6 +252,13 @@ void Memory::written_by_host(void* at, size_t bytes) {
     for (size_t i = 0; i < bytes; ++i) cells[i].write_time = std::max(cells[i].write_time, HOST_TIME);
 }
 
+void Memory::forget(void* at, size_t bytes) {
+    if (!CHECKED) return;
+    Cell* cells = shadow().device + (static_cast<u8*>(at) - base);
+    for (size_t i = 0; i < bytes; ++i) cells[i].write_time = 0;
+    memset(at, POISON, bytes);
+}
+
 void begin_launch(Worker& here, const std::vector<Extent>& extents) {
     shadow().extents = extents;
     here.interval = std::max(here.interval, HOST_TIME) + 1;

@@ -13,6 +13,7 @@ public:
     bool free(void* at);
     bool holds(const void* at, size_t bytes) const;  // inside one live buffer
     void written_by_host(void* at, size_t bytes);
+    void forget(void* at, size_t bytes);  // as if never written
 
     u8* base;
     size_t size;

@@ -1,4 +1,4 @@
-// Runs the tests on one library: bench LIBRARY [FAMILY...]. Ends with 1 if a comparison failed or the
+// Runs the tests on one library: bench LIBRARY [FAMILY...]; bench LIBRARY --list lists its kernels. Ends with 1 if a comparison failed or the
 // checked build found something.
 
 #include "bench.hpp"
@@ -47,6 +47,7 @@ Driver::Driver(const char* path) {
     find(library, "copy_out", copy_out);
     find(library, "kernel", kernel);
     find(library, "launch", launch);
+    find(library, "forget", forget);
     find(library, "findings", findings);
     find(library, "clear", clear);
 }
@@ -54,8 +55,9 @@ Driver::Driver(const char* path) {
 void launch_with(const char* name, Grid grid, Arguments& arguments) {
     const char* found;
     u32 threads, shared, count;
+    const u32* sizes;
     for (u32 n = 0;; ++n) {
-        if (driver->kernel(n, &found, &threads, &shared, &count)) die(std::string("no kernel ") + name);
+        if (driver->kernel(n, &found, &threads, &shared, &count, &sizes)) die(std::string("no kernel ") + name);
         if (strcmp(found, name) == 0) break;
     }
     const u32 size[3] = {grid.x, grid.y, grid.z};
@@ -119,9 +121,23 @@ void equal(const std::string& what, const std::vector<float>& got, const std::ve
     }
 }
 
+// The kernels as kernels/ptx/kernels.tsv has them, without the file.
+static int list() {
+    const char* name;
+    u32 threads, shared, count;
+    const u32* sizes;
+    for (u32 n = 0; !driver->kernel(n, &name, &threads, &shared, &count, &sizes); ++n) {
+        printf("%s\t%u\t%u\t", name, threads, shared);
+        for (u32 i = 0; i < count; ++i) printf(i ? ",%u" : "%u", sizes[i]);
+        printf("\n");
+    }
+    return 0;
+}
+
 int main(int count, char** arguments) {
     if (count < 2) die("usage: bench LIBRARY [FAMILY...]");
     driver = new Driver(arguments[1]);
+    if (count == 3 && strcmp(arguments[2], "--list") == 0) return list();
     const std::vector<std::string> families(arguments + 2, arguments + count);
     std::vector<std::string> bad;
     int ran = 0;

@@ -28,7 +28,8 @@ struct Driver {
     int (*free)(void*);
     int (*copy_in)(void*, const void*, u64);
     int (*copy_out)(void*, const void*, u64);
-    int (*kernel)(u32, const char**, u32*, u32*, u32*);
+    int (*kernel)(u32, const char**, u32*, u32*, u32*, const u32**);
+    int (*forget)(void*, u64);
     int (*launch)(const char*, const u32*, u32, u32, void**, u32, const u64*);
     const char* (*findings)();
     void (*clear)();

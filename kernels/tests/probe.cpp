@@ -30,6 +30,19 @@ Test order("probe", "order, masks, copies", [] {
     for (u32 i = 0; i < 512; ++i) expect("copy", to.get()[i], i % 16 < i / 16 % 17 ? bytes[i] : 0);
 });
 
+// What was forgotten, or never written, is found when it is read (checked build), and nothing else is.
+Test memory("probe", "forgotten bytes", [] {
+    Buffer<float> x(std::vector<float>(8, 1.0f)), e(8), l(8);
+    Buffer<u32> bits(8);
+    must(driver->forget(static_cast<float*>(x.at_) + 5, 4));
+    launch("probe_numbers", {1}, x, e, l, bits, 5u);
+    expect("findings", std::string(driver->findings()).empty(), 1);
+    launch("probe_numbers", {1}, x, e, l, bits, 6u);
+    const bool found = std::string(driver->findings()).find("uninitialised read") != std::string::npos;
+    expect("found", found, driver->is_checked());
+    driver->clear();
+});
+
 Test fragments("probe", "fragments", [] {
     std::vector<u16> matrices(256);
     for (u32 i = 0; i < 256; ++i) matrices[i] = u16(uniform(1, i) * 32767);
