@@ -155,25 +155,29 @@ struct DenseWeights {
     }
 };
 
-// For up to N rows of x. Grid: eight warps' rows of out.
+// For up to N rows of x; NF4 with an adapter folded in, if there is one. Grid: eight warps' rows of out.
 #define VECTORS(N, ROWS)                                                                                             \
     KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                   \
-           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add)) {                  \
+           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add, const bf16* b,  \
+            u32 b_stride, const float* t, u32 rank, float scale)) {                                                  \
         SHARED(shared);                                                                                              \
         u8* const tables = shared + N * PIECE * 2;                                                                   \
         load_tables(tables, NF4_WEIGHT, VECTOR_THREADS);                                                             \
-        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, add);  \
+        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, add,   \
+                                  VectorAdapter{b, b_stride, t, rank, scale});                                       \
     }                                                                                                                \
     KERNEL(qlinear_q8_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                                  \
            (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* y, u32 n,    \
             u32 add)) {                                                                                              \
         SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, add); \
+        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, add,  \
+                                  VectorAdapter{});                                                                  \
     }                                                                                                                \
     KERNEL(qlinear_dense_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                               \
            (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* y, u32 n, u32 add)) {    \
         SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch}, x, stride, out, inner, y, n, add);         \
+        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch}, x, stride, out, inner, y, n, add,          \
+                                  VectorAdapter{});                                                                  \
     }
 VECTORS(1, 4)
 VECTORS(2, 4)

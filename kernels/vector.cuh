@@ -3,7 +3,8 @@
 // A warp has ROWS rows of W and goes through k in steps of 1,024: lane l takes 32 weights from 32 l on,
 // with 16-byte loads that are not kept. x, 2,048 of k at a time, stands in shared memory, its 16-byte
 // chunks permuted so that the lanes of a load lie in different banks. A lane adds its weights in order of
-// k, the lanes are added 16, 8, 4, 2, 1 apart: an output's bits do not depend on N.
+// k, the lanes are added 16, 8, 4, 2, 1 apart: an output's bits do not depend on N. An adapter's part is
+// where a lane's sum begins.
 #pragma once
 
 #include "common.cuh"
@@ -30,14 +31,37 @@ DEVICE void stage_vectors(u8* to, const bf16* x, u32 stride, u32 n, u32 k, u32 i
     }
 }
 
+// What an adapter adds: y += scale t B^T for t (N,rank) f32, rounded here; rank 0 is none.
+struct VectorAdapter {
+    const bf16* b;
+    u32 stride;
+    const float* t;
+    u32 rank;
+    float scale;
+
+    // The part of one lane.
+    DEVICE_MEMBER float start(u32 out_row, u32 row) const {
+        float sum = 0.0f;
+        for (u32 i = threadIdx.x % WARP; i < rank; i += WARP) {
+            sum = fused(widen(b[(u64)out_row * stride + i]), round_bf16(t[row * rank + i]), sum);
+        }
+        return scale * sum;
+    }
+};
+
 // Weights has Lane: what a lane loads for its 32 weights, load(row, k) that gives it, and eight(lane, j,
 // table, w) that decodes the j-th eight of them.
 template <u32 N, u32 ROWS, class Weights>
 DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weights, const bf16* x, u32 stride, u32 out,
-                             u32 inner, float* y, u32 n, u32 add) {
+                             u32 inner, float* y, u32 n, u32 add, const VectorAdapter& adapter) {
     const u32 lane = threadIdx.x % WARP;
     const u32 first = (blockIdx.x * VECTOR_WARPS + threadIdx.x / WARP) * ROWS;
-    float sums[ROWS][N] = {};
+    float sums[ROWS][N];
+    UNROLL for (u32 r = 0; r < ROWS; ++r) {
+        UNROLL for (u32 row = 0; row < N; ++row) {
+            sums[r][row] = first + r < out && row < n ? adapter.start(first + r, row) : 0.0f;
+        }
+    }
     for (u32 piece = 0; piece < inner; piece += PIECE) {
         // The piece before has been used by all; the tables are there.
         if (!seeded(dropped_barrier)) sync_block();

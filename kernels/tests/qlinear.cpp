@@ -94,19 +94,29 @@ Test vectors("qlinear", "few rows", [] {
     const Nf4Weight w(1, out, inner, true);
     const Q8Weight w8(2, out, inner);
     const auto x = values(3, most * inner), before = values(4, most * out), dense = values(5, out * inner);
-    const Rounded bx(x, most, inner), bw(dense, out, inner);
+    const u32 rank = 33;
+    const float scale = 0.5f;
+    const auto b = values(6, out * rank), t = values(7, most * rank);
+    const Rounded bx(x, most, inner), bw(dense, out, inner), bb(b, out, rank);
+    const Buffer<float> bt(t);
     Buffer<i8> codes(w8.codes);
     Buffer<float> scales(w8.scales);
-    const Reference want[] = {multiply(rounded(x), w.effective, most, out, inner),
+    Reference want[] = {multiply(rounded(x), w.effective, most, out, inner),
                               multiply(rounded(x), w8.effective, most, out, inner),
                               multiply(rounded(x), rounded(dense), most, out, inner)};
+    const Reference part = multiply(rounded(t), rounded(b), most, out, rank);
+    for (u32 i = 0; i < most * out; ++i) {
+        want[0].sums[i] += scale * part.sums[i];
+        want[0].sizes[i] += scale * part.sizes[i];
+    }
     std::vector<float> first[3];
     for (u32 n : {1u, 2u, 3u, 7u}) {
         const std::string size = std::to_string(n == 3 ? 4 : n == 7 ? 8 : n);
         Buffer<float> y(before), y8(most * out), y16(most * out);
         const Grid grid = {div_up(out, n == 7 ? 16 : 32)};
         w.with([&](const auto&... parts) {
-            launch(("qlinear_nf4_vector_" + size).c_str(), grid, bx.values, bx.stride, parts..., out, inner, y, n, 1u);
+            launch(("qlinear_nf4_vector_" + size).c_str(), grid, bx.values, bx.stride, parts..., out, inner, y, n, 1u,
+                   bb.values, bb.stride, bt, rank, scale);
         });
         launch(("qlinear_q8_vector_" + size).c_str(), grid, bx.values, bx.stride, codes, scales, out, inner, y8, n, 0u);
         launch(("qlinear_dense_vector_" + size).c_str(), grid, bx.values, bx.stride, bw.values, bw.stride, out, inner, y16,
