@@ -176,6 +176,7 @@ void multiply_add(MultiplyAdd& work, u32 line) {
 uint4 load_aligned16(const void* from) {
     if (CHECKED) check_aligned(*worker->running, from, 16, __builtin_return_address(0));
     if (CHECKED) on_read(*worker->running, from, 16, __builtin_return_address(0));
+    if (CHECKED) check_constant(*worker->running, from, 16, __builtin_return_address(0));
     uint4 value;
     memcpy(&value, from, sizeof value);
     return value;

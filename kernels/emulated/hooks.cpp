@@ -5,12 +5,16 @@
 
 namespace {
 
-void read(const void* from, unsigned long bytes, const void* site) {
-    if (emulated::worker && emulated::worker->running) emulated::on_read(*emulated::worker->running, from, bytes, site);
+void read(const void* from, unsigned long bytes, const void* site, bool whole = true) {
+    if (!emulated::worker || !emulated::worker->running) return;
+    if (whole) emulated::check_access(*emulated::worker->running, from, bytes, site);
+    emulated::on_read(*emulated::worker->running, from, bytes, site);
 }
 
-void write(const void* to, unsigned long bytes, const void* site) {
-    if (emulated::worker && emulated::worker->running) emulated::on_write(*emulated::worker->running, to, bytes, site);
+void write(const void* to, unsigned long bytes, const void* site, bool whole = true) {
+    if (!emulated::worker || !emulated::worker->running) return;
+    if (whole) emulated::check_access(*emulated::worker->running, to, bytes, site);
+    emulated::on_write(*emulated::worker->running, to, bytes, site);
 }
 
 }  // namespace
@@ -28,8 +32,13 @@ HOOKS(4)
 HOOKS(8)
 HOOKS(16)
 
-extern "C" void __tsan_read_range(void* at, unsigned long bytes) { read(at, bytes, __builtin_return_address(0)); }
-extern "C" void __tsan_write_range(void* at, unsigned long bytes) { write(at, bytes, __builtin_return_address(0)); }
+// Of several elements: no size that an address could be a multiple of.
+extern "C" void __tsan_read_range(void* at, unsigned long bytes) {
+    read(at, bytes, __builtin_return_address(0), false);
+}
+extern "C" void __tsan_write_range(void* at, unsigned long bytes) {
+    write(at, bytes, __builtin_return_address(0), false);
+}
 extern "C" void __tsan_init() {}
 extern "C" void __tsan_func_entry(void*) {}
 extern "C" void __tsan_func_exit() {}

@@ -313,6 +313,23 @@ void check_aligned(const Fiber& fiber, const void* at, u32 bytes, const void* si
     if (reinterpret_cast<u64>(at) % bytes) report(fiber, "address that is not a multiple of its size", site);
 }
 
+// A device has no accesses at addresses that are no multiples of their size; this host does.
+void check_access(const Fiber& fiber, const void* at, u32 bytes, const void* site) {
+    if (reinterpret_cast<u64>(at) % bytes == 0) return;
+    const bool device = u64(static_cast<const u8*>(at) - memory().base) < memory().size;
+    if (device || is_shared(at)) check_aligned(fiber, at, bytes, site);
+}
+
+// What is read past the first cache's coherence must not be written by the same launch.
+void check_constant(const Fiber& fiber, const void* at, u32 bytes, const void* site) {
+    const u64 offset = static_cast<const u8*>(at) - memory().base;
+    for (u32 i = 0; offset < memory().size && i < bytes; ++i) {
+        if (shadow().device[offset + i].write_time < shadow().launch_start) continue;
+        report(fiber, "streaming load of what the same launch writes", site, describe(at, bytes));
+        return;
+    }
+}
+
 void check_shared(const Fiber& fiber, const void* at, u32 bytes, const void* site) {
     const i64 place = static_cast<const u8*>(at) - worker->shared;
     if (place < 0 || place + bytes > worker->launch->shared) {

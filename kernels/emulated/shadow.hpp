@@ -39,6 +39,8 @@ void end_block(Worker& worker, Fiber* fibers, u32 threads);
 void on_read(Fiber& fiber, const void* from, u32 bytes, const void* site);
 void on_write(Fiber& fiber, const void* to, u32 bytes, const void* site);
 void check_aligned(const Fiber& fiber, const void* at, u32 bytes, const void* site);
+void check_access(const Fiber& fiber, const void* at, u32 bytes, const void* site);
+void check_constant(const Fiber& fiber, const void* at, u32 bytes, const void* site);
 void check_shared(const Fiber& fiber, const void* at, u32 bytes, const void* site);
 void start_copy(Fiber& fiber, u8* to, const u8* bytes, const void* site);
 void land_copies(Fiber& fiber, u32 pending);

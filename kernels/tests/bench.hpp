@@ -38,6 +38,9 @@ struct Driver {
 };
 extern Driver* driver;
 
+// Notes what a test got from the device: another order of lanes and blocks must give the same bits.
+void note(const void* bytes, size_t count);
+
 [[noreturn]] void die(const std::string& text);
 void must(int status);
 
@@ -54,6 +57,7 @@ public:
     std::vector<T> get() const {
         std::vector<T> values(count_);
         must(driver->copy_out(values.data(), at_, count_ * sizeof(T)));
+        note(values.data(), count_ * sizeof(T));
         return values;
     }
     void* at_ = nullptr;

@@ -22,6 +22,12 @@ Test order("probe", "order, masks, copies", [] {
     launch("probe_mask", {1}, mask);
     launch("probe_copy", {1}, from, to);
     launch("probe_place", {1}, place);
+    Buffer<u8> pairs(512);
+    launch("probe_vector", {1}, from, pairs);
+    for (u32 i = 0; i < 512; ++i) {
+        const u32 at = i % 16 < 8 ? i / 16 * 8 + i % 16 : i / 16 * 16 + i % 16 - 8;
+        expect("vector", pairs.get()[i], bytes[at]);
+    }
     for (u32 i = 0; i < 64; ++i) expect("warp", warp.get()[i], i ^ 1);
     for (u32 i = 0; i < 4; ++i) expect("blocks", blocks.get()[i], i);
     expect("mask", mask.get()[0], 120);

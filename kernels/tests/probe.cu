@@ -46,6 +46,14 @@ KERNEL(probe_copy, 32, 1, 32 * 16 + 16, (const u8* from, u8* to)) {
     for (u32 i = 0; i < 16; ++i) to[threadIdx.x * 16 + i] = own[i];
 }
 
+// Pairs lie at multiples of their size; what is streamed was written before the launch.
+KERNEL(probe_vector, 32, 1, 0, (const u8* from, uint4* to)) {
+    const uint2 pair = *(const uint2*)(from + 8 * threadIdx.x + (seeded(swizzle) ? 4 : 0));
+    to[threadIdx.x] = make_uint4(pair.x, pair.y, 0, 0);
+    const uint4 streamed = load_streaming(seeded(bound) ? (const u8*)(to + threadIdx.x) : from + 16 * threadIdx.x);
+    to[threadIdx.x] = make_uint4(pair.x, pair.y, streamed.x, streamed.y);
+}
+
 // One warp, and all lanes, at one place.
 KERNEL(probe_place, 32, 1, 0, (float* to)) {
     float value = 1.0f;
