@@ -1,0 +1,185 @@
+// y = x W^T and dx = dy W for a frozen W (4 bits, 8 bits, dense), dW += dy^T x for a trained one. The
+// contract is crates/ops/src/qlinear/mod.rs; W (out,in) is row-major in every case.
+//
+// f32 activations are rounded to bf16 once, by qlinear_round, into workspace: the products then copy
+// them asynchronously, and read half the bytes as often as there are tiles. Large N: product.cuh. N up
+// to 8: a warp has four rows of W and streams them; bound: memory.
+//
+// A 4-bit weight is bf16(code x absmax) on both paths, decoded where it is loaded. Conditions: `in` is a
+// multiple of 64, so that no block of 64 weights crosses rows.
+
+#include "vector.cuh"
+#include "weights.cuh"
+
+using Nf4Forward = Large<Along::K, Nf4Right<Along::K, TILE>>;
+using Nf4Backward = Large<Along::K, Nf4Right<Along::Across, TILE>>;
+using Q8Forward = Large<Along::K, Q8Right<Along::K, TILE>>;
+using Q8Backward = Large<Along::K, Q8Right<Along::Across, TILE>>;
+using DenseForward = Large<Along::K, DenseRight<Along::K, TILE, TILE_THREADS>>;
+using DenseBackward = Large<Along::K, DenseRight<Along::Across, TILE, TILE_THREADS>>;
+using DenseGradient = Large<Along::Across, DenseRight<Along::Across, TILE, TILE_THREADS>>;
+
+// y (N,out) from x (N,in), whose rows have `stride` elements. Grid: tiles of N, tiles of out.
+KERNEL(qlinear_nf4_forward, TILE_THREADS, 2, Nf4Forward::SHARED_BYTES,
+       (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+    SHARED(shared);
+    Nf4Forward().run(shared, x, stride, {NF4_WEIGHT, inner, {}}, Sums{y, out, 1.0f, add}, n, out, inner);
+}
+
+// dx (N,in) from dy (N,out). Grid: tiles of N, tiles of in.
+KERNEL(qlinear_nf4_backward, TILE_THREADS, 2, Nf4Backward::SHARED_BYTES,
+       (const bf16* dy, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* dx, u32 n, u32 add)) {
+    SHARED(shared);
+    Nf4Backward().run(shared, dy, stride, {NF4_WEIGHT, inner, {}}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+}
+
+KERNEL(qlinear_q8_forward, TILE_THREADS, 2, Q8Forward::SHARED_BYTES,
+       (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+    SHARED(shared);
+    Q8Forward().run(shared, x, stride, {codes, scales, inner, 0.0f}, Sums{y, out, 1.0f, add}, n, out, inner);
+}
+
+KERNEL(qlinear_q8_backward, TILE_THREADS, 2, Q8Backward::SHARED_BYTES,
+       (const bf16* dy, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* dx, u32 n,
+        u32 add)) {
+    SHARED(shared);
+    Q8Backward().run(shared, dy, stride, {codes, scales, inner, 0.0f}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+}
+
+// Dense weights in bf16 whose rows have `pitch` elements, a multiple of 8.
+KERNEL(qlinear_dense_forward, TILE_THREADS, 2, DenseForward::SHARED_BYTES,
+       (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+    SHARED(shared);
+    DenseForward().run(shared, x, stride, {w, pitch}, Sums{y, out, 1.0f, add}, n, out, inner);
+}
+
+KERNEL(qlinear_dense_backward, TILE_THREADS, 2, DenseBackward::SHARED_BYTES,
+       (const bf16* dy, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* dx, u32 n, u32 add)) {
+    SHARED(shared);
+    DenseBackward().run(shared, dy, stride, {w, pitch}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+}
+
+// dW (out,in) += dy^T x: k are the tokens. Grid: tiles of out, tiles of in.
+KERNEL(qlinear_weight_gradient, TILE_THREADS, 2, DenseGradient::SHARED_BYTES,
+       (const bf16* dy, u32 dy_stride, const bf16* x, u32 x_stride, float* dw, u32 out, u32 inner, u32 n)) {
+    SHARED(shared);
+    DenseGradient().run(shared, dy, dy_stride, {x, x_stride}, Sums{dw, inner, 1.0f, 1}, out, inner, n);
+}
+
+// to (rows, stride) = bf16(from (rows, columns)), zeros behind each row; stride is a multiple of 8.
+template <class T>
+DEVICE void round_rows(const T* from, bf16* to, u32 rows, u32 columns, u32 stride) {
+    const u64 pairs = (u64)rows * stride / 2;
+    const u64 pair = (u64)blockIdx.x * 256 + threadIdx.x;
+    if (pair >= pairs) return;
+    const u32 row = (u32)(pair / (stride / 2)), column = (u32)(pair % (stride / 2)) * 2;
+    const T* const line = from + (u64)row * columns;
+    const float low = column < columns ? widen(line[column]) : 0.0f;
+    const float high = column + 1 < columns ? widen(line[column + 1]) : 0.0f;
+    ((u32*)to)[pair] = pack_bf16(low, high);
+}
+
+KERNEL(qlinear_round_f32, 256, 4, 0, (const float* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
+    round_rows(from, to, rows, columns, stride);
+}
+KERNEL(qlinear_round_bf16, 256, 4, 0, (const bf16* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
+    round_rows(from, to, rows, columns, stride);
+}
+KERNEL(qlinear_round_f16, 256, 4, 0, (const f16* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
+    round_rows(from, to, rows, columns, stride);
+}
+
+// --- Few rows ----------------------------------------------------------------------------------------
+
+struct Nf4Weights {
+    Nf4 weight;
+    u32 inner;
+    struct Lane {
+        uint4 codes;
+        Scale scale;
+    };
+    DEVICE_MEMBER Lane load(u32 row, u32 k) const {
+        const u64 element = (u64)row * inner + k;
+        return {load_streaming(weight.codes + element / 2), fetch_scale(weight, element / BLOCK)};
+    }
+    DEVICE_MEMBER void eight(const Lane& lane, u32 j, const u8* tables, float (&w)[8]) const {
+        const float* const table = (const float*)tables;
+        const u32 words[4] = {lane.codes.x, lane.codes.y, lane.codes.z, lane.codes.w};
+        const float absmax = scale_of(weight, lane.scale, table);
+        const uint4 pairs = decode_eight(words[j], absmax, table);
+        const u32 two[4] = {pairs.x, pairs.y, pairs.z, pairs.w};
+        UNROLL for (u32 i = 0; i < 4; ++i) {
+            w[2 * i] = low_half(two[i]);
+            w[2 * i + 1] = high_half(two[i]);
+        }
+    }
+};
+
+struct Q8Weights {
+    const i8* codes;
+    const float* scales;
+    u32 inner;
+    struct Lane {
+        uint4 codes[2];
+        float scale;
+    };
+    DEVICE_MEMBER Lane load(u32 row, u32 k) const {
+        const u64 element = (u64)row * inner + k;
+        return {{load_streaming(codes + element), load_streaming(codes + element + 16)}, scales[element / BLOCK]};
+    }
+    DEVICE_MEMBER void eight(const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
+        const uint4 half = lane.codes[j / 2];
+        const u32 words[2] = {j % 2 ? half.z : half.x, j % 2 ? half.w : half.y};
+        UNROLL for (u32 i = 0; i < 8; ++i) {
+            w[i] = round_bf16((float)(i8)(words[i / 4] >> (8 * (i % 4)) & 0xff) * lane.scale);
+        }
+    }
+};
+
+struct DenseWeights {
+    const bf16* values;
+    u32 pitch;
+    struct Lane {
+        uint4 values[4];
+    };
+    DEVICE_MEMBER Lane load(u32 row, u32 k) const {
+        const bf16* const from = values + (u64)row * pitch + k;
+        return {{load_streaming(from), load_streaming(from + 8), load_streaming(from + 16), load_streaming(from + 24)}};
+    }
+    DEVICE_MEMBER void eight(const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
+        const u32 two[4] = {lane.values[j].x, lane.values[j].y, lane.values[j].z, lane.values[j].w};
+        UNROLL for (u32 i = 0; i < 4; ++i) {
+            w[2 * i] = low_half(two[i]);
+            w[2 * i + 1] = high_half(two[i]);
+        }
+    }
+};
+
+// For up to N rows of x; NF4 with an adapter folded in, if there is one. Grid: eight warps' rows of out.
+#define VECTORS(N, ROWS)                                                                                             \
+    KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                   \
+           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add, const bf16* b,  \
+            u32 b_stride, const float* t, u32 rank, float scale)) {                                                  \
+        SHARED(shared);                                                                                              \
+        u8* const tables = shared + N * PIECE * 2;                                                                   \
+        load_tables(tables, NF4_WEIGHT, VECTOR_THREADS);                                                             \
+        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, add,   \
+                                  VectorAdapter{b, b_stride, t, rank, scale});                                       \
+    }                                                                                                                \
+    KERNEL(qlinear_q8_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                                  \
+           (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* y, u32 n,    \
+            u32 add)) {                                                                                              \
+        SHARED(shared);                                                                                              \
+        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, add,  \
+                                  VectorAdapter{});                                                                  \
+    }                                                                                                                \
+    KERNEL(qlinear_dense_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                               \
+           (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* y, u32 n, u32 add)) {    \
+        SHARED(shared);                                                                                              \
+        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch}, x, stride, out, inner, y, n, add,          \
+                                  VectorAdapter{});                                                                  \
+    }
+VECTORS(1, 4)
+VECTORS(2, 4)
+VECTORS(4, 4)
+VECTORS(8, 2)

@@ -1,0 +1,131 @@
+// lora and linear_cross_entropy against plain loops in f64.
+
+#include "weights.hpp"
+
+namespace {
+
+// Rounded here, so that the libraries with seeded faults need no other family.
+struct Half {
+    Half(const std::vector<float>& from, u32 rows, u32 columns)
+        : stride((columns + 7) / 8 * 8), values(padded(from, rows, columns, stride)) {}
+    static std::vector<u16> padded(const std::vector<float>& from, u32 rows, u32 columns, u32 stride) {
+        std::vector<u16> to(size_t(rows) * stride);
+        for (u32 i = 0; i < rows * columns; ++i) to[size_t(i / columns) * stride + i % columns] = bf16_bits(from[i]);
+        return to;
+    }
+    u32 stride;
+    Buffer<u16> values;
+};
+
+Test adapter("lora", "forward and backward", [] {
+    for (u32 rank : {4u, 40u}) {
+        const u32 n = 35, inner = 96, out = 137;
+        const float scale = 0.5f;
+        const auto x = values(1, n * inner), dy = values(2, n * out), a = values(3, rank * inner), b = values(4, out * rank);
+        const auto y0 = values(5, n * out), da0 = values(6, rank * inner), db0 = values(7, out * rank);
+        const auto dx0 = values(8, n * inner);
+        const Half bx(x, n, inner), bdy(dy, n, out), ba(a, rank, inner), bb(b, out, rank);
+        const u32 stride = (rank + 7) / 8 * 8;
+        Buffer<u16> t(n * stride), e(n * stride);
+        Buffer<float> y(y0), da(da0), db(db0), dx(dx0);
+        const u32 ranks = div_up(rank, 32);
+        launch("lora_down", {1, ranks}, bx.values, bx.stride, ba.values, ba.stride, t, stride, n, rank, inner);
+        launch("lora_up", {1, 2}, t, stride, bb.values, bb.stride, y, scale, n, out, rank);
+        launch("lora_error", {1, ranks}, bdy.values, bdy.stride, bb.values, bb.stride, e, stride, n, rank, out);
+        launch("lora_gradient_b", {2, ranks}, bdy.values, bdy.stride, t, stride, db, scale, n, out, rank);
+        launch("lora_gradient_a", {ranks, 1}, e, stride, bx.values, bx.stride, da, scale, n, rank, inner);
+        launch("lora_back", {1, 1}, e, stride, ba.values, ba.stride, dx, scale, n, inner, rank);
+        const auto rx = rounded(x), rdy = rounded(dy), ra = rounded(a), rb = rounded(b);
+        // The skinny products are looked at as they were rounded, so that what follows is exact.
+        const Reference want_t = multiply(rx, ra, n, rank, inner), want_e = multiply(rdy, transposed(rb, out, rank), n, rank, out);
+        std::vector<float> got_t, got_e;
+        for (u32 i = 0; i < n * stride; ++i) {
+            if (i % stride < rank) {
+                got_t.push_back(from_bf16(t.get()[i]));
+                got_e.push_back(from_bf16(e.get()[i]));
+            } else if (t.get()[i] || e.get()[i]) {
+                compare("zeros behind a row", {1.0f}, {0.0}, 0, 0);
+            }
+        }
+        compare("t", got_t, want_t.sums, 1e-5, 4e-3);
+        compare("e", got_e, want_e.sums, 1e-5, 4e-3);
+        compare_sums("y", y.get(), multiply(got_t, rb, n, out, rank), y0, scale);
+        compare_sums("db", db.get(), multiply(transposed(rdy, n, out), transposed(got_t, n, rank), out, rank, n), db0, scale);
+        compare_sums("da", da.get(), multiply(transposed(got_e, n, rank), transposed(rx, n, inner), rank, inner, n), da0,
+                     scale);
+        compare_sums("dx", dx.get(), multiply(got_e, transposed(ra, rank, inner), n, inner, rank), dx0, scale);
+    }
+});
+
+// The loss by chunks, with a head of either kind. `trained` heads get their gradient, too.
+void check_loss(bool eight_bits) {
+    const u32 n = 23, c = 64, v = 1301, chunk = 10, pitch = (v + 7) / 8 * 8;
+    const float scale = 0.25f;
+    const auto x = values(1, n * c), w32 = values(2, v * c, 0.5f);
+    std::vector<i8> codes;
+    std::vector<float> scales, w;
+    for (u32 i = 0; i < v * c; ++i) {
+        codes.push_back(i8(127.0f * uniform(3, i)));
+        if (i % 64 == 0) scales.push_back(0.004f + 0.002f * uniform(4, i));
+        w.push_back(round_bf16(eight_bits ? float(codes[i]) * scales[i / 64] : w32[i]));
+    }
+    std::vector<i32> targets(n, -100);
+    for (u32 i = 0; i < n; ++i) {
+        if (i % 3 != 1) targets[i] = i32(i * 97 % v);
+    }
+    const auto dw0 = values(5, v * c);
+    Buffer<float> bx(x), loss(std::vector<float>(n, 0.0f)), dx(std::vector<float>(n * c, 0.0f)), dw(dw0);
+    Buffer<float> logits(chunk * pitch), bs(std::vector<float>{scale}), b_scales(scales);
+    Buffer<i8> b_codes(codes);
+    Buffer<u16> bw(bf16_of(w)), gathered(chunk * c);
+    Buffer<i32> bt(targets);
+    Buffer<u32> list(n), trained(1);
+    launch("linear_cross_entropy_list", {1}, bt, list, trained, n);
+    for (u32 start = 0; start < n; start += chunk) {
+        launch("linear_cross_entropy_gather", {chunk}, bx, list, trained, start, chunk, gathered, c, c);
+        // The kernel reads the same memory as bf16; the bench knows it as f32.
+        const Grid tiles = {div_up(chunk, 128), div_up(v, 128)}, back = {div_up(chunk, 128), div_up(c, 128)};
+        if (eight_bits) {
+            launch("linear_cross_entropy_logits_q8", tiles, gathered, c, b_codes, b_scales, logits, pitch, v, c, trained,
+                   start, chunk);
+        } else {
+            launch("linear_cross_entropy_logits_dense", tiles, gathered, c, bw, c, logits, pitch, v, c, trained, start,
+                   chunk);
+        }
+        launch("linear_cross_entropy_rows", {chunk}, logits, pitch, v, bt, list, trained, start, chunk, bs, loss);
+        if (eight_bits) {
+            launch("linear_cross_entropy_back_q8", back, logits, pitch, b_codes, b_scales, dx, v, c, list, trained, start,
+                   chunk);
+        } else {
+            launch("linear_cross_entropy_back_dense", back, logits, pitch, bw, c, dx, v, c, list, trained, start, chunk);
+            launch("linear_cross_entropy_weight_gradient", {div_up(v, 128), 1}, logits, pitch, gathered, c, dw, v, c,
+                   trained, start, chunk);
+        }
+    }
+    const auto rx = rounded(x);
+    const auto all = multiply(rx, w, n, v, c).sums;
+    std::vector<double> want_loss(n), want_dx(n * c), want_dw(dw0.begin(), dw0.end());
+    for (u32 r = 0; r < n; ++r) {
+        if (targets[r] < 0) continue;
+        double total = 0;
+        for (u32 i = 0; i < v; ++i) total += std::exp(all[r * v + i]);
+        want_loss[r] = std::log(total) - all[r * v + targets[r]];
+        for (u32 i = 0; i < v; ++i) {
+            const double p = std::exp(all[r * v + i]) / total;
+            const double d = round_bf16(float(scale * (p - (i == u32(targets[r])))));
+            for (u32 j = 0; j < c; ++j) {
+                want_dx[r * c + j] += d * w[i * c + j];
+                want_dw[i * c + j] += d * rx[r * c + j];
+            }
+        }
+    }
+    compare("loss", loss.get(), want_loss, 1e-5, 1e-5);
+    compare("dx", dx.get(), want_dx, 2e-5, 1e-3);
+    if (!eight_bits) compare("dw", dw.get(), want_dw, 2e-5, 1e-3);
+    if (trained.get()[0] != 15) compare("trained", {float(trained.get()[0])}, {15.0}, 0, 0);
+}
+
+Test dense_head("linear_cross_entropy", "dense head", [] { check_loss(false); });
+Test q8_head("linear_cross_entropy", "8-bit head", [] { check_loss(true); });
+
+}  // namespace

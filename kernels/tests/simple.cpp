@@ -1,0 +1,144 @@
+// rms_norm, rope, swiglu, residual, embed against plain loops in f64.
+
+#include "bench.hpp"
+
+static double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+static Test norm("rms_norm", "forward, apply, backward", [] {
+    for (u32 c : {96u, 257u, 1000u}) {
+        const u32 n = 3;
+        const float eps = 1e-5f;
+        const auto x = values(1, n * c), w = values(2, c), dy = values(3, n * c), before = values(4, n * c);
+        Buffer<float> bx(x), by(n * c), again(n * c), rstd(n), bdy(dy), bdx(before), bdw(w);
+        Buffer<u16> bw(bf16_of(w));
+        Buffer<float> bw32(w);
+        launch("rms_norm_forward_bf16", {n}, bx, bw, by, rstd, c, eps);
+        launch("rms_norm_apply_bf16", {n}, bx, bw, rstd, again, c);
+        launch("rms_norm_backward_f32", {n}, bx, bw32, rstd, bdy, bdx, c);
+        launch("rms_norm_weight_gradient", {div_up(c, 64)}, bx, rstd, bdy, bdw, n, c);
+        std::vector<double> y(n * c), dx(n * c), dw(w.begin(), w.end()), inverse(n);
+        for (u32 r = 0; r < n; ++r) {
+            double squares = 0, mean = 0;
+            for (u32 i = 0; i < c; ++i) squares += double(x[r * c + i]) * x[r * c + i];
+            const double scale = inverse[r] = 1.0 / std::sqrt(squares / c + eps);
+            for (u32 i = 0; i < c; ++i) mean += double(dy[r * c + i]) * w[i] * x[r * c + i] * scale / c;
+            for (u32 i = 0; i < c; ++i) {
+                const u32 at = r * c + i;
+                y[at] = x[at] * scale * round_bf16(w[i]);
+                dx[at] = before[at] + scale * (double(dy[at]) * w[i] - x[at] * scale * mean);
+                dw[i] += dy[at] * x[at] * scale;
+            }
+        }
+        compare("y", by.get(), y, 1e-6, 1e-5);
+        equal("y again", again.get(), by.get());
+        compare("rstd", rstd.get(), inverse, 0, 1e-6);
+        compare("dx", bdx.get(), dx, 1e-6, 1e-5);
+        compare("dw", bdw.get(), dw, 1e-6, 1e-5);
+    }
+});
+
+static Test halves("rms_norm", "weights in f16", [] {
+    const u32 c = 64;
+    // 1, -2, 0.5, the smallest denormal, 65504.
+    const u16 bits[] = {0x3c00, 0xc000, 0x3800, 0x0001, 0x7bff};
+    const double of_bits[] = {1, -2, 0.5, 5.9604644775390625e-8, 65504};
+    std::vector<u16> w(c);
+    std::vector<double> want(c);
+    const auto x = values(5, c);
+    for (u32 i = 0; i < c; ++i) w[i] = bits[i % 5];
+    Buffer<float> bx(x), y(c), rstd(std::vector<float>{2.0f});
+    launch("rms_norm_apply_f16", {1}, bx, Buffer<u16>(w), rstd, y, c);
+    for (u32 i = 0; i < c; ++i) want[i] = x[i] * 2.0 * of_bits[i % 5];
+    compare("y", y.get(), want, 0, 1e-6);
+});
+
+static Test rotation("rope", "there and back", [] {
+    for (u32 d : {6u, 64u}) {
+        const u32 n = 5, heads = 3, most = 9;
+        const auto x = values(1, n * heads * d), table = values(2, most * d);
+        const std::vector<u32> positions = {0, 1, 8, 3, 0};
+        Buffer<float> bx(x), bt(table);
+        Buffer<u32> bp(positions);
+        const u64 pairs = n * heads * d / 2;
+        launch("rope_rotate", {div_up(pairs, 256)}, bx, bp, bt, pairs, heads, d, 1.0f);
+        std::vector<double> want(x.size());
+        auto turn = [&](std::vector<double> from, double sign) {
+            for (u32 head = 0; head < n * heads; ++head) {
+                for (u32 i = 0; i < d / 2; ++i) {
+                    const float* row = &table[positions[head / heads] * d];
+                    const double a = from[head * d + i], b = from[head * d + d / 2 + i];
+                    want[head * d + i] = a * row[i] - b * sign * row[d / 2 + i];
+                    want[head * d + d / 2 + i] = b * row[i] + a * sign * row[d / 2 + i];
+                }
+            }
+        };
+        turn(std::vector<double>(x.begin(), x.end()), 1);
+        compare("y", bx.get(), want, 1e-6, 1e-5);
+        launch("rope_rotate", {div_up(pairs, 256)}, bx, bp, bt, pairs, heads, d, -1.0f);
+        turn(want, -1);
+        compare("dx", bx.get(), want, 1e-6, 1e-5);
+    }
+});
+
+static Test gates("swiglu", "forward and backward", [] {
+    for (u64 count : {1ull, 1023ull, 2500ull}) {
+        const auto g = values(1, count, 20.0f), u = values(2, count), dh = values(3, count);
+        Buffer<float> bg(g), bu(u), bd(dh), bh(count);
+        launch("swiglu_forward", {div_up(count, 1024)}, bg, bu, bh, count);
+        launch("swiglu_backward", {div_up(count, 1024)}, bd, bg, bu, count);
+        std::vector<double> h, dg, du;
+        for (u64 i = 0; i < count; ++i) {
+            const double s = sigmoid(g[i]);
+            h.push_back(g[i] * s * u[i]);
+            dg.push_back(dh[i] * u[i] * s * (1 + g[i] * (1 - s)));
+            du.push_back(dh[i] * g[i] * s);
+        }
+        compare("h", bh.get(), h, 1e-6, 1e-5);
+        compare("dg", bg.get(), dg, 1e-6, 1e-5);
+        compare("du", bu.get(), du, 1e-6, 1e-5);
+    }
+});
+
+static Test moves("residual", "copy and zero", [] {
+    for (size_t count : {1, 15, 1000, 4099}) {
+        std::vector<u8> bytes(count);
+        for (size_t i = 0; i < count; ++i) bytes[i] = u8(i * 7 + 1);
+        Buffer<u8> from(bytes), to(count), zero(bytes);
+        launch("residual_copy", {2}, from, to, u64(count));
+        launch("residual_zero", {2}, zero, u64(count));
+        if (to.get() != bytes) compare("copy", {1.0f}, {0.0}, 0, 0);
+        if (zero.get() != std::vector<u8>(count, 0)) compare("zero", {1.0f}, {0.0}, 0, 0);
+    }
+});
+
+static Test rows("embed", "gather and scatter", [] {
+    for (u32 c : {48u, 300u}) {
+        const u32 v = 7;
+        const std::vector<u32> ids = {3, 0, 6, 3, 3};
+        const u32 n = u32(ids.size());
+        const auto table = values(1, v * c), dy = values(2, n * c), scales = values(3, v * c / 64 + 1);
+        std::vector<i8> codes(v * c);
+        for (u32 i = 0; i < v * c; ++i) codes[i] = i8(i * 37);
+        Buffer<u32> bi(ids);
+        Buffer<float> bt(table), y(n * c), y16(n * c), y8(n * c), bd(dy), dtable(table);
+        launch("embed_forward_f32", {n}, bi, bt, y, c);
+        launch("embed_forward_bf16", {n}, bi, Buffer<u16>(bf16_of(table)), y16, c);
+        launch("embed_forward_q8", {n}, bi, Buffer<i8>(codes), Buffer<float>(scales), y8, c);
+        launch("embed_backward", {div_up(c, 64)}, bi, bd, dtable, n, c);
+        std::vector<float> want, want16, want8;
+        std::vector<double> sums(table.begin(), table.end());
+        for (u32 r = 0; r < n; ++r) {
+            for (u32 i = 0; i < c; ++i) {
+                const u32 at = ids[r] * c + i;
+                want.push_back(table[at]);
+                want16.push_back(round_bf16(table[at]));
+                want8.push_back(float(codes[at]) * scales[at / 64]);
+                sums[at] += dy[r * c + i];
+            }
+        }
+        equal("y of f32", y.get(), want);
+        equal("y of bf16", y16.get(), want16);
+        equal("y of 8 bits", y8.get(), want8);
+        compare("dtable", dtable.get(), sums, 1e-6, 1e-6);
+    }
+});

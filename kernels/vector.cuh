@@ -1,0 +1,108 @@
+// The product for 1 to 8 rows of x: y (N,out) = x W^T, adding or overwriting.
+//
+// A warp has ROWS rows of W and goes through k in steps of 1,024: lane l takes 32 weights from 32 l on,
+// with 16-byte loads that are not kept. x, 2,048 of k at a time, stands in shared memory, its 16-byte
+// chunks permuted so that the lanes of a load lie in different banks. A lane adds its weights in order of
+// k, the lanes are added 16, 8, 4, 2, 1 apart: an output's bits do not depend on N. An adapter's part is
+// where a lane's sum begins.
+#pragma once
+
+#include "common.cuh"
+
+constexpr u32 VECTOR_THREADS = 256;
+constexpr u32 VECTOR_WARPS = VECTOR_THREADS / WARP;
+constexpr u32 EACH = 32;                     // weights of a lane in a step
+constexpr u32 PIECE = 2 * WARP * EACH;       // of x in shared memory
+constexpr u32 VECTOR_CHUNKS = PIECE / 8;
+
+DEVICE u32 vector_chunk(u32 chunk) { return chunk ^ (chunk / 8 % 8); }
+
+// Rows of x at k .. k + PIECE into shared memory; what lies outside is zero.
+template <u32 N>
+DEVICE void stage_vectors(u8* to, const bf16* x, u32 stride, u32 n, u32 k, u32 inner) {
+    UNROLL for (u32 row = 0; row < N; ++row) {
+        for (u32 chunk = threadIdx.x; chunk < VECTOR_CHUNKS; chunk += VECTOR_THREADS) {
+            const u32 at = k + 8 * chunk;
+            const uint4 zero = make_uint4(0, 0, 0, 0);
+            const bool in = row < n && at < (seeded(bound) ? inner + 8 : inner);
+            const uint4 value = in ? *(const uint4*)(x + (u64)row * stride + at) : zero;
+            ((uint4*)to)[row * VECTOR_CHUNKS + vector_chunk(chunk)] = value;
+        }
+    }
+}
+
+// What an adapter adds: y += scale t B^T for t (N,rank) f32, rounded here; rank 0 is none.
+struct VectorAdapter {
+    const bf16* b;
+    u32 stride;
+    const float* t;
+    u32 rank;
+    float scale;
+
+    // The part of one lane.
+    DEVICE_MEMBER float start(u32 out_row, u32 row) const {
+        float sum = 0.0f;
+        for (u32 i = threadIdx.x % WARP; i < rank; i += WARP) {
+            sum = fused(widen(b[(u64)out_row * stride + i]), round_bf16(t[row * rank + i]), sum);
+        }
+        return scale * sum;
+    }
+};
+
+// Weights has Lane: what a lane loads for its 32 weights, load(row, k) that gives it, and eight(lane, j,
+// table, w) that decodes the j-th eight of them.
+template <u32 N, u32 ROWS, class Weights>
+DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weights, const bf16* x, u32 stride, u32 out,
+                             u32 inner, float* y, u32 n, u32 add, const VectorAdapter& adapter) {
+    const u32 lane = threadIdx.x % WARP;
+    const u32 first = (blockIdx.x * VECTOR_WARPS + threadIdx.x / WARP) * ROWS;
+    float sums[ROWS][N];
+    UNROLL for (u32 r = 0; r < ROWS; ++r) {
+        UNROLL for (u32 row = 0; row < N; ++row) {
+            sums[r][row] = first + r < out && row < n ? adapter.start(first + r, row) : 0.0f;
+        }
+    }
+    for (u32 piece = 0; piece < inner; piece += PIECE) {
+        // The piece before has been used by all; the tables are there.
+        if (!seeded(dropped_barrier)) sync_block();
+        stage_vectors<N>(shared, x, stride, n, piece, inner);
+        sync_block();
+        for (u32 step = 0; step < PIECE; step += WARP * EACH) {
+            const u32 k = piece + step + lane * EACH;
+            if (k >= inner) break;
+            typename Weights::Lane raw[ROWS];
+            UNROLL for (u32 r = 0; r < ROWS; ++r) {
+                if (first + r < out) raw[r] = weights.load(first + r, k);
+            }
+            UNROLL for (u32 j = 0; j < EACH / 8; ++j) {
+                uint4 xs[N];
+                UNROLL for (u32 row = 0; row < N; ++row) {
+                    const u32 chunk = (step + lane * EACH) / 8 + j;
+                    const u32 at = seeded(swizzle) ? chunk : vector_chunk(chunk);
+                    xs[row] = ((const uint4*)shared)[row * VECTOR_CHUNKS + at];
+                }
+                UNROLL for (u32 r = 0; r < ROWS; ++r) {
+                    if (first + r >= out) continue;
+                    float w[8];
+                    weights.eight(raw[r], j, tables, w);
+                    UNROLL for (u32 row = 0; row < N; ++row) {
+                        const u32 words[4] = {xs[row].x, xs[row].y, xs[row].z, xs[row].w};
+                        UNROLL for (u32 i = 0; i < 4; ++i) {
+                            sums[r][row] = fused(low_half(words[i]), w[2 * i], sums[r][row]);
+                            sums[r][row] = fused(high_half(words[i]), w[2 * i + 1], sums[r][row]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    UNROLL for (u32 r = 0; r < ROWS; ++r) {
+        UNROLL for (u32 row = 0; row < N; ++row) {
+            const float sum = warp_sum(sums[r][row], seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES);
+            if (lane == 0 && first + r < out && row < n) {
+                float* const to = y + (u64)row * out + first + r;
+                *to = add ? *to + sum : sum;
+            }
+        }
+    }
+}
