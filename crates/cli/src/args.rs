@@ -37,6 +37,9 @@ pub(crate) struct MachineArgs {
     /// Instruction set: scalar, avx2 or avx512 [default: $SREK_TIER, or the fastest]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) tier: Option<String>,
+    /// Train and serve on this GPU, counted from 0; never tried on a real one yet
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) gpu: Option<u32>,
     /// Answer with one JSON object as the last line of standard output
     #[arg(long, global = true)]
     json: bool,

@@ -1,6 +1,7 @@
 //! The machine that a command runs on: its tier, its threads, and what can be found out about it.
 
 use crate::args::MachineArgs;
+use crate::device::Gpu;
 use crate::exit::usage;
 use ops::{Isa, Target};
 use std::path::Path;
@@ -18,6 +19,8 @@ pub(crate) struct Machine {
     pub(crate) isa: Isa,
     /// Threads of the pool.
     pub(crate) threads: usize,
+    /// Where it is not the processor that trains and serves.
+    pub(crate) gpu: Option<Gpu>,
 }
 
 impl Machine {
@@ -40,7 +43,8 @@ impl Machine {
                 return Err(usage(format!("--threads is {threads}, expected 1 to {MOST_THREADS}")));
             }
         };
-        Ok(Machine { isa, threads })
+        let gpu = args.gpu.map(Gpu::find).transpose()?;
+        Ok(Machine { isa, threads, gpu })
     }
 
     /// The pool that the whole command runs in.
@@ -57,7 +61,12 @@ impl Machine {
 
     /// What plans and backends are made for.
     pub(crate) fn target(&self) -> Target {
-        Target::cpu(self.isa, self.threads)
+        self.gpu.map_or(Target::cpu(self.isa, self.threads), Gpu::target)
+    }
+
+    /// What gives the bits of a result: the tier of the processor, or the device.
+    pub(crate) fn tier(&self) -> String {
+        train::tier(self.target())
     }
 }
 
@@ -87,8 +96,9 @@ pub(crate) fn processor() -> String {
 ///
 /// # Errors
 /// How much is needed and how much is available.
-pub(crate) fn backend(machine: &Machine, size: ops::Size) -> anyhow::Result<ops::Cpu> {
-    let needed = size.device.saturating_add(size.pinned) as u64;
+pub(crate) fn backend(machine: &Machine, size: ops::Size) -> anyhow::Result<ops::Any> {
+    let on_host = if machine.gpu.is_some() { 0 } else { size.device };
+    let needed = on_host.saturating_add(size.pinned) as u64;
     if let Some((_, available)) = memory().filter(|(_, available)| needed > *available) {
         let mib = |bytes: u64| bytes >> 20;
         return Err(crate::exit::usage(format!(
@@ -97,7 +107,10 @@ pub(crate) fn backend(machine: &Machine, size: ops::Size) -> anyhow::Result<ops:
             mib(available),
         )));
     }
-    Ok(ops::Cpu::new(machine.target(), size))
+    match machine.gpu {
+        Some(gpu) => gpu.open()?.backend(size),
+        None => Ok(ops::Any::Cpu(ops::Cpu::new(machine.target(), size))),
+    }
 }
 
 /// Bytes of memory in all and available now.
@@ -117,16 +130,4 @@ pub(crate) fn free_disk(directory: &Path) -> Option<u64> {
     let line = text.lines().nth(1)?;
     // From the right: the name of a device may have spaces in it.
     line.split_whitespace().rev().nth(2)?.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// Where the NVIDIA driver's library is, if it is in one of the usual places.
-pub(crate) fn nvidia_driver() -> Option<std::path::PathBuf> {
-    const FOLDERS: [&str; 5] = [
-        "/usr/lib/x86_64-linux-gnu",
-        "/usr/lib64",
-        "/usr/lib",
-        "/usr/local/nvidia/lib64",
-        "/usr/lib/wsl/lib",
-    ];
-    FOLDERS.iter().map(|folder| Path::new(folder).join("libcuda.so.1")).find(|path| path.exists())
 }

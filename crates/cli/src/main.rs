@@ -10,6 +10,7 @@ mod called;
 mod chart;
 mod commands;
 mod companions;
+mod device;
 mod drift;
 mod embedded;
 mod exit;

@@ -5,12 +5,12 @@ use crate::weights::Source;
 use anyhow::Result;
 use engine::{Engine, EngineLayout, EngineOptions};
 use model::Model;
-use ops::{Backend, Cpu, Dry, Size};
+use ops::{Any, Backend, Dry, Size};
 use text::tokenizer::Tokenizer;
 
 /// A model that can be asked.
 pub(crate) struct Serving {
-    backend: Cpu,
+    backend: Any,
     model: Model,
     layout: EngineLayout,
     /// The arenas, and the weights used where they are mapped.
@@ -40,7 +40,7 @@ impl Serving {
     }
 
     /// An engine over it, with nothing to do yet.
-    pub(crate) fn engine<'a>(&'a mut self, tokenizer: Option<&'a Tokenizer>) -> Engine<'a, Cpu> {
+    pub(crate) fn engine<'a>(&'a mut self, tokenizer: Option<&'a Tokenizer>) -> Engine<'a, Any> {
         Engine::new(&mut self.backend, &self.model, tokenizer, self.layout.clone())
     }
 }

@@ -7,7 +7,7 @@ use crate::output::{bytes, duration};
 use crate::progress::Progress;
 use crate::weights::Form;
 use anyhow::Result;
-use ops::Cpu;
+use ops::{Any, Cpu};
 use std::path::Path;
 use std::time::Instant;
 use train::{Budget, Evaluation, Job, Observer, Outcome, Plan, Resume, Site, Started, State};
@@ -71,11 +71,17 @@ pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<
         form.compare(adapter, &record, machine);
     }
     let available = machine::memory().map(|(_, available)| available as usize);
-    let plan = Plan::new(job, machine.target(), Budget { device: None, host: available })?;
+    // Before anything is loaded, the device says what it has to give.
+    let opened = machine.gpu.map(|gpu| gpu.open()).transpose()?;
+    let device = opened.as_ref().and_then(|it| it.free);
+    let plan = Plan::new(job, machine.target(), Budget { device, host: available })?;
     let mut watcher = Watcher::new(&manner, job, form.describe(machine));
     let baseline = files::memory::reset_peak();
     let mapped_before = files::memory::statistics().file_mapped_bytes;
-    let mut backend = Cpu::new(machine.target(), plan.size);
+    let mut backend = match opened {
+        Some(opened) => opened.backend(plan.size)?,
+        None => Any::Cpu(Cpu::new(machine.target(), plan.size)),
+    };
     let site = Site {
         directory: manner.directory,
         resume: manner.resume.clone(),

@@ -70,14 +70,14 @@ impl Form {
             self.numerics.name(),
             self.base.name(),
             self.head.name(),
-            machine.isa.name()
+            machine.tier()
         )
     }
 
     /// Warns where an adapter was trained in another form.
     pub(crate) fn compare(self, adapter: &Path, record: &Provenance, machine: &Machine) {
         let used = (self.numerics, self.base, self.head);
-        for difference in record.differences(used, machine.isa.name()) {
+        for difference in record.differences(used, &machine.tier()) {
             note(&format!("warning: {}: {difference}", adapter.display()));
         }
     }

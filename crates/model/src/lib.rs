@@ -20,6 +20,9 @@ mod serve;
 mod step;
 
 #[cfg(test)]
+#[path = "../../../tests/emulated_device.rs"]
+mod emulated_device;
+#[cfg(test)]
 #[path = "../../../tests/skip.rs"]
 mod skip;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod base;
 mod bits;
+mod device;
 mod golden;
 mod input;
 mod stored;

@@ -25,7 +25,7 @@ mod skip;
 mod test_bench;
 
 pub use backend::{
-    Access, Backend, Buf, Cost, Cpu, Cuda, DType, Device, Dry, Element, Event, Fence, HostBytes, Launches, Op,
-    Queue, Size, Space, Target, Trace,
+    Access, Any, Backend, Buf, Cost, Cpu, Cuda, DType, Device, Dry, Element, Event, Fence,
+    HostBytes, Launches, Op, Queue, Size, Space, Target, Trace,
 };
 pub use quant::{Isa, Numerics};

@@ -10,7 +10,7 @@ pub(crate) use values::{assert_close, assert_same_bits, integers, random, rounde
 pub(crate) use weights::{Stored, storages, weight};
 
 use crate::{Access, Backend, Buf, Cost, Cpu, DType, Element, Isa, Numerics, Op, Size, Space};
-use crate::{Device, Target};
+use crate::{Device, Launches, Target};
 use half::{bf16, f16};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -126,6 +126,10 @@ impl<O: Op> Op for Short<O> {
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         self.0.cpu(memory, workspace);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, workspace: Buf) {
+        self.0.cuda(on, workspace);
     }
 }
 

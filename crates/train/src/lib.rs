@@ -54,7 +54,7 @@ pub use job::{Identity, Job};
 pub use observer::{Evaluation, Observer, Started, StepMetrics};
 pub use optimizer::{Optimizer, Update};
 pub use plan::{Budget, Needs, Plan, Work, longest};
-pub use provenance::Provenance;
+pub use provenance::{Provenance, tier};
 pub use recipe::Recipe;
 pub use record::{Made, Maker, Record};
 pub use run::{Outcome, Resume, Site, run};

@@ -107,7 +107,7 @@ impl Storage {
 }
 
 /// The name of a target's tier: that of the CPU's instruction set, or `cuda-sm86`.
-pub(crate) fn tier(target: Target) -> String {
+pub fn tier(target: Target) -> String {
     match target.device {
         Device::Cpu { isa, .. } => isa.name().to_owned(),
         Device::Cuda { sm } => format!("{GPU_TIER}{sm}"),

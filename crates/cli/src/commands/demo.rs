@@ -125,7 +125,7 @@ impl Shown {
                 duration(self.seconds),
                 crate::machine::processor(),
                 machine.threads,
-                machine.isa.name()
+                machine.tier()
             ),
             figures: drawn,
             tables: vec![

@@ -1,6 +1,7 @@
 //! `srek doctor`: what the machine has, and how fast it is, measured in about a second; or whether a model
 //! is what it should be.
 
+mod gpu;
 mod model;
 
 use crate::args::DoctorArgs;
@@ -48,14 +49,10 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = machine::memory();
     let disk = machine::free_disk(Path::new("."));
-    let driver = machine::nvidia_driver();
+    let gpus = gpu::Gpus::look();
     let processor = machine::processor();
     let peaks = Peaks::measure(machine, MEASURE);
     let unknown = || "unknown".to_owned();
-    let gpu = match &driver {
-        Some(path) => format!("NVIDIA driver at {}, not used yet", path.display()),
-        None => "no NVIDIA driver found".to_owned(),
-    };
     let memory_text = memory.map_or_else(unknown, |(total, available)| {
         format!("{}, {} of it available", bytes(total), bytes(available))
     });
@@ -65,7 +62,7 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         ("cores", format!("{cores}, {} threads used", machine.threads)),
         ("memory", memory_text),
         ("disk here", disk.map_or_else(unknown, |free| format!("{} free", bytes(free)))),
-        ("gpu", gpu),
+        ("gpu", gpus.text()),
         ("f32 peak", format!("{:.1} GFLOP/s", peaks.f32_flops / 1e9)),
         ("bf16 peak", format!("{:.1} GFLOP/s", peaks.bf16_flops / 1e9)),
         ("memory reads", format!("{:.1} GB/s", peaks.read_bandwidth / 1e9)),
@@ -78,7 +75,7 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         "memory_bytes": memory.map(|(total, _)| total),
         "memory_available_bytes": memory.map(|(_, available)| available),
         "disk_free_bytes": disk,
-        "nvidia_driver": driver,
+        "gpu": gpus.json(),
         "f32_flops": peaks.f32_flops,
         "bf16_flops": peaks.bf16_flops,
         "read_bytes_per_second": peaks.read_bandwidth,

@@ -9,7 +9,7 @@ use crate::templates;
 use crate::weights::Source;
 use anyhow::{Context, Result};
 use engine::{Engine, EngineOptions, Event, RequestId};
-use ops::Cpu;
+use ops::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &GenerateArgs, machine: &Machine, format: Format) -> Res
         "quant": source.form.quant(),
         "head": source.form.head.name(),
         "numerics": source.form.numerics.name(),
-        "tier": machine.isa.name(),
+        "tier": machine.tier(),
         "completions": completions.iter().map(as_json).collect::<Vec<_>>(),
     });
     Ok(Answer { text, json })
@@ -140,7 +140,7 @@ fn schema(args: &GenerateArgs, tokenizer: &Tokenizer) -> Result<Option<Arc<Gramm
 /// Runs all requests to their ends. Printing happens between passes, so that a reader who went
 /// away ends the run.
 fn generate(
-    engine: &mut Engine<'_, Cpu>,
+    engine: &mut Engine<'_, Any>,
     requests: &[GenerateRequest],
     streamed: bool,
 ) -> Result<Vec<Completion>> {

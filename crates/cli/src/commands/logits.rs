@@ -29,7 +29,7 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
         ("base", source.form.base.name().to_owned()),
         ("head", source.form.head.name().to_owned()),
         ("numerics", source.form.numerics.name().to_owned()),
-        ("tier", machine.isa.name().to_owned()),
+        ("tier", machine.tier()),
         ("file", args.out.display().to_string()),
     ]);
     let json = serde_json::json!({
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &LogitsArgs, machine: &Machine) -> anyhow::Result<Answer
         "quant": source.form.quant(),
         "head": source.form.head.name(),
         "numerics": source.form.numerics.name(),
-        "tier": machine.isa.name(),
+        "tier": machine.tier(),
         "out": args.out,
     });
     Ok(Answer { text, json })

@@ -15,11 +15,12 @@
 //! Bound: memory, 28 bytes per parameter, 24 where v is shared.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Launches, Op, Target};
 
 /// Elements per partial sum of [`SquaredNorm`].
 pub const NORM_STRETCH: usize = 4096;
@@ -87,6 +88,10 @@ impl Op for Update {
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::update(self, memory);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        on.refuse("the optimizer runs on the host".to_owned());
+    }
 }
 
 impl Op for SquaredNorm {
@@ -99,5 +104,9 @@ impl Op for SquaredNorm {
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::squared_norm(self, memory);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::squared_norm(self, on);
     }
 }

@@ -19,11 +19,12 @@
 //! nothing but its own q and the rows it sees, and all tiers agree. The tests state it in loops.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{Access, Buf, Cost, DType, Device, Op, Target};
+use crate::{Access, Buf, Cost, DType, Device, Launches, Op, Target};
 use quant::Numerics;
 
 /// The largest head dimension.
@@ -129,6 +130,10 @@ impl Op for Store {
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::store(self, memory);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::store(self, on);
+    }
 }
 
 impl Op for Forward {
@@ -152,6 +157,10 @@ impl Op for Forward {
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::forward(self, memory, workspace);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::forward(self, on);
+    }
 }
 
 impl Op for Backward {
@@ -174,5 +183,9 @@ impl Op for Backward {
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::backward(self, memory, workspace);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, workspace: Buf) {
+        cuda::backward(self, on, workspace);
     }
 }

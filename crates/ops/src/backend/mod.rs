@@ -1,5 +1,6 @@
 //! What the model code may ask of a machine.
 
+mod any;
 mod arena;
 mod cpu;
 pub mod cuda;
@@ -8,6 +9,7 @@ mod dry;
 #[cfg(test)]
 mod tests;
 
+pub use any::Any;
 pub use arena::{Event, Size, Trace};
 pub use cpu::{Access, Cpu};
 pub use cuda::{Cuda, Launches};

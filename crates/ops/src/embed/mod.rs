@@ -5,12 +5,13 @@
 //! backward, for a trained table: `dtable[ids[n]] += dy[n]`, in the order of n. Bound: memory.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
 use crate::qlinear::Storage;
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Launches, Op, Target};
 use quant::q8;
 
 /// The gather.
@@ -59,6 +60,10 @@ impl Op for Forward {
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::forward(self, memory);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::forward(self, on);
+    }
 }
 
 impl Op for Backward {
@@ -71,5 +76,9 @@ impl Op for Backward {
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::backward(self, memory);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::backward(self, on);
     }
 }

@@ -10,12 +10,13 @@
 //! The scale lies in a device buffer, since it changes from step to step. Bound: compute.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
 use crate::qlinear::{Weight, product_cost};
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Device, Launches, Op, Target};
 use quant::Numerics;
 use quant::gemm::Lie;
 
@@ -67,9 +68,15 @@ impl Op for Loss {
         let dhead = dhead.map(|_| price([v, c, rows], Lie::Columns)).unwrap_or_default();
         let parts = [logits, dx, dhead];
         let products = parts.iter().filter(|cost| cost.flops > 0).count();
+        let workspace = match target.device {
+            Device::Cpu { .. } => {
+                parts.iter().map(|cost| cost.workspace).fold(0, usize::max)
+                    + 4 * (rows * v + 2 * rows * c + n)
+            }
+            Device::Cuda { .. } => cuda::workspace(rows, n, v, c),
+        };
         Cost {
-            workspace: parts.iter().map(|cost| cost.workspace).fold(0, usize::max)
-                + 4 * (rows * v + 2 * rows * c + n),
+            workspace,
             read: parts.iter().map(|cost| cost.read).sum::<u64>() * chunks,
             written: (self.x.bytes() + self.loss.bytes()) as u64,
             flops: (products * 2 * n * v * c) as u64,
@@ -78,5 +85,9 @@ impl Op for Loss {
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::loss(self, memory, workspace);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, workspace: Buf) {
+        cuda::loss(self, on, workspace);
     }
 }

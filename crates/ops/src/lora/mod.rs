@@ -9,12 +9,13 @@
 //! Order of summation and numerics: `quant::gemm`. Bound: memory (R is small).
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
 use crate::qlinear::product_cost;
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Launches, Op, Target};
 use quant::Numerics;
 use quant::gemm::Lie;
 
@@ -68,8 +69,8 @@ pub struct Backward {
 }
 
 /// The greatest workspace and the sum of the traffic of products that run one after another, plus
-/// `skinny` words that live through all of them.
-fn sequence(products: &[Cost], skinny: usize) -> Cost {
+/// `skinny` activations that live through all of them.
+fn sequence(target: &Target, products: &[Cost], skinny: usize) -> Cost {
     let mut total = Cost::default();
     for cost in products {
         total.workspace = total.workspace.max(cost.workspace);
@@ -77,7 +78,7 @@ fn sequence(products: &[Cost], skinny: usize) -> Cost {
         total.written += cost.written;
         total.flops += cost.flops;
     }
-    total.workspace += 4 * skinny;
+    total.workspace += target.activation().size() * skinny;
     total
 }
 
@@ -90,11 +91,15 @@ impl Op for Forward {
         let cost = |shape, bytes| product_cost(target, self.numerics, shape, Lie::Rows, bytes);
         let down = cost([n, rank, inner], a.bytes());
         let up = cost([n, out, rank], b.bytes());
-        sequence(&[down, up], n * rank)
+        sequence(target, &[down, up], n * rank)
     }
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::forward(self, memory, workspace);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, workspace: Buf) {
+        cuda::forward(self, on, workspace);
     }
 }
 
@@ -110,10 +115,14 @@ impl Op for Backward {
         let db = cost([out, rank, n], Lie::Columns, 4 * n * rank);
         let da = cost([rank, inner, n], Lie::Columns, self.x.bytes());
         let dx = cost([n, inner, rank], Lie::Rows, a.bytes());
-        sequence(&[t, e, db, da, dx], 2 * n * rank)
+        sequence(target, &[t, e, db, da, dx], 2 * n * rank)
     }
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::backward(self, memory, workspace);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, workspace: Buf) {
+        cuda::backward(self, on, workspace);
     }
 }

@@ -7,13 +7,15 @@
 //! Order of summation and numerics: `quant::gemm`. Bound: compute for N ≳ 16, else memory.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use cpu::{matrix, product};
+pub(crate) use cuda::TILE;
 
-use crate::{Access, Buf, Cost, Device, Op, Target};
+use crate::{Access, Buf, Cost, Device, Launches, Op, Target};
 use quant::Numerics;
 use quant::gemm::Lie;
 pub use quant::gemm::Mode;
@@ -173,6 +175,10 @@ impl Op for Forward {
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::forward(self, memory, workspace);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::forward(self, on);
+    }
 }
 
 impl Op for Backward {
@@ -187,6 +193,10 @@ impl Op for Backward {
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::backward(self, memory, workspace);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::backward(self, on);
+    }
 }
 
 impl Op for WeightGradient {
@@ -200,5 +210,9 @@ impl Op for WeightGradient {
 
     fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
         cpu::weight_gradient(self, memory, workspace);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::weight_gradient(self, on);
     }
 }

@@ -2,11 +2,12 @@
 //! `to = from` or `to = 0`, any type. Bound: memory.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Launches, Op, Target};
 
 /// `to = from`.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,10 @@ impl Op for Copy {
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::copy(self, memory);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::copy(self, on);
+    }
 }
 
 impl Op for Zero {
@@ -46,5 +51,9 @@ impl Op for Zero {
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::zero(self, memory);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::zero(self, on);
     }
 }

@@ -7,11 +7,12 @@
 //! Bound: memory.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Launches, Op, Target};
 
 /// y and rstd.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +72,10 @@ impl Op for Forward {
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::forward(self, memory);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::forward(self, on);
+    }
 }
 
 impl Op for Apply {
@@ -85,6 +90,10 @@ impl Op for Apply {
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::apply(self, memory);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::apply(self, on);
+    }
 }
 
 impl Op for Backward {
@@ -98,5 +107,9 @@ impl Op for Backward {
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::backward(self, memory);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::backward(self, on);
     }
 }

@@ -12,11 +12,12 @@
 //! as in transformers' `rope_utils`).
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Launches, Op, Target};
 
 /// The llama3 scaling of frequencies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +66,10 @@ impl Op for Rotate {
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::rotate(self, memory);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::rotate(self, on);
     }
 }
 

@@ -7,11 +7,12 @@
 //! Bound: memory.
 
 mod cpu;
+mod cuda;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{Access, Buf, Cost, Op, Target};
+use crate::{Access, Buf, Cost, Launches, Op, Target};
 
 /// h from g and u.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,10 @@ impl Op for Forward {
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::forward(self, memory);
     }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::forward(self, on);
+    }
 }
 
 impl Op for Backward {
@@ -63,5 +68,9 @@ impl Op for Backward {
 
     fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
         cpu::backward(self, memory);
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::backward(self, on);
     }
 }

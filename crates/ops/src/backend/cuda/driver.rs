@@ -47,10 +47,10 @@ impl Argument {
 pub struct DriverError(pub String);
 
 /// Result of a driver's call.
-pub type Result<T> = std::result::Result<T, DriverError>;
+pub(super) type Result<T> = std::result::Result<T, DriverError>;
 
 /// A device and its two queues. Work of a queue runs in order; what is asked for may run later.
-pub trait Driver: Send {
+pub trait Driver: Send + Sync {
     /// A name for messages.
     fn name(&self) -> &str;
 
@@ -76,7 +76,13 @@ pub trait Driver: Send {
     ///
     /// # Safety
     /// `from` holds `bytes` readable bytes that nobody changes until the queue is done with the copy.
-    unsafe fn copy_in(&mut self, queue: Queue, to: u64, from: *const u8, bytes: usize) -> Result<()>;
+    unsafe fn copy_in(
+        &mut self,
+        queue: Queue,
+        to: u64,
+        from: *const u8,
+        bytes: usize,
+    ) -> Result<()>;
 
     /// Copies to the host.
     ///
@@ -85,7 +91,8 @@ pub trait Driver: Send {
     ///
     /// # Safety
     /// `to` holds `bytes` writable bytes that nobody looks at until the queue is done with the copy.
-    unsafe fn copy_out(&mut self, queue: Queue, to: *mut u8, from: u64, bytes: usize) -> Result<()>;
+    unsafe fn copy_out(&mut self, queue: Queue, to: *mut u8, from: u64, bytes: usize)
+    -> Result<()>;
 
     /// Launches a kernel on the compute queue.
     ///

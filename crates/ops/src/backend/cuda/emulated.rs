@@ -9,6 +9,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 
 type Status = unsafe extern "C" fn(*mut c_void, u64) -> c_int;
+type Free = unsafe extern "C" fn(*mut c_void) -> c_int;
 type Fill = unsafe extern "C" fn(*mut c_void, u8, u64) -> c_int;
 type Allocate = unsafe extern "C" fn(u64, *mut *mut c_void) -> c_int;
 type CopyIn = unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> c_int;
@@ -39,6 +40,7 @@ struct Calls {
     copy_out: CopyIn,
     fill: Fill,
     forget: Status,
+    free: Free,
     launch: Launch,
     error: Text,
     findings: Text,
@@ -58,6 +60,7 @@ pub struct Emulated {
     calls: Calls,
     kernels: HashMap<String, Kernel>,
     pinned: Vec<Box<[u64]>>,
+    allocated: Vec<u64>,
     points: u64,
     /// Keeps the calls valid.
     _library: Library,
@@ -89,13 +92,14 @@ impl Emulated {
             copy_out: call!("copy_out"),
             fill: call!("fill"),
             forget: call!("forget"),
+            free: call!("free"),
             launch: call!("launch"),
             error: call!("error"),
             findings: call!("findings"),
             clear: call!("clear"),
         };
-        let (kernels, pinned) = (kernels(list), Vec::new());
-        Ok(Emulated { calls, kernels, pinned, points: 0, _library: library })
+        let (kernels, pinned, allocated) = (kernels(list), Vec::new(), Vec::new());
+        Ok(Emulated { calls, kernels, pinned, allocated, points: 0, _library: library })
     }
 
     /// The names of all kernels, in no order.
@@ -113,8 +117,10 @@ impl Emulated {
 
 /// What a call says in words.
 fn said(text: Text) -> String {
-    // SAFETY: the call gives a text that ends with a zero and lives until the next call.
-    unsafe { CStr::from_ptr(text()) }.to_string_lossy().into_owned()
+    // SAFETY: the call takes nothing.
+    let text = unsafe { text() };
+    // SAFETY: the text ends with a zero and lives until the next call.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 fn kernels(list: List) -> HashMap<String, Kernel> {
@@ -123,9 +129,8 @@ fn kernels(list: List) -> HashMap<String, Kernel> {
         let (mut name, mut sizes) = (std::ptr::null(), std::ptr::null());
         let (mut threads, mut shared, mut count) = (0, 0, 0);
         // SAFETY: all pointers are to locals that live through the call.
-        let status = unsafe {
-            list(index, &mut name, &mut threads, &mut shared, &mut count, &mut sizes)
-        };
+        let status =
+            unsafe { list(index, &mut name, &mut threads, &mut shared, &mut count, &mut sizes) };
         if status != 0 {
             break;
         }
@@ -137,6 +142,15 @@ fn kernels(list: List) -> HashMap<String, Kernel> {
         kernels.insert(key, Kernel { name, threads, shared, sizes });
     }
     kernels
+}
+
+impl Drop for Emulated {
+    fn drop(&mut self) {
+        for at in self.allocated.drain(..) {
+            // SAFETY: it was allocated by this driver, and nobody launches any more.
+            unsafe { (self.calls.free)(at as *mut c_void) };
+        }
+    }
 }
 
 impl Driver for Emulated {
@@ -152,6 +166,7 @@ impl Driver for Emulated {
         let mut at = std::ptr::null_mut();
         // SAFETY: the pointer is to a local that lives through the call.
         self.check(unsafe { (self.calls.allocate)(bytes as u64, &mut at) })?;
+        self.allocated.push(at as u64);
         // SAFETY: the range was just allocated; the library checks it.
         self.check(unsafe { (self.calls.fill)(at, 0, bytes as u64) })?;
         Ok(at as u64)
@@ -183,9 +198,7 @@ impl Driver for Emulated {
         bytes: usize,
     ) -> Result<()> {
         // SAFETY: the caller promises `to`; the library checks `from`.
-        self.check(unsafe {
-            (self.calls.copy_out)(to.cast(), from as *const c_void, bytes as u64)
-        })
+        self.check(unsafe { (self.calls.copy_out)(to.cast(), from as *const c_void, bytes as u64) })
     }
 
     fn launch(&mut self, kernel: &str, grid: [u32; 3], arguments: &[Argument]) -> Result<()> {

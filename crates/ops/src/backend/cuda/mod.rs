@@ -6,9 +6,12 @@
 
 mod driver;
 mod emulated;
+mod images;
+mod nvidia;
 
 pub use driver::{Argument, Driver, DriverError};
 pub use emulated::Emulated;
+pub use nvidia::{Gpu, Nvidia, gpus};
 
 use super::cpu::{Memory, Region};
 use super::dry::place_weights;
@@ -160,6 +163,19 @@ impl Launches<'_> {
     /// Refuses what there is no kernel for.
     pub fn refuse(&mut self, problem: String) {
         self.cuda.attempt(self.op, |_| Err::<(), _>(DriverError(problem)));
+    }
+}
+
+/// What kernels over floats of this type are called at their end.
+///
+/// # Panics
+/// For other types.
+pub(crate) fn float_suffix(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "f32",
+        DType::Bf16 => "bf16",
+        DType::F16 => "f16",
+        other => panic!("no float type: {other:?}"),
     }
 }
 

@@ -1,0 +1,445 @@
+//! An NVIDIA GPU through its driver, which is looked for when it is asked for: nothing of CUDA is needed
+//! to build or to start.
+
+use super::super::Queue;
+use super::driver::{Argument, Driver, DriverError, Result, check_arguments};
+use super::images::{Entry, IMAGES, entries};
+use cudarc::driver::sys;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_void};
+
+/// The oldest driver whose compiler takes the kernels' PTX (8.4), as CUDA counts: 12.4, driver 550.
+const OLDEST_DRIVER: i32 = 12_040;
+/// The oldest devices that have what the kernels use: bf16 products, asynchronous copies.
+const OLDEST_SM: u32 = 80;
+/// The devices that the checked-in machine code is for.
+const TUNED_SM: u32 = 86;
+/// Shared memory that a block gets without asking for more.
+const PLAIN_SHARED: u32 = 48 << 10;
+/// Events of a queue, used again in turn: whoever waits for one that was used again waits longer.
+const EVENTS: u64 = 256;
+
+/// What a GPU is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// Its place among the machine's GPUs.
+    pub ordinal: i32,
+    /// Its name.
+    pub name: String,
+    /// Compute capability, 86 for 8.6.
+    pub sm: u32,
+    /// Its memory, in bytes.
+    pub memory: usize,
+    /// The driver's version as CUDA counts, 12040 for 12.4.
+    pub driver: i32,
+}
+
+/// The machine's GPUs.
+///
+/// # Errors
+/// There is no driver, it is too old or does not start, or there is no GPU that the kernels run on.
+pub fn gpus() -> Result<Vec<Gpu>> {
+    let driver = driver_version()?;
+    let mut count = 0;
+    // SAFETY: the pointer is to a local; the driver is there.
+    check("cuDeviceGetCount", unsafe { sys::cuDeviceGetCount(&mut count) })?;
+    if count == 0 {
+        return Err(DriverError("the NVIDIA driver finds no GPU".to_owned()));
+    }
+    (0..count).map(|ordinal| describe(ordinal, driver)).collect()
+}
+
+/// The version of a driver that has started.
+fn driver_version() -> Result<i32> {
+    // SAFETY: it only tries to load the driver's library.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(DriverError(
+            "there is no NVIDIA driver (libcuda.so)\nhint: without a GPU everything runs on the CPU".to_owned(),
+        ));
+    }
+    let mut version = 0;
+    // SAFETY: the pointer is to a local. This call needs no initialised driver.
+    check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) })?;
+    if version < OLDEST_DRIVER {
+        let (major, minor) = (version / 1000, version % 1000 / 10);
+        return Err(DriverError(format!(
+            "the NVIDIA driver is for CUDA {major}.{minor}, expected 12.4 or newer\nhint: install driver 550 or newer"
+        )));
+    }
+    // SAFETY: there are no flags.
+    check("cuInit", unsafe { sys::cuInit(0) })?;
+    Ok(version)
+}
+
+fn describe(ordinal: i32, driver: i32) -> Result<Gpu> {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+    };
+    let (mut device, mut memory, mut name) = (0, 0, [0; 256]);
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: the pointer is to a local.
+    check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, ordinal) })?;
+    // SAFETY: the name's length is the array's.
+    check("cuDeviceGetName", unsafe { sys::cuDeviceGetName(name.as_mut_ptr(), 256, device) })?;
+    // SAFETY: the pointer is to a local.
+    check("cuDeviceTotalMem", unsafe { sys::cuDeviceTotalMem_v2(&mut memory, device) })?;
+    for (value, attribute) in [(&mut major, MAJOR), (&mut minor, MINOR)] {
+        // SAFETY: the pointer is to a local.
+        let found = unsafe { sys::cuDeviceGetAttribute(value, attribute, device) };
+        check("cuDeviceGetAttribute", found)?;
+    }
+    // SAFETY: the driver ends the name with a zero.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+    Ok(Gpu { ordinal, name, sm: (10 * major + minor) as u32, memory, driver })
+}
+
+fn check(call: &str, result: sys::CUresult) -> Result<()> {
+    if result == sys::CUresult::CUDA_SUCCESS {
+        return Ok(());
+    }
+    let mut text = std::ptr::null();
+    // SAFETY: the pointer is to a local.
+    let known = unsafe { sys::cuGetErrorString(result, &mut text) };
+    let text = match known {
+        // SAFETY: the driver gives a literal.
+        sys::CUresult::CUDA_SUCCESS => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
+        _ => "unknown".into(),
+    };
+    Err(DriverError(format!("{call}: {text} ({result:?})")))
+}
+
+/// A kernel on the device.
+struct Function {
+    function: sys::CUfunction,
+    threads: u32,
+    shared: u32,
+    sizes: Vec<u32>,
+}
+
+/// A GPU with its two queues.
+pub struct Nvidia {
+    gpu: Gpu,
+    device: sys::CUdevice,
+    context: sys::CUcontext,
+    streams: [sys::CUstream; 2],
+    events: [Vec<sys::CUevent>; 2],
+    recorded: [u64; 2],
+    functions: HashMap<&'static str, Function>,
+    modules: Vec<sys::CUmodule>,
+    allocated: Vec<u64>,
+    pinned: Vec<*mut c_void>,
+}
+
+// SAFETY: the handles are the driver's, which may be called from any thread; every call sets the context
+// of the thread that it comes from.
+unsafe impl Send for Nvidia {}
+// SAFETY: what takes a shared reference only asks the driver, which may be asked from any thread.
+unsafe impl Sync for Nvidia {}
+
+fn index(queue: Queue) -> usize {
+    match queue {
+        Queue::Compute => 0,
+        Queue::Copy => 1,
+    }
+}
+
+impl Nvidia {
+    /// Starts using a GPU: its context, two queues, and all kernels.
+    ///
+    /// # Errors
+    /// As [`gpus`]; a GPU that is too old, or that has no room for a context.
+    pub fn open(ordinal: i32) -> Result<Nvidia> {
+        let gpu = describe(ordinal, driver_version()?)?;
+        if gpu.sm < OLDEST_SM {
+            let (name, major, minor) = (&gpu.name, gpu.sm / 10, gpu.sm % 10);
+            return Err(DriverError(format!(
+                "{name} has compute capability {major}.{minor}, expected 8.0 or newer"
+            )));
+        }
+        let (mut device, mut context) = (0, std::ptr::null_mut());
+        // SAFETY: the pointer is to a local.
+        check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, ordinal) })?;
+        // SAFETY: the pointer is to a local, the device is there.
+        let retained = unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, device) };
+        check("cuDevicePrimaryCtxRetain", retained)?;
+        let mut this = Nvidia {
+            gpu,
+            device,
+            context,
+            streams: [std::ptr::null_mut(); 2],
+            events: [Vec::new(), Vec::new()],
+            recorded: [0; 2],
+            functions: HashMap::new(),
+            modules: Vec::new(),
+            allocated: Vec::new(),
+            pinned: Vec::new(),
+        };
+        this.enter()?;
+        this.start_queues()?;
+        this.load()?;
+        Ok(this)
+    }
+
+    /// The GPU.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Free and total memory, in bytes.
+    ///
+    /// # Errors
+    /// When the device has failed.
+    pub fn memory(&self) -> Result<(usize, usize)> {
+        self.enter()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: the pointers are to locals.
+        check("cuMemGetInfo", unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) })?;
+        Ok((free, total))
+    }
+
+    /// Makes the context that of this thread.
+    fn enter(&self) -> Result<()> {
+        // SAFETY: the context is held until this value goes.
+        check("cuCtxSetCurrent", unsafe { sys::cuCtxSetCurrent(self.context) })
+    }
+
+    fn start_queues(&mut self) -> Result<()> {
+        const NON_BLOCKING: u32 = 1;
+        const NO_TIMES: u32 = 2;
+        for queue in 0..2 {
+            // SAFETY: the pointers are to places that live through the calls.
+            check("cuStreamCreate", unsafe {
+                sys::cuStreamCreate(&mut self.streams[queue], NON_BLOCKING)
+            })?;
+            for _ in 0..EVENTS {
+                let mut event = std::ptr::null_mut();
+                // SAFETY: as above.
+                check("cuEventCreate", unsafe { sys::cuEventCreate(&mut event, NO_TIMES) })?;
+                self.events[queue].push(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<()> {
+        let entries = entries()?;
+        for image in &IMAGES {
+            let bytes = match self.gpu.sm {
+                TUNED_SM => image.sm_86.as_ptr(),
+                _ => image.ptx.as_ptr(),
+            };
+            let mut module = std::ptr::null_mut();
+            // SAFETY: a cubin says how long it is, and the PTX ends with a zero.
+            let loaded = unsafe { sys::cuModuleLoadData(&mut module, bytes.cast()) };
+            check(&format!("loading the kernels of {}", image.file), loaded)?;
+            self.modules.push(module);
+            for entry in entries.iter().filter(|entry| entry.file == image.file) {
+                let function = function(module, entry)?;
+                self.functions.insert(entry.name, function);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn function(module: sys::CUmodule, entry: &Entry) -> Result<Function> {
+    let mut function = std::ptr::null_mut();
+    let name = CString::new(entry.name).expect("a kernel's name has no zero in it");
+    // SAFETY: the module is loaded, the name ends with a zero.
+    let found = unsafe { sys::cuModuleGetFunction(&mut function, module, name.as_ptr()) };
+    check(entry.name, found)?;
+    if entry.shared > PLAIN_SHARED {
+        let most = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the function was just found.
+        let set = unsafe { sys::cuFuncSetAttribute(function, most, entry.shared as i32) };
+        check(entry.name, set)?;
+    }
+    let Entry { threads, shared, ref sizes, .. } = *entry;
+    Ok(Function { function, threads, shared, sizes: sizes.clone() })
+}
+
+impl Drop for Nvidia {
+    fn drop(&mut self) {
+        // What a failed device answers changes nothing any more. Everything was made by this value, and
+        // both queues are done or have failed.
+        let _ = self.finish();
+        for at in self.allocated.drain(..) {
+            // SAFETY: see above.
+            let _ = unsafe { sys::cuMemFree_v2(at) };
+        }
+        for at in self.pinned.drain(..) {
+            // SAFETY: see above.
+            let _ = unsafe { sys::cuMemFreeHost(at) };
+        }
+        for event in self.events.iter_mut().flat_map(|events| events.drain(..)) {
+            // SAFETY: see above.
+            let _ = unsafe { sys::cuEventDestroy_v2(event) };
+        }
+        for stream in self.streams.into_iter().filter(|stream| !stream.is_null()) {
+            // SAFETY: see above.
+            let _ = unsafe { sys::cuStreamDestroy_v2(stream) };
+        }
+        for module in self.modules.drain(..) {
+            // SAFETY: see above; its functions are not called any more.
+            let _ = unsafe { sys::cuModuleUnload(module) };
+        }
+        // SAFETY: it was retained when this value was made.
+        let _ = unsafe { sys::cuDevicePrimaryCtxRelease_v2(self.device) };
+    }
+}
+
+impl Driver for Nvidia {
+    fn name(&self) -> &str {
+        &self.gpu.name
+    }
+
+    fn sm(&self) -> u32 {
+        self.gpu.sm
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<u64> {
+        self.enter()?;
+        let mut at = 0;
+        // SAFETY: the pointer is to a local.
+        let made = check("cuMemAlloc", unsafe { sys::cuMemAlloc_v2(&mut at, bytes) });
+        if let Err(error) = made {
+            let free = self.memory().map_or(0, |(free, _)| free);
+            return Err(DriverError(format!(
+                "{error}: {bytes} bytes are wanted, {free} are free\nhint: close what else uses the GPU, or give memory.device_mib"
+            )));
+        }
+        self.allocated.push(at);
+        // SAFETY: the range was just allocated.
+        check("cuMemsetD8Async", unsafe { sys::cuMemsetD8Async(at, 0, bytes, self.streams[0]) })?;
+        self.finish()?;
+        Ok(at)
+    }
+
+    fn allocate_pinned(&mut self, bytes: usize) -> Result<*mut u8> {
+        self.enter()?;
+        let mut at = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local; the memory is read by the CPU, so it is not write-combined.
+        check("cuMemHostAlloc", unsafe { sys::cuMemHostAlloc(&mut at, bytes, 0) })?;
+        self.pinned.push(at);
+        // SAFETY: the range was just allocated, and nobody else knows it.
+        unsafe { std::ptr::write_bytes(at.cast::<u8>(), 0, bytes) };
+        Ok(at.cast())
+    }
+
+    unsafe fn copy_in(
+        &mut self,
+        queue: Queue,
+        to: u64,
+        from: *const u8,
+        bytes: usize,
+    ) -> Result<()> {
+        self.enter()?;
+        let stream = self.streams[index(queue)];
+        // SAFETY: the caller promises `from`; `to` lies in the arena, which the backend checked.
+        check("cuMemcpyHtoDAsync", unsafe {
+            sys::cuMemcpyHtoDAsync_v2(to, from.cast(), bytes, stream)
+        })
+    }
+
+    unsafe fn copy_out(
+        &mut self,
+        queue: Queue,
+        to: *mut u8,
+        from: u64,
+        bytes: usize,
+    ) -> Result<()> {
+        self.enter()?;
+        let stream = self.streams[index(queue)];
+        // SAFETY: the caller promises `to`; `from` lies in the arena, which the backend checked.
+        check("cuMemcpyDtoHAsync", unsafe {
+            sys::cuMemcpyDtoHAsync_v2(to.cast(), from, bytes, stream)
+        })
+    }
+
+    fn launch(&mut self, kernel: &str, grid: [u32; 3], arguments: &[Argument]) -> Result<()> {
+        self.enter()?;
+        let known = self.functions.get(kernel);
+        let known = known.ok_or_else(|| DriverError(format!("there is no kernel {kernel}")))?;
+        check_arguments(kernel, &known.sizes, arguments)?;
+        let mut values: Vec<[u8; 8]> = arguments.iter().map(|it| it.bytes()).collect();
+        let mut places: Vec<*mut c_void> =
+            values.iter_mut().map(|it| it.as_mut_ptr().cast()).collect();
+        let [x, y, z] = grid;
+        // SAFETY: the arguments have the sizes of the kernel's parameters, and the driver copies them
+        // before it returns; what the pointers lead to are buffers of the arena.
+        check(kernel, unsafe {
+            sys::cuLaunchKernel(
+                known.function,
+                x,
+                y,
+                z,
+                known.threads,
+                1,
+                1,
+                known.shared,
+                self.streams[0],
+                places.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        })
+    }
+
+    fn record(&mut self, queue: Queue) -> Result<u64> {
+        self.enter()?;
+        let queue = index(queue);
+        let number = self.recorded[queue];
+        self.recorded[queue] += 1;
+        let event = self.events[queue][(number % EVENTS) as usize];
+        // SAFETY: event and stream are this value's.
+        check("cuEventRecord", unsafe { sys::cuEventRecord(event, self.streams[queue]) })?;
+        Ok(number * 2 + queue as u64)
+    }
+
+    fn wait(&mut self, queue: Queue, point: u64) -> Result<()> {
+        self.enter()?;
+        let event = self.events[(point % 2) as usize][(point / 2 % EVENTS) as usize];
+        // SAFETY: event and stream are this value's.
+        check("cuStreamWaitEvent", unsafe {
+            sys::cuStreamWaitEvent(self.streams[index(queue)], event, 0)
+        })
+    }
+
+    fn wait_host(&mut self, point: u64) -> Result<()> {
+        self.enter()?;
+        let event = self.events[(point % 2) as usize][(point / 2 % EVENTS) as usize];
+        // SAFETY: the event is this value's.
+        check("cuEventSynchronize", unsafe { sys::cuEventSynchronize(event) })
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.enter()?;
+        for stream in self.streams {
+            // SAFETY: the stream is this value's.
+            check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(stream) })?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, _at: u64, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where there is no GPU, that is what is said, and nothing panics.
+    #[test]
+    fn a_machine_without_a_gpu_says_so() {
+        match gpus() {
+            Ok(gpus) => assert!(!gpus.is_empty() && gpus.iter().all(|gpu| gpu.memory > 0)),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("NVIDIA driver") || text.contains("cuInit"), "{text}");
+                assert!(Nvidia::open(0).is_err());
+            }
+        }
+    }
+}

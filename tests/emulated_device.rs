@@ -1,0 +1,40 @@
+//! The emulated device for tests: built from the kernels' sources by the host's C++ compiler, where there
+//! is one.
+
+use ops::backend::cuda::Emulated;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a library holds is the process's, so one test at a time may use it.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A device of the build `fast` or `checked`, and the turn to use it; none without a compiler, which is
+/// reported.
+///
+/// # Panics
+/// When the kernels do not compile.
+pub(crate) fn emulated_device(mode: &str) -> Option<(Emulated, MutexGuard<'static, ()>)> {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "g++".to_owned());
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        crate::skip::skip(&format!("no C++ compiler {compiler} for the emulated device"));
+        return None;
+    }
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels/emulated/build");
+    let library = directory().join(format!("{mode}.so"));
+    let ran = Command::new("bash").arg(build).arg(mode).arg(&library).output();
+    let ran = ran.expect("bash runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    Some((Emulated::load(&library).expect("the library that was just built"), turn))
+}
+
+/// A place for the library that lasts as long as this build of the tests: objects are made again only
+/// where a source is newer.
+fn directory() -> PathBuf {
+    let executable = std::env::current_exe().expect("a test has a path");
+    let name = executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Several test binaries may build at the same time.
+    let name = name.rsplit_once('-').map_or(name.clone(), |(name, _)| name.to_owned());
+    executable.with_file_name(format!("kernels-{name}"))
+}
