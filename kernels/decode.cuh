@@ -118,7 +118,7 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
 
 // o and lse from the parts. Grid: N H; a thread per element.
 template <u32 D>
-DEVICE void add_parts(const float* from, const u32* visible, float* o, float* lse, u32 h, u32 parts) {
+DEVICE void add_parts(const float* from, const u32* visible, bf16* o, float* lse, u32 h, u32 parts) {
     const u64 row = blockIdx.x;
     const u32 count = (visible[row / h] + PART - 1) / PART;
     float most = float_of_bits(0xff800000u);
@@ -130,6 +130,6 @@ DEVICE void add_parts(const float* from, const u32* visible, float* o, float* ls
         sum = fused(line[threadIdx.x], factor, sum);
         total = fused(line[D + 1], factor, total);
     }
-    o[row * D + threadIdx.x] = sum / total;
+    o[row * D + threadIdx.x] = to_bf16(sum / total);
     if (threadIdx.x == 0) lse[row] = most + logarithm(total);
 }

@@ -1,7 +1,6 @@
 // y += s (x A^T) B^T and its gradients, as skinny products. The contract is crates/ops/src/lora/mod.rs.
 //
-// x (N,in), dy (N,out), A (R,in), B (out,R) come in bf16, rounded where they were f32 (qlinear_round_*),
-// their rows a multiple of 8 apart. t = x A^T and e = dy B are written rounded, as the next product wants
+// x (N,in), y, dx, dy (N,out), A (R,in), B (out,R) are bf16, their rows a multiple of 8 apart. t = x A^T and e = dy B are written rounded, as the next product wants
 // them. Bound: memory.
 
 #include "product.cuh"
@@ -26,9 +25,9 @@ KERNEL(lora_down, NARROW_THREADS, 3, Down::SHARED_BYTES,
 
 // y += scale t B^T. Grid: tiles of N, of out.
 KERNEL(lora_up, WIDE_THREADS, 2, Up::SHARED_BYTES,
-       (const bf16* t, u32 t_stride, const bf16* b, u32 b_stride, float* y, float scale, u32 n, u32 out, u32 rank)) {
+       (const bf16* t, u32 t_stride, const bf16* b, u32 b_stride, bf16* y, float scale, u32 n, u32 out, u32 rank)) {
     SHARED(shared);
-    Up().run(shared, t, t_stride, {b, b_stride}, Sums{y, out, scale, 1}, n, out, rank);
+    Up().run(shared, t, t_stride, {b, b_stride}, Results{y, out, scale, ADD}, n, out, rank);
 }
 
 // e (N, e_stride) from dy. Grid: tiles of N, of R by 32.
@@ -54,7 +53,7 @@ KERNEL(lora_gradient_a, NARROW_THREADS, 3, GradientA::SHARED_BYTES,
 
 // dx += scale e A. Grid: tiles of N, of in.
 KERNEL(lora_back, WIDE_THREADS, 2, Back::SHARED_BYTES,
-       (const bf16* e, u32 e_stride, const bf16* a, u32 a_stride, float* dx, float scale, u32 n, u32 inner, u32 rank)) {
+       (const bf16* e, u32 e_stride, const bf16* a, u32 a_stride, bf16* dx, float scale, u32 n, u32 inner, u32 rank)) {
     SHARED(shared);
-    Back().run(shared, e, e_stride, {a, a_stride}, Sums{dx, inner, scale, 1}, n, inner, rank);
+    Back().run(shared, e, e_stride, {a, a_stride}, Results{dx, inner, scale, ADD}, n, inner, rank);
 }

@@ -55,7 +55,31 @@ DEVICE void right_fragment(u32 (&b)[4], u8* tile, u32 base, u32 half) {
     }
 }
 
-// Where a product is written: put(row, column, value), for columns below width(m).
+// How a result is written: rounded to bf16 over what is there or added to it, or as f32 over it.
+enum Mode : u32 { OVERWRITE = 0, ADD = 1, WIDE = 2 };
+
+DEVICE void put_result(void* out, u64 at, float value, u32 mode) {
+    if (mode == WIDE) {
+        ((float*)out)[at] = value;
+    } else {
+        bf16* const to = (bf16*)out + at;
+        *to = to_bf16(mode == ADD ? widen(*to) + value : value);
+    }
+}
+
+// Where a product is written: put(row, column, value), for columns below width(m). Activations:
+struct Results {
+    void* out;
+    u32 stride;
+    float scale;
+    u32 mode;
+    DEVICE_MEMBER u32 width(u32 m) const { return m; }
+    DEVICE_MEMBER void put(u32 row, u32 column, float value) const {
+        put_result(out, (u64)row * stride + column, scale * value, mode);
+    }
+};
+
+// Gradients of weights, and logits: f32.
 struct Sums {
     float* out;
     u32 stride;

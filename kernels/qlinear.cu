@@ -1,9 +1,9 @@
 // y = x W^T and dx = dy W for a frozen W (4 bits, 8 bits, dense), dW += dy^T x for a trained one. The
 // contract is crates/ops/src/qlinear/mod.rs; W (out,in) is row-major in every case.
 //
-// f32 activations are rounded to bf16 once, by qlinear_round, into workspace: the products then copy
-// them asynchronously, and read half the bytes as often as there are tiles. Large N: product.cuh. N up
-// to 8: a warp has four rows of W and streams them; bound: memory.
+// Activations are bf16, sums f32, rounded once where they are stored; with mode 2 a forward writes them as
+// f32 (the logits of the head). Large N: product.cuh. N up to 8: a warp has four rows of W and streams
+// them; bound: memory.
 //
 // A 4-bit weight is bf16(code x absmax) on both paths, decoded where it is loaded. Conditions: `in` is a
 // multiple of 64, so that no block of 64 weights crosses rows.
@@ -21,42 +21,42 @@ using DenseGradient = Large<Along::Across, DenseRight<Along::Across, TILE, TILE_
 
 // y (N,out) from x (N,in), whose rows have `stride` elements. Grid: tiles of N, tiles of out.
 KERNEL(qlinear_nf4_forward, TILE_THREADS, 2, Nf4Forward::SHARED_BYTES,
-       (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+       (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* y, u32 n, u32 mode)) {
     SHARED(shared);
-    Nf4Forward().run(shared, x, stride, {NF4_WEIGHT, inner, {}}, Sums{y, out, 1.0f, add}, n, out, inner);
+    Nf4Forward().run(shared, x, stride, {NF4_WEIGHT, inner, {}}, Results{y, out, 1.0f, mode}, n, out, inner);
 }
 
 // dx (N,in) from dy (N,out). Grid: tiles of N, tiles of in.
 KERNEL(qlinear_nf4_backward, TILE_THREADS, 2, Nf4Backward::SHARED_BYTES,
-       (const bf16* dy, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* dx, u32 n, u32 add)) {
+       (const bf16* dy, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* dx, u32 n, u32 mode)) {
     SHARED(shared);
-    Nf4Backward().run(shared, dy, stride, {NF4_WEIGHT, inner, {}}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+    Nf4Backward().run(shared, dy, stride, {NF4_WEIGHT, inner, {}}, Results{dx, inner, 1.0f, mode}, n, inner, out);
 }
 
 KERNEL(qlinear_q8_forward, TILE_THREADS, 2, Q8Forward::SHARED_BYTES,
-       (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+       (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* y, u32 n, u32 mode)) {
     SHARED(shared);
-    Q8Forward().run(shared, x, stride, {codes, scales, inner, 0.0f}, Sums{y, out, 1.0f, add}, n, out, inner);
+    Q8Forward().run(shared, x, stride, {codes, scales, inner, 0.0f}, Results{y, out, 1.0f, mode}, n, out, inner);
 }
 
 KERNEL(qlinear_q8_backward, TILE_THREADS, 2, Q8Backward::SHARED_BYTES,
-       (const bf16* dy, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* dx, u32 n,
-        u32 add)) {
+       (const bf16* dy, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* dx, u32 n,
+        u32 mode)) {
     SHARED(shared);
-    Q8Backward().run(shared, dy, stride, {codes, scales, inner, 0.0f}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+    Q8Backward().run(shared, dy, stride, {codes, scales, inner, 0.0f}, Results{dx, inner, 1.0f, mode}, n, inner, out);
 }
 
 // Dense weights in bf16 whose rows have `pitch` elements, a multiple of 8.
 KERNEL(qlinear_dense_forward, TILE_THREADS, 2, DenseForward::SHARED_BYTES,
-       (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+       (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* y, u32 n, u32 mode)) {
     SHARED(shared);
-    DenseForward().run(shared, x, stride, {w, pitch}, Sums{y, out, 1.0f, add}, n, out, inner);
+    DenseForward().run(shared, x, stride, {w, pitch}, Results{y, out, 1.0f, mode}, n, out, inner);
 }
 
 KERNEL(qlinear_dense_backward, TILE_THREADS, 2, DenseBackward::SHARED_BYTES,
-       (const bf16* dy, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* dx, u32 n, u32 add)) {
+       (const bf16* dy, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* dx, u32 n, u32 mode)) {
     SHARED(shared);
-    DenseBackward().run(shared, dy, stride, {w, pitch}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+    DenseBackward().run(shared, dy, stride, {w, pitch}, Results{dx, inner, 1.0f, mode}, n, inner, out);
 }
 
 // dW (out,in) += dy^T x: k are the tokens. Grid: tiles of out, tiles of in.
@@ -64,29 +64,6 @@ KERNEL(qlinear_weight_gradient, TILE_THREADS, 2, DenseGradient::SHARED_BYTES,
        (const bf16* dy, u32 dy_stride, const bf16* x, u32 x_stride, float* dw, u32 out, u32 inner, u32 n)) {
     SHARED(shared);
     DenseGradient().run(shared, dy, dy_stride, {x, x_stride}, Sums{dw, inner, 1.0f, 1}, out, inner, n);
-}
-
-// to (rows, stride) = bf16(from (rows, columns)), zeros behind each row; stride is a multiple of 8.
-template <class T>
-DEVICE void round_rows(const T* from, bf16* to, u32 rows, u32 columns, u32 stride) {
-    const u64 pairs = (u64)rows * stride / 2;
-    const u64 pair = (u64)blockIdx.x * 256 + threadIdx.x;
-    if (pair >= pairs) return;
-    const u32 row = (u32)(pair / (stride / 2)), column = (u32)(pair % (stride / 2)) * 2;
-    const T* const line = from + (u64)row * columns;
-    const float low = column < columns ? widen(line[column]) : 0.0f;
-    const float high = column + 1 < columns ? widen(line[column + 1]) : 0.0f;
-    ((u32*)to)[pair] = pack_bf16(low, high);
-}
-
-KERNEL(qlinear_round_f32, 256, 4, 0, (const float* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
-    round_rows(from, to, rows, columns, stride);
-}
-KERNEL(qlinear_round_bf16, 256, 4, 0, (const bf16* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
-    round_rows(from, to, rows, columns, stride);
-}
-KERNEL(qlinear_round_f16, 256, 4, 0, (const f16* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
-    round_rows(from, to, rows, columns, stride);
 }
 
 // --- Few rows ----------------------------------------------------------------------------------------
@@ -158,25 +135,25 @@ struct DenseWeights {
 // For up to N rows of x; NF4 with an adapter folded in, if there is one. Grid: eight warps' rows of out.
 #define VECTORS(N, ROWS)                                                                                             \
     KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                   \
-           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add, const bf16* b,  \
-            u32 b_stride, const float* t, u32 rank, float scale)) {                                                  \
+           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* y, u32 n, u32 mode, const bf16* b,  \
+            u32 b_stride, const bf16* t, u32 rank, float scale)) {                                                  \
         SHARED(shared);                                                                                              \
         u8* const tables = shared + N * PIECE * 2;                                                                   \
         load_tables(tables, NF4_WEIGHT, VECTOR_THREADS);                                                             \
-        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, add,   \
+        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, mode,   \
                                   VectorAdapter{b, b_stride, t, rank, scale});                                       \
     }                                                                                                                \
     KERNEL(qlinear_q8_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                                  \
-           (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* y, u32 n,    \
-            u32 add)) {                                                                                              \
+           (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* y, u32 n,    \
+            u32 mode)) {                                                                                              \
         SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, add,  \
+        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, mode,  \
                                   VectorAdapter{});                                                                  \
     }                                                                                                                \
     KERNEL(qlinear_dense_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                               \
-           (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* y, u32 n, u32 add)) {    \
+           (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* y, u32 n, u32 mode)) {    \
         SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch}, x, stride, out, inner, y, n, add,          \
+        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch}, x, stride, out, inner, y, n, mode,          \
                                   VectorAdapter{});                                                                  \
     }
 VECTORS(1, 4)

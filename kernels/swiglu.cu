@@ -1,6 +1,6 @@
 // h = silu(g) u, and dg, du over g, u. The contract is crates/ops/src/swiglu/mod.rs.
 //
-// Elementwise; a thread has four elements, 256 apart, so that four loads are under way. Bound: memory.
+// Elementwise on bf16; a thread has four elements, 256 apart, so that four loads are under way. Bound: memory.
 
 #include "common.cuh"
 
@@ -17,16 +17,19 @@ DEVICE void elements(u64 count, F f) {
     }
 }
 
-KERNEL(swiglu_forward, THREADS, 4, 0, (const float* gate, const float* up, float* h, u64 count)) {
-    elements(count, [&](u64 i) { h[i] = gate[i] * sigmoid(gate[i]) * up[i]; });
+KERNEL(swiglu_forward, THREADS, 4, 0, (const bf16* gate, const bf16* up, bf16* h, u64 count)) {
+    elements(count, [&](u64 i) {
+        const float g = widen(gate[i]);
+        h[i] = to_bf16(g * sigmoid(g) * widen(up[i]));
+    });
 }
 
 // du = dh g s over u, dg = dh u s (1 + g (1 - s)) over g, with s = sigmoid(g).
-KERNEL(swiglu_backward, THREADS, 4, 0, (const float* dh, float* gate, float* up, u64 count)) {
+KERNEL(swiglu_backward, THREADS, 4, 0, (const bf16* dh, bf16* gate, bf16* up, u64 count)) {
     elements(count, [&](u64 i) {
-        const float g = gate[i], u = up[i], d = dh[i];
+        const float g = widen(gate[i]), u = widen(up[i]), d = widen(dh[i]);
         const float s = sigmoid(g);
-        gate[i] = d * u * s * (1.0f + g * (1.0f - s));
-        up[i] = d * g * s;
+        gate[i] = to_bf16(d * u * s * (1.0f + g * (1.0f - s)));
+        up[i] = to_bf16(d * g * s);
     });
 }

@@ -72,24 +72,26 @@ void check(const Case& c, u32 rows, bool backward) {
     const Loops want = loops(c, q, k, v, d_o, rows);
     Buffer<u16> bq(bf16_of(q)), bk(bf16_of(k)), bv(bf16_of(v)), bd(bf16_of(d_o));
     Buffer<u32> first(c.first), visible(c.visible);
-    Buffer<float> o(n * width), lse(n * c.h);
+    Activations o(n * width);
+    Buffer<float> lse(n * c.h);
     const float scale = float(1.0 / std::sqrt(double(c.d)));
     const std::string d = std::to_string(c.d);
     launch(("attention_forward_" + d).c_str(), {div_up(n, 64), c.h}, bq, bk, bv, first, visible, o, lse, n, c.h, c.hkv,
            scale);
-    compare("o", o.get(), want.o, 6e-3, 6e-3);
+    compare("o", o.get(), want.o, 6e-3, 6e-3 + ROUNDING);
     compare("lse", lse.get(), want.lse, 1e-5, 1e-5);
     if (!backward) return;
-    Buffer<float> delta(n * c.h), dq(n * width), dk(n * narrow), dv(n * narrow);
+    Buffer<float> delta(n * c.h);
+    Activations dq(n * width), dk(n * narrow), dv(n * narrow);
     launch("attention_delta", {div_up(n * c.h, 8)}, bd, o, delta, u64(n * c.h), c.d);
     launch(("attention_backward_queries_" + d).c_str(), {div_up(n, 64), c.h}, bq, bk, bv, first, visible, bd, lse, delta,
            dq, n, c.h, c.hkv, scale);
     launch(("attention_backward_keys_" + d).c_str(), {div_up(n, 64), c.hkv}, bq, bk, bv, first, visible, bd, lse, delta,
            dk, dv, n, c.h, c.hkv, scale);
-    // p and ds are rounded to bf16: 2^-9 of each term.
-    compare("dq", dq.get(), want.dq, 6e-3, 6e-3);
-    compare("dk", dk.get(), want.dk, 1.2e-2, 8e-3);
-    compare("dv", dv.get(), want.dv, 1.2e-2, 8e-3);
+    // p, ds and o are rounded to bf16: 2^-9 of each term.
+    compare("dq", dq.get(), want.dq, 8e-3, 6e-3 + ROUNDING);
+    compare("dk", dk.get(), want.dk, 1.6e-2, 8e-3 + ROUNDING);
+    compare("dv", dv.get(), want.dv, 1.2e-2, 8e-3 + ROUNDING);
 }
 
 Test documents("attention", "packed documents", [] {
@@ -119,11 +121,12 @@ Test decode("attention", "decode", [] {
         Buffer<u32> first(c.first), visible(c.visible);
         const float scale = float(1.0 / std::sqrt(double(d)));
         const std::string name = std::to_string(d);
-        Buffer<float> o(n * width), lse(n * c.h), alone(width), alone_lse(c.h);
+        Activations o(n * width), alone(width);
+        Buffer<float> lse(n * c.h), alone_lse(c.h);
         Buffer<float> space(n * c.h * parts * (d + 2)), more(c.h * 5 * (d + 2));
         launch(("attention_decode_" + name).c_str(), {parts, c.hkv, n}, bq, bk, bv, first, visible, space, c.h, c.hkv, scale);
         launch(("attention_add_parts_" + name).c_str(), {n * c.h}, space, visible, o, lse, c.h, parts);
-        compare("o", o.get(), want.o, 6e-3, 6e-3);
+        compare("o", o.get(), want.o, 6e-3, 6e-3 + ROUNDING);
         compare("lse", lse.get(), want.lse, 1e-5, 1e-5);
         launch(("attention_decode_" + name).c_str(), {5, c.hkv, 1}, bq, bk, bv, first, visible, more, c.h, c.hkv, scale);
         launch(("attention_add_parts_" + name).c_str(), {c.h}, more, visible, alone, alone_lse, c.h, 5u);
@@ -136,7 +139,7 @@ Test decode("attention", "decode", [] {
 Test store("attention", "store", [] {
     const auto from = values(1, 3 * 40);
     Buffer<u16> to(bf16_of(std::vector<float>(5 * 40, 9.0f)));
-    launch("attention_store", {3}, Buffer<float>(from), to, Buffer<u32>(std::vector<u32>{4, 0, 2}), 40u);
+    launch("attention_store", {3}, Activations(from), to, Buffer<u32>(std::vector<u32>{4, 0, 2}), 40u);
     const auto got = to.get();
     for (u32 i = 0; i < 40; ++i) {
         equal("row 4", {from_bf16(got[160 + i])}, {round_bf16(from[i])});

@@ -111,6 +111,20 @@ static void fail(const std::string& what, size_t at, double got, double want) {
     if (failures++ < 10) printf("  %s[%zu] is %.9g, expected %.9g\n", what.c_str(), at, got, want);
 }
 
+std::vector<float> rounded(const std::vector<float>& from) {
+    std::vector<float> to;
+    for (float value : from) to.push_back(round_bf16(value));
+    return to;
+}
+
+Activations::Activations(const std::vector<float>& values) : Buffer<u16>(bf16_of(values)) {}
+
+std::vector<float> Activations::get() const {
+    std::vector<float> wide;
+    for (u16 bits : Buffer<u16>::get()) wide.push_back(from_bf16(bits));
+    return wide;
+}
+
 void compare(const std::string& what, const std::vector<float>& got, const std::vector<double>& want, double absolute,
              double relative) {
     if (got.size() != want.size()) die(what + ": lengths differ");

@@ -64,6 +64,14 @@ public:
     size_t count_;
 };
 
+// Activations: bf16 on the device, floats here.
+class Activations : public Buffer<u16> {
+public:
+    explicit Activations(size_t count) : Buffer<u16>(count) {}
+    explicit Activations(const std::vector<float>& values);
+    std::vector<float> get() const;
+};
+
 struct Grid {
     u32 x = 1, y = 1, z = 1;
 };
@@ -72,6 +80,7 @@ struct Grid {
 struct Arguments {
     std::vector<u64> words;
     std::vector<u64> extents;
+    void add(const Activations& buffer) { add(static_cast<const Buffer<u16>&>(buffer)); }
     template <class T>
     void add(const Buffer<T>& buffer) {
         words.push_back(reinterpret_cast<u64>(buffer.at_));
@@ -104,6 +113,10 @@ float round_bf16(float value);
 u16 bf16_bits(float value);
 std::vector<u16> bf16_of(const std::vector<float>& values);
 float from_bf16(u16 bits);
+std::vector<float> rounded(const std::vector<float>& from);
+
+// What storing a value in bf16 may change of it.
+constexpr double ROUNDING = 1.0 / 256;
 
 // Fails unless every |got - want| <= absolute + relative |want|.
 void compare(const std::string& what, const std::vector<float>& got, const std::vector<double>& want, double absolute,

@@ -4,30 +4,18 @@
 
 namespace {
 
-// Rounded here, so that the libraries with seeded faults need no other family.
-struct Half {
-    Half(const std::vector<float>& from, u32 rows, u32 columns)
-        : stride((columns + 7) / 8 * 8), values(padded(from, rows, columns, stride)) {}
-    static std::vector<u16> padded(const std::vector<float>& from, u32 rows, u32 columns, u32 stride) {
-        std::vector<u16> to(size_t(rows) * stride);
-        for (u32 i = 0; i < rows * columns; ++i) to[size_t(i / columns) * stride + i % columns] = bf16_bits(from[i]);
-        return to;
-    }
-    u32 stride;
-    Buffer<u16> values;
-};
-
 Test adapter("lora", "forward and backward", [] {
     for (u32 rank : {4u, 40u}) {
         const u32 n = 35, inner = 96, out = 137;
         const float scale = 0.5f;
         const auto x = values(1, n * inner), dy = values(2, n * out), a = values(3, rank * inner), b = values(4, out * rank);
-        const auto y0 = values(5, n * out), da0 = values(6, rank * inner), db0 = values(7, out * rank);
-        const auto dx0 = values(8, n * inner);
+        const auto y0 = rounded(values(5, n * out)), da0 = values(6, rank * inner), db0 = values(7, out * rank);
+        const auto dx0 = rounded(values(8, n * inner));
         const Half bx(x, n, inner), bdy(dy, n, out), ba(a, rank, inner), bb(b, out, rank);
         const u32 stride = (rank + 7) / 8 * 8;
         Buffer<u16> t(n * stride), e(n * stride);
-        Buffer<float> y(y0), da(da0), db(db0), dx(dx0);
+        Activations y(y0), dx(dx0);
+        Buffer<float> da(da0), db(db0);
         const u32 ranks = div_up(rank, 32);
         launch("lora_down", {1, ranks}, bx.values, bx.stride, ba.values, ba.stride, t, stride, n, rank, inner);
         launch("lora_up", {1, 2}, t, stride, bb.values, bb.stride, y, scale, n, out, rank);
@@ -49,11 +37,11 @@ Test adapter("lora", "forward and backward", [] {
         }
         compare("t", got_t, want_t.sums, 1e-5, 4e-3);
         compare("e", got_e, want_e.sums, 1e-5, 4e-3);
-        compare_sums("y", y.get(), multiply(got_t, rb, n, out, rank), y0, scale);
+        compare_results("y", y.get(), multiply(got_t, rb, n, out, rank), y0, scale);
         compare_sums("db", db.get(), multiply(transposed(rdy, n, out), transposed(got_t, n, rank), out, rank, n), db0, scale);
         compare_sums("da", da.get(), multiply(transposed(got_e, n, rank), transposed(rx, n, inner), rank, inner, n), da0,
                      scale);
-        compare_sums("dx", dx.get(), multiply(got_e, transposed(ra, rank, inner), n, inner, rank), dx0, scale);
+        compare_results("dx", dx.get(), multiply(got_e, transposed(ra, rank, inner), n, inner, rank), dx0, scale);
     }
 });
 
@@ -74,7 +62,8 @@ void check_loss(bool eight_bits) {
         if (i % 3 != 1) targets[i] = i32(i * 97 % v);
     }
     const auto dw0 = values(5, v * c);
-    Buffer<float> bx(x), loss(std::vector<float>(n, 0.0f)), dx(std::vector<float>(n * c, 0.0f)), dw(dw0);
+    Activations bx(x), dx(std::vector<float>(n * c, 0.0f));
+    Buffer<float> loss(std::vector<float>(n, 0.0f)), dw(dw0);
     Buffer<float> logits(chunk * pitch), bs(std::vector<float>{scale}), b_scales(scales);
     Buffer<i8> b_codes(codes);
     Buffer<u16> bw(bf16_of(w)), gathered(chunk * c);
@@ -120,7 +109,7 @@ void check_loss(bool eight_bits) {
         }
     }
     compare("loss", loss.get(), want_loss, 1e-5, 1e-5);
-    compare("dx", dx.get(), want_dx, 2e-5, 1e-3);
+    compare("dx", dx.get(), want_dx, 2e-5, 1e-3 + ROUNDING);
     if (!eight_bits) compare("dw", dw.get(), want_dw, 2e-5, 1e-3);
     if (trained.get()[0] != 15) compare("trained", {float(trained.get()[0])}, {15.0}, 0, 0);
 }

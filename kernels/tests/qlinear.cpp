@@ -4,22 +4,12 @@
 
 namespace {
 
-struct Rounded {
-    Rounded(const std::vector<float>& from, u32 rows, u32 columns)
-        : stride((columns + 7) / 8 * 8), values(size_t(rows) * stride) {
-        Buffer<float> wide(from);
-        launch("qlinear_round_f32", {div_up(u64(rows) * stride / 2, 256)}, wide, values, rows, columns, stride);
-    }
-    u32 stride;
-    Buffer<u16> values;
-};
-
 void check_nf4(u32 n, u32 out, u32 inner, bool doubled, u32 add) {
     const Nf4Weight w(1, out, inner, doubled);
     const auto x = values(2, size_t(n) * inner), dy = values(3, size_t(n) * out);
-    const auto y_before = values(4, size_t(n) * out), dx_before = values(5, size_t(n) * inner);
-    const Rounded bx(x, n, inner), bdy(dy, n, out);
-    Buffer<float> y(y_before), dx(dx_before);
+    const auto y_before = rounded(values(4, size_t(n) * out)), dx_before = rounded(values(5, size_t(n) * inner));
+    const Half bx(x, n, inner), bdy(dy, n, out);
+    Activations y(y_before), dx(dx_before);
     w.with([&](const auto&... parts) {
         launch("qlinear_nf4_forward", {div_up(n, 128), div_up(out, 128)}, bx.values, bx.stride, parts..., out, inner, y,
                n, add);
@@ -27,9 +17,9 @@ void check_nf4(u32 n, u32 out, u32 inner, bool doubled, u32 add) {
                dx, n, add);
     });
     const std::vector<float> none;
-    compare_sums("y", y.get(), multiply(rounded(x), w.effective, n, out, inner), add ? y_before : none);
+    compare_results("y", y.get(), multiply(rounded(x), w.effective, n, out, inner), add ? y_before : none);
     const auto columns = transposed(w.effective, out, inner);
-    compare_sums("dx", dx.get(), multiply(rounded(dy), columns, n, inner, out), add ? dx_before : none);
+    compare_results("dx", dx.get(), multiply(rounded(dy), columns, n, inner, out), add ? dx_before : none);
 }
 
 struct Q8Weight {
@@ -54,38 +44,31 @@ Test eight_bits("qlinear", "8 bits", [] {
     const u32 n = 21, out = 77, inner = 128;
     const Q8Weight w(1, out, inner);
     const auto x = values(2, n * inner), dy = values(3, n * out);
-    const Rounded bx(x, n, inner), bdy(dy, n, out);
+    const Half bx(x, n, inner), bdy(dy, n, out);
     Buffer<i8> codes(w.codes);
-    Buffer<float> scales(w.scales), y(n * out), dx(n * inner);
+    Buffer<float> scales(w.scales), wide(n * out);
+    Activations y(n * out), dx(n * inner);
     launch("qlinear_q8_forward", {1, 1}, bx.values, bx.stride, codes, scales, out, inner, y, n, 0u);
+    launch("qlinear_q8_forward", {1, 1}, bx.values, bx.stride, codes, scales, out, inner, wide, n, 2u);
     launch("qlinear_q8_backward", {1, 1}, bdy.values, bdy.stride, codes, scales, out, inner, dx, n, 0u);
-    compare_sums("y", y.get(), multiply(rounded(x), w.effective, n, out, inner), {});
-    compare_sums("dx", dx.get(), multiply(rounded(dy), transposed(w.effective, out, inner), n, inner, out), {});
+    compare_results("y", y.get(), multiply(rounded(x), w.effective, n, out, inner), {});
+    compare_sums("y in f32", wide.get(), multiply(rounded(x), w.effective, n, out, inner), {});
+    compare_results("dx", dx.get(), multiply(rounded(dy), transposed(w.effective, out, inner), n, inner, out), {});
 });
 
 Test dense("qlinear", "dense", [] {
     const u32 n = 45, out = 101, inner = 83;
     const auto x = values(2, n * inner), dy = values(3, n * out), w = values(4, out * inner), before = values(5, out * inner);
-    const Rounded bx(x, n, inner), bdy(dy, n, out), bw(w, out, inner);
-    Buffer<float> y(n * out), dx(n * inner), dw(before);
+    const Half bx(x, n, inner), bdy(dy, n, out), bw(w, out, inner);
+    Activations y(n * out), dx(n * inner);
+    Buffer<float> dw(before);
     launch("qlinear_dense_forward", {1, 1}, bx.values, bx.stride, bw.values, bw.stride, out, inner, y, n, 0u);
     launch("qlinear_dense_backward", {1, 1}, bdy.values, bdy.stride, bw.values, bw.stride, out, inner, dx, n, 0u);
     launch("qlinear_weight_gradient", {1, 1}, bdy.values, bdy.stride, bx.values, bx.stride, dw, out, inner, n);
     const auto rw = rounded(w), rx = rounded(x), rdy = rounded(dy);
-    compare_sums("y", y.get(), multiply(rx, rw, n, out, inner), {});
-    compare_sums("dx", dx.get(), multiply(rdy, transposed(rw, out, inner), n, inner, out), {});
+    compare_results("y", y.get(), multiply(rx, rw, n, out, inner), {});
+    compare_results("dx", dx.get(), multiply(rdy, transposed(rw, out, inner), n, inner, out), {});
     compare_sums("dw", dw.get(), multiply(transposed(rdy, n, out), transposed(rx, n, inner), out, inner, n), before);
-});
-
-Test rounding("qlinear", "rounding to bf16", [] {
-    // Ties to even, overflow to infinity, a denormal; three columns of eight.
-    const std::vector<float> from = {1.00390625f, 1.01171875f, 3.4e38f, -1e-40f, 0.0f, -2.5f};
-    Buffer<float> wide(from);
-    Buffer<u16> narrow(16);
-    launch("qlinear_round_f32", {1}, wide, narrow, 2u, 3u, 8u);
-    const u16 want[] = {0x3f80, 0x3f82, 0x7f80, 0, 0, 0, 0, 0, 0x8001, 0, 0xc020, 0, 0, 0, 0, 0};
-    const auto got = narrow.get();
-    for (u32 i = 0; i < 16; ++i) equal("bits", {float(got[i])}, {float(want[i])});
 });
 
 // One vector of several gives the bits that it gives alone.
@@ -93,12 +76,12 @@ Test vectors("qlinear", "few rows", [] {
     const u32 out = 37, inner = 2240, most = 7;
     const Nf4Weight w(1, out, inner, true);
     const Q8Weight w8(2, out, inner);
-    const auto x = values(3, most * inner), before = values(4, most * out), dense = values(5, out * inner);
+    const auto x = values(3, most * inner), before = rounded(values(4, most * out)), dense = values(5, out * inner);
     const u32 rank = 33;
     const float scale = 0.5f;
     const auto b = values(6, out * rank), t = values(7, most * rank);
-    const Rounded bx(x, most, inner), bw(dense, out, inner), bb(b, out, rank);
-    const Buffer<float> bt(t);
+    const Half bx(x, most, inner), bw(dense, out, inner), bb(b, out, rank);
+    const Activations bt(t);
     Buffer<i8> codes(w8.codes);
     Buffer<float> scales(w8.scales);
     Reference want[] = {multiply(rounded(x), w.effective, most, out, inner),
@@ -112,7 +95,9 @@ Test vectors("qlinear", "few rows", [] {
     std::vector<float> first[3];
     for (u32 n : {1u, 2u, 3u, 7u}) {
         const std::string size = std::to_string(n == 3 ? 4 : n == 7 ? 8 : n);
-        Buffer<float> y(before), y8(most * out), y16(most * out);
+        // Rows behind the n-th are not written.
+        const std::vector<float> nothing(most * out);
+        Activations y(before), y8(nothing), y16(nothing);
         const Grid grid = {div_up(out, n == 7 ? 16 : 32)};
         w.with([&](const auto&... parts) {
             launch(("qlinear_nf4_vector_" + size).c_str(), grid, bx.values, bx.stride, parts..., out, inner, y, n, 1u,
@@ -122,12 +107,12 @@ Test vectors("qlinear", "few rows", [] {
         launch(("qlinear_dense_vector_" + size).c_str(), grid, bx.values, bx.stride, bw.values, bw.stride, out, inner, y16,
                n, 0u);
         u32 format = 0;
-        for (const Buffer<float>* buffer : {&y, &y8, &y16}) {
+        for (const Activations* buffer : {&y, &y8, &y16}) {
             auto got = buffer->get();
             got.resize(n * out);
             Reference part = {{want[format].sums.begin(), want[format].sums.begin() + n * out},
                               {want[format].sizes.begin(), want[format].sizes.begin() + n * out}};
-            compare_sums("y of format " + std::to_string(format), got, part, format == 0 ? before : std::vector<float>());
+            compare_results("y of format " + std::to_string(format), got, part, format == 0 ? before : std::vector<float>());
             if (n == 1) first[format] = got;
             got.resize(out);
             equal("alone and together", got, first[format]);
