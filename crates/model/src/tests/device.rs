@@ -38,7 +38,7 @@ impl Subject {
     fn new(tied: bool, head: Head) -> Subject {
         let directory = tempfile::tempdir().unwrap();
         let config = small(tied);
-        let out = directory.path().join("base");
+        let out = directory.path().to_owned();
         let form = BaseForm { double: true, embedding: head };
         random_base((&config, 5), form, &out, &mut |_| ()).unwrap();
         let lora = LoraConfig {
