@@ -72,16 +72,14 @@ impl Message {
         Self { role, content: content.into(), trained: role == Role::Assistant, fields: None }
     }
 
-    /// How many calls there are in it.
-    fn calls(&self) -> usize {
-        let is_answer = self.role == Role::Assistant;
-        let fields = self.fields.as_ref().filter(|_| is_answer);
-        fields.map_or(0, |fields| tools::count(fields, Some(tools::CALLS)))
+    /// Whether it calls something: calls are all that an answer has beside what it says.
+    fn calls(&self) -> bool {
+        self.role == Role::Assistant && self.fields.is_some()
     }
 
     /// Whether it says or calls nothing.
     pub(crate) fn is_silent(&self) -> bool {
-        self.content.trim().is_empty() && self.calls() == 0
+        self.content.trim().is_empty() && !self.calls()
     }
 }
 
@@ -101,12 +99,6 @@ impl From<Vec<Message>> for Conversation {
 }
 
 impl Conversation {
-    /// How many tools and calls there are in it.
-    fn counted(&self) -> usize {
-        let tools = self.tools.as_ref().map_or(0, |tools| tools::count(tools, None));
-        tools + self.messages.iter().map(Message::calls).sum::<usize>()
-    }
-
     /// All texts in it, for whoever looks through them.
     pub(crate) fn texts_mut<'a>(&'a mut self) -> Vec<&'a mut String> {
         let of_message = |it: &'a mut Message| [&mut it.content].into_iter().chain(&mut it.fields);

@@ -88,7 +88,8 @@ def tools():
         return one(tools=value, messages=[{"role": "user", "content": "a"}])
 
     yield "calls_number", calls(1), "message 1: tool_calls is no list"
-    yield "calls_none", calls([]), "the list of tool_calls is empty"
+    yield "calls_none", calls([]), "message 1: it has no content"
+    yield "call_of_65_bits", calls([{"name": "f", "arguments": {"a": 1 << 64}}]), "the calls hold a whole number of more than 64 bits"
     yield "call_number", calls([1]), "message 1: call 1: it is no object"
     yield "call_without_name", calls([{"function": {"arguments": {}}}]), "call 1: it has no name"
     yield "arguments_missing", calls([{"name": "f"}]), "call 1: it has no arguments"
@@ -102,7 +103,7 @@ def tools():
     yield "tools_of_text", one(text="a", tools=[{"name": "f"}]), "tools go with messages only"
     yield "call_of_no_json", one(conversations=[{"from": "function_call", "value": "f()"}]), "message 1: the calls are no JSON"
     # No template that is built in knows tools: nothing is left out silently.
-    yield "tools_unwritten", of([{"name": "f"}]), "of 1 tools and calls it writes 0"
+    yield "tools_unwritten", of([{"name": "f"}]), "of 1 names of tools and parts of calls it writes 0"
 
 
 def cases():

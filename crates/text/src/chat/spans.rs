@@ -25,7 +25,7 @@ const OTHER: char = '\u{fdd3}';
 const CLOSE: char = '\u{fdd4}';
 /// Stands inside every name of a special token that a message holds, so that it is none.
 const BROKEN: char = '\u{fdd5}';
-/// Stands in front of the name of every tool and call, so that they are counted.
+/// Stands in front of the name of every tool and of all that a call says, so that they are counted.
 pub(super) const COUNTED: char = '\u{fdd8}';
 /// Begins what a template declares to be generated.
 pub(super) const GENERATED: char = '\u{fdd6}';
@@ -161,7 +161,7 @@ pub(super) struct Turn {
 pub(super) struct Expected<'a> {
     /// How many messages with text.
     pub(super) messages: usize,
-    /// How many tools and calls.
+    /// How many names of tools, and names and texts of calls.
     pub(super) counted: usize,
     /// The turns with calls, in order.
     pub(super) turns: &'a [Turn],
@@ -209,7 +209,7 @@ pub(super) fn pieces(
     let found = text.matches(COUNTED).count();
     if found < counted {
         return Err(format!(
-            "of {counted} tools and calls it writes {found}\nhint: choose a chat template that knows tools"
+            "of {counted} names of tools and parts of calls it writes {found}\nhint: choose a chat template that knows tools"
         ));
     }
     Ok(reader.pieces)

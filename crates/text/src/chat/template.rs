@@ -18,6 +18,10 @@ const CONFIG_FILE: &str = "tokenizer_config.json";
 /// Largest template or configuration that is read. Llama 3's configuration has 50 KB.
 const FILE_LIMIT_BYTES: u64 = 4 << 20;
 
+/// The name of the template, and of the one for conversations with tools where there is one.
+const DEFAULT: &str = "default";
+const FOR_TOOLS: &str = "tool_use";
+
 /// The special tokens that the built-in Llama 3 template writes.
 const LLAMA3_MARKS: [&str; 3] = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"];
 
@@ -80,8 +84,8 @@ impl Template {
     }
 
     /// The template that a tokenizer's directory brings: `chat_template.jinja`, or
-    /// `chat_template` in `tokenizer_config.json`, of several the one named `default`. `None` if
-    /// there is none.
+    /// `chat_template` in `tokenizer_config.json`, of several the one named `default`, and `tool_use`
+    /// where there are tools, as transformers chooses. `None` if there is none.
     ///
     /// # Errors
     /// A file that cannot be read, is not what it should be, or holds no valid template.
@@ -107,15 +111,23 @@ impl Template {
     }
 
     fn of_config(origin: &Path, config: &Config, date: Date) -> Result<Option<Self>> {
-        let source = match &config.chat_template {
-            None => return Ok(None),
-            Some(Templates::One(source)) => source,
-            Some(Templates::Several(named)) => {
-                let chosen = named.iter().find(|it| it.name == "default");
-                &chosen.ok_or_else(|| wrong_config(origin, named))?.template
+        match &config.chat_template {
+            None => Ok(None),
+            Some(Templates::One(source)) => {
+                Self::new(origin.to_owned(), source, config, date).map(Some)
             }
-        };
-        Self::new(origin.to_owned(), source, config, date).map(Some)
+            Some(Templates::Several(named)) => {
+                let of = |name| named.iter().find(|it| it.name == name);
+                let chosen = of("default").ok_or_else(|| wrong_config(origin, named))?;
+                let mut template = Self::new(origin.to_owned(), &chosen.template, config, date)?;
+                if let Some(other) = of(FOR_TOOLS) {
+                    template.add(FOR_TOOLS, &other.template)?;
+                    template.hash =
+                        files::sha256([&*template.source, &*other.template].join("\0").as_bytes());
+                }
+                Ok(Some(template))
+            }
+        }
     }
 
     fn built_in(name: &str, source: &str, date: Date) -> Self {
@@ -124,28 +136,34 @@ impl Template {
     }
 
     fn new(origin: PathBuf, source: &str, config: &Config, date: Date) -> Result<Self> {
-        if let Some(at) = source.find(is_mark) {
-            let line = 1 + source[..at].matches('\n').count();
-            return Err(wrong(&origin, Some(line), "there is a noncharacter of Unicode"));
-        }
         let mut environment = environment(date);
         // `{% generation %}` becomes a filter over the block: the same length, so that the place
         // of every error stays.
         environment
             .add_filter("generation", |text: String| format!("{GENERATED}{text}{GENERATED_END}"));
-        let added = environment.add_template_owned("template", with_generation_filter(source));
-        added.map_err(|error| explained(&origin, &error))?;
         let name = |token: &TokenName| match token {
             TokenName::Plain(name) | TokenName::Described { content: name } => name.clone(),
         };
-        Ok(Self {
+        let mut template = Self {
             environment,
             origin,
             hash: files::sha256(source.as_bytes()),
             source: source.to_owned(),
             begin: config.bos_token.as_ref().map(name),
             end: config.eos_token.as_ref().map(name),
-        })
+        };
+        template.add(DEFAULT, source)?;
+        Ok(template)
+    }
+
+    /// Adds a source under a name.
+    fn add(&mut self, name: &'static str, source: &str) -> Result<()> {
+        if let Some(at) = source.find(is_mark) {
+            let line = 1 + source[..at].matches('\n').count();
+            return Err(wrong(&self.origin, Some(line), "there is a noncharacter of Unicode"));
+        }
+        let added = self.environment.add_template_owned(name, with_generation_filter(source));
+        added.map_err(|error| explained(&self.origin, &error))
     }
 
     /// The file, or the name of a built-in template.
@@ -158,7 +176,7 @@ impl Template {
         &self.source
     }
 
-    /// The SHA-256 of the template's source, in hexadecimal.
+    /// The SHA-256 of the template's source, in hexadecimal; where there is one for tools, of both.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -190,7 +208,7 @@ impl Template {
         let turns = self.turns(messages, &plain, as_it_is, tokenizer)?;
         let expected = Expected {
             messages: spans::expected(messages),
-            counted: conversation.counted(),
+            counted: guarded.beside.counted,
             turns: &turns,
         };
         for placement in Placement::ALL {
@@ -247,7 +265,7 @@ impl Template {
         tokenizer: &Tokenizer,
     ) -> Result<Vec<Turn>> {
         let mut turns = Vec::new();
-        for (index, message) in messages.iter().enumerate().filter(|(_, it)| it.calls() > 0) {
+        for (index, message) in messages.iter().enumerate().filter(|(_, it)| it.calls()) {
             let until = |end: usize, add_generation_prompt| {
                 self.unmarked(&messages[..end], Writing { add_generation_prompt, ..writing })
             };
@@ -286,7 +304,11 @@ impl Template {
             Value::from_pairs(said.into_iter().chain(more))
         };
         let messages: Vec<Value> = messages.iter().zip(&beside.fields).map(message).collect();
-        let template = self.environment.get_template("template").expect("it was added when made");
+        let for_tools = Some(FOR_TOOLS).filter(|_| !beside.tools.is_none());
+        let template = for_tools.and_then(|name| self.environment.get_template(name).ok());
+        let template = template.unwrap_or_else(|| {
+            self.environment.get_template(DEFAULT).expect("it was added when made")
+        });
         template
             .render(context! {
                 messages,
@@ -309,6 +331,8 @@ struct Beside {
     tools: Value,
     /// Of every message.
     fields: Vec<Fields>,
+    /// How many marks there are in both.
+    counted: usize,
 }
 
 impl Beside {
@@ -319,22 +343,22 @@ impl Beside {
     ) -> Result<Self> {
         let value = |text: &str| tools::parsed(text).and_then(&with);
         let refused = |problem| Error::Conversation { problem };
-        let tools = conversation.tools.as_ref().map(|text| value(text)).transpose();
-        let fields = |(number, message): (usize, &Message)| {
-            let numbered = |problem| refused(format!("message {}: {problem}", number + 1));
-            let Some(text) = &message.fields else { return Ok(Vec::new()) };
-            match value(text).map_err(numbered)? {
-                serde_json::Value::Object(map) => {
-                    let field = |(key, value)| (key, Serde::<serde_json::Value>(value).into());
-                    Ok(map.into_iter().map(field).collect())
-                }
-                _ => Err(numbered("its fields are no object".to_owned())),
+        let tools = conversation.tools.as_deref().map(value).transpose().map_err(refused)?;
+        let mut fields = Vec::with_capacity(conversation.messages.len());
+        for (number, message) in (1..).zip(&conversation.messages) {
+            let value = message.fields.as_deref().map(value).transpose();
+            fields.push(value.map_err(|it| refused(format!("message {number}: {it}")))?);
+        }
+        let counted = tools::count(tools.iter().chain(fields.iter().flatten()));
+        let listed = |value: Option<serde_json::Value>| match value {
+            Some(serde_json::Value::Object(map)) => {
+                let field = |(key, value)| (key, Serde::<serde_json::Value>(value).into());
+                map.into_iter().map(field).collect()
             }
+            _ => Vec::new(),
         };
-        Ok(Self {
-            tools: Serde(tools.map_err(refused)?).into(),
-            fields: conversation.messages.iter().enumerate().map(fields).collect::<Result<_>>()?,
-        })
+        let fields = fields.into_iter().map(listed).collect();
+        Ok(Self { tools: Serde(tools).into(), fields, counted })
     }
 }
 

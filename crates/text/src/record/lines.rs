@@ -191,7 +191,7 @@ impl Line {
         if self.tools.is_some() && !has_turns {
             return Err("tools go with messages only".to_owned());
         }
-        let tools = self.tools.map(|json| tools::of_tools(json.get())).transpose()?;
+        let tools = self.tools.map(|json| tools::of_tools(json.get())).transpose()?.flatten();
         if let Some(text) = self.text {
             return Ok(Content::Text(text));
         }

@@ -89,7 +89,7 @@ pub(super) fn of_turns(turns: Vec<Turn>) -> Result<Vec<Message>, String> {
         })?;
         let fields = fields(role, &turn)?;
         let content = match turn.content {
-            None if turn.tool_calls.is_none() => return Err("it has no content".to_owned()),
+            None if fields.is_none() => return Err("it has no content".to_owned()),
             content => content.unwrap_or_default(),
         };
         Ok(Message { fields, ..with_choice(Message::new(role, content), turn.train) })
@@ -103,7 +103,9 @@ fn fields(role: Role, turn: &Turn) -> Result<Option<String>, String> {
         if role != Role::Assistant {
             return Err(format!("tool_calls are the assistant's, not of {}", role.name()));
         }
-        fields.insert(tools::CALLS.to_owned(), tools::of_calls(calls.get())?);
+        if let Some(calls) = tools::of_calls(calls.get())? {
+            fields.insert(tools::CALLS.to_owned(), calls);
+        }
     }
     for (key, text) in [("tool_call_id", &turn.tool_call_id), ("name", &turn.name)] {
         match text {
@@ -134,7 +136,8 @@ pub(super) fn of_shared(turns: Vec<SharedTurn>) -> Result<Vec<Message>, String> 
         if turn.from != "function_call" {
             return Ok(with_choice(Message::new(role, turn.value), turn.train));
         }
-        let calls = (tools::CALLS.to_owned(), tools::of_calls(&turn.value)?);
+        let calls = tools::of_calls(&turn.value)?.ok_or("it calls nothing")?;
+        let calls = (tools::CALLS.to_owned(), calls);
         let fields = Some(Value::Object([calls].into_iter().collect()).to_string());
         Ok(Message { fields, ..with_choice(Message::new(role, ""), turn.train) })
     })?)

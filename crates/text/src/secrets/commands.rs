@@ -1,5 +1,5 @@
-//! Secrets at fixed places of commands, statements and headers: `mysql -p…`, `IDENTIFIED BY '…'`,
-//! `Cookie: session=…`.
+//! Secrets at fixed places of commands, statements and headers: `mysql -p…`, `["--password", "…"]`,
+//! `IDENTIFIED BY '…'`, `Cookie: session=…`.
 
 use super::Finding;
 use super::placeholder::{is_placeholder, is_reference, is_wordy};
@@ -32,6 +32,11 @@ static OPTION: LazyLock<Regex> = LazyLock::new(|| {
         r"\b(?:{mysql}|sshpass[ \t]+-p[ \t]{{0,4}}|{redis}|{login}|{ldap}|{htpasswd})"
     ))
 });
+/// The same where a command is a list: `["mysql", "--password", "…"]`.
+static LISTED: LazyLock<Regex> = LazyLock::new(|| {
+    let name = r"--[a-z0-9-]{0,40}(?:password|passwd|token|secret|api-?key)";
+    pattern(&format!(r#"\\?["'](?i:{name})\\?["']\s*,\s*"#))
+});
 /// The same in SQL. In small letters `identified by` is a phrase of prose too.
 static SQL: LazyLock<Regex> = LazyLock::new(|| {
     let begin = r"(?i:\b(?:create|alter|grant|set)\s(?:[^\n;]{0,300}?\s)?)";
@@ -63,6 +68,7 @@ pub(super) fn find(text: &str) -> Vec<Finding> {
         }
     };
     search(&OPTION, "password", &|_, given| !given.starts_with('-') && !is_port(given));
+    search(&LISTED, "password", &|_, given| !given.starts_with('-'));
     search(&SQL, "password", &|at, _| text[at..].starts_with(['\'', '"']));
     search(&LITERAL, "kubernetes-secret", &|at, _| makes_secret(text, at));
     search(&DOCKER, "docker-auth", &|_, given| is_base64(given));

@@ -71,12 +71,14 @@ fn all_forms_of_calls_are_the_same() {
             r#"{{"messages": [{{"role": "user", "content": "q"}}, {{"role": "assistant", "content": null, "tool_calls": {calls}}}]}}"#
         )
     };
-    let expected = r#"{"tool_calls":[{"function":{"name":"f","arguments":{"a":"ü"}}}]}"#;
+    let expected =
+        r#"{"tool_calls":[{"type":"function","function":{"name":"f","arguments":{"a":"ü"}}}]}"#;
     let shared = r#"{"conversations": [{"from": "human", "value": "q"},
-        {"from": "function_call", "value": "{\"function\": {\"name\": \"f\", \"arguments\": {\"a\": \"ü\"}}}"}]}"#;
+        {"from": "function_call", "value": "{\"name\": \"f\", \"arguments\": {\"a\": \"ü\"}}"}]}"#;
     for line in [
-        line(r#"[{"function": {"name": "f", "arguments": {"a": "ü"}}}]"#),
-        line(r#"[{"function": {"name": "f", "arguments": "{\"a\": \"\\u00fc\"}"}}]"#),
+        line(r#"[{"type": "function", "function": {"name": "f", "arguments": {"a": "ü"}}}]"#),
+        line(r#"[{"name": "f", "arguments": {"a": "ü"}}]"#),
+        line(r#"{"type": "function", "name": "f", "arguments": "{\"a\": \"\\u00fc\"}"}"#),
         shared.replace('\n', " "),
     ] {
         let conversation = record(&line).unwrap();
@@ -95,7 +97,14 @@ fn all_forms_of_calls_are_the_same() {
         let line =
             format!(r#"{{"tools": {tools}, "messages": [{{"role": "user", "content": "q"}}]}}"#);
         let kept = record(&line).unwrap().tools.unwrap();
-        assert_eq!(kept, r#"[{"name":"f","description":"d","parameters":{}}]"#);
+        let inner = r#"{"name":"f","description":"d","parameters":{}}"#;
+        assert_eq!(kept, format!(r#"[{{"type":"function","function":{inner}}}]"#));
+    }
+    // Nothing in the list is nothing at all.
+    for tools in ["[]", r#""[]""#, r#"" ""#] {
+        let calls = r#"{"role": "assistant", "content": "a", "tool_calls": []}"#;
+        let line = format!(r#"{{"tools": {tools}, "messages": [{calls}]}}"#);
+        assert_eq!(record(&line).unwrap(), Conversation::from(vec![assistant("a")]));
     }
 }
 
@@ -134,15 +143,14 @@ fn templates_that_leave_tools_or_calls_out_are_refused() {
         let conversation = record(&line.replace('\n', " ")).unwrap();
         for template in [Template::llama3(Date::STANDARD), Template::plain(Date::STANDARD)] {
             let error = template.render(&conversation, &TOKENIZER, false).unwrap_err().to_string();
-            let hint =
-                "1 tools and calls it writes 0\nhint: choose a chat template that knows tools";
+            let hint = "1 names of tools and parts of calls it writes 0\nhint: choose a chat template that knows tools";
             assert!(error.ends_with(hint), "{error}");
         }
         let error = concatenated(&conversation, &TOKENIZER).unwrap_err().to_string();
         assert!(error.contains("there are tools or calls"), "{error}");
     }
     // What follows changes how a call is written.
-    let source = "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.name }}\
+    let source = "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.name }}\
                   {{ loop.length if messages | length > 2 else 'x' }}{% endfor %}{{ m.content }}{% endfor %}";
     let line =
         call.replace('\n', " ").replace("}]}]}", r#"}]}, {"role": "tool", "content": "r"}]}"#);
@@ -161,7 +169,7 @@ fn tools_and_calls_that_are_none_are_named() {
         format!(r#"{{"tools": {tools}, "messages": [{{"role": "user", "content": ""}}]}}"#)
     };
     let table = [
-        (called("[]"), "message 1: the list of tool_calls is empty\nhint: leave it out"),
+        (called("[]"), "message 1: it has no content"),
         (called("7"), "message 1: tool_calls is no list"),
         (called("[7]"), "message 1: call 1: it is no object"),
         (called(r#"[{"function": 7}]"#), "message 1: call 1: its function is no object"),
@@ -177,7 +185,6 @@ fn tools_and_calls_that_are_none_are_named() {
         ),
         (called(&long), "message 1: the calls have 300039 bytes, at most 262144 go"),
         (with_tools("{}"), "the tools are no list"),
-        (with_tools("[]"), "the list of tools is empty\nhint: leave it out"),
         (with_tools(r#"[{"name": "a"}, {"name": " "}]"#), "tool 2: it has no name"),
         (
             r#"{"messages": [{"role": "user", "content": "", "tool_calls": [1]}]}"#.to_owned(),
@@ -187,6 +194,10 @@ fn tools_and_calls_that_are_none_are_named() {
         (
             r#"{"conversations": [{"from": "function_call", "value": "kubectl"}]}"#.to_owned(),
             "message 1: the calls are no JSON",
+        ),
+        (
+            r#"{"conversations": [{"from": "function_call", "value": "[]"}]}"#.to_owned(),
+            "message 1: it calls nothing",
         ),
     ];
     for (line, problem) in table {
@@ -214,4 +225,77 @@ fn secrets_in_tools_and_calls_are_seen_and_masked() {
     for secret in ["AKIA", "eyJ", "kR7"] {
         assert!(!rendered.contains(secret), "{rendered}");
     }
+}
+
+#[test]
+fn whole_numbers_are_kept_or_refused() {
+    let call = |number: &str| {
+        format!(r#"{{"messages": [{{"role": "user", "content": "q"}}, {{"role": "assistant",
+            "tool_calls": [{{"name": "f", "arguments": {{"a\"1": "-0 99999999999999999999", "b": {number}}}}}]}}]}}"#)
+            .replace('\n', " ")
+    };
+    for kept in ["18446744073709551615", "-9223372036854775808", "0", "-0.0", "1e+16"] {
+        let rendered = json_tools().render(&record(&call(kept)).unwrap(), &TOKENIZER, false);
+        let text = rendered.unwrap().text();
+        assert!(text.contains(&format!(r#""b": {kept}}}"#)), "{text}");
+    }
+    for changed in ["18446744073709551616", "-9223372036854775809", "-0", "[1, {\"c\": -0}]"] {
+        let problem = "message 2: the calls hold a whole number of more than 64 bits, or -0,";
+        assert!(record(&call(changed)).unwrap_err().starts_with(problem), "{changed}");
+    }
+}
+
+#[test]
+fn a_template_that_leaves_arguments_out_is_refused() {
+    let line = r#"{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls":
+        [{"name": "f", "arguments": {"a": "x", "b": [1, "y"]}}]}]}"#;
+    let conversation = record(&line.replace('\n', " ")).unwrap();
+    let written = |arguments: &str| {
+        let source = format!(
+            "{{% for m in messages %}}{{{{ m.content }}}}{{% for c in m.tool_calls or [] %}}{{{{ c.function.name }}}}{arguments}{{% endfor %}}{{% endfor %}}"
+        );
+        template(&source).unwrap().render(&conversation, &TOKENIZER, false)
+    };
+    assert_eq!(
+        written("{{ c.function.arguments | tojson }}").unwrap().text(),
+        r#"qf{"a": "x", "b": [1, "y"]}"#
+    );
+    let values = "{% for v in c.function.arguments.values() %}{{ v }}{% endfor %}";
+    for lossy in ["", "{{ c.function.arguments | length }}", values] {
+        let error = written(lossy).unwrap_err().to_string();
+        assert!(error.contains("of 5 names of tools and parts of calls it writes "), "{error}");
+    }
+}
+
+#[test]
+fn a_template_for_tools_is_taken_where_there_are_tools() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = serde_json::json!({"chat_template": [
+        {"name": "default", "template": "{% for m in messages %}{{ m.content }}{% endfor %}"},
+        {"name": "tool_use", "template": "{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}"},
+    ]});
+    std::fs::write(directory.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+    let template = Template::open(directory.path(), Date::STANDARD).unwrap().unwrap();
+    let plain = said(&[user("q")]);
+    assert_eq!(template.render(&plain, &TOKENIZER, false).unwrap().text(), "q");
+    let line = r#"{"tools": [{"name": "f"}], "messages": [{"role": "user", "content": "q"}]}"#;
+    let text = template.render(&record(line).unwrap(), &TOKENIZER, false).unwrap().text();
+    assert_eq!(text, r#"[{"type": "function", "function": {"name": "f"}}]q"#);
+}
+
+#[test]
+fn masks_that_break_a_call_are_said() {
+    use crate::secrets::{self, Masking};
+    let line = r#"{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls":
+        [{"name": "f", "arguments": {"password": 8472910365}}]}]}"#;
+    let mut conversation = record(&line.replace('\n', " ")).unwrap();
+    let fields = conversation.messages[1].fields.as_mut().unwrap();
+    *fields = secrets::redact(fields, Masking::SECRETS).expect("a password").0;
+    let error = json_tools().render(&conversation, &TOKENIZER, false).unwrap_err().to_string();
+    assert!(error.starts_with("message 2: its tools or calls are no JSON once secrets"), "{error}");
+    // In a list of arguments a secret is seen as in a line.
+    let listed =
+        r#"{"argv":["mysql","--password","s3cr3tPassw0rd"],"b":["--api-key", "Zx81kq0Lmw"]}"#;
+    assert_eq!(secrets::find(listed).len(), 2);
+    assert_eq!(secrets::find(r#"["--password", "--host"]"#).len(), 0);
 }
