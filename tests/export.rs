@@ -268,3 +268,46 @@ fn models_are_not_written_over() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("did not make"), "{}", ran.stderr);
 }
+
+#[test]
+fn links_out_of_a_model_are_not_copied_into_what_is_given_away() {
+    use std::os::unix::fs::symlink;
+    let room = Room::new();
+    room.copy(&golden("plain").join("model"), "model");
+    room.write("secret.txt", "of somebody else");
+    let adapter = golden("plain").join("adapter");
+    let commands = [
+        "quantize --model model --out made".to_owned(),
+        format!("export --model model --adapter {} --out made", adapter.display()),
+        format!("export --model model --adapter {} --format peft --out made", adapter.display()),
+        "export --model model --format gguf-f16 --out made".to_owned(),
+    ];
+    let link = room.path("model/LICENSE-link");
+    symlink("../secret.txt", &link).expect("a link");
+    for command in &commands {
+        room.srek(command).fails(
+            2,
+            "
+error: model/LICENSE-link: is a link that leads out of its directory, to DIR/secret.txt
+hint: where it belongs to the model, put a copy of it in place of the link; else remove the link
+",
+        );
+        assert!(!room.path("made").exists(), "{command}");
+    }
+    // Links inside of it are as good as files, and so are those of the hub's cache into its own content.
+    std::fs::remove_file(&link).expect("removed");
+    room.write("model/text", "Take it.");
+    symlink("text", &link).expect("a link");
+    room.must(&commands[0]);
+    let read = |name: &str| std::fs::read_to_string(room.path(name)).expect(name);
+    assert_eq!(read("made/LICENSE-link"), "Take it.");
+    room.copy(&golden("plain").join("model"), "hub/snapshots/c");
+    room.write("hub/blobs/1", "Of the hub.");
+    symlink("../../blobs/1", room.path("hub/snapshots/c/LICENSE")).expect("a link");
+    room.must("quantize --model hub/snapshots/c --out small");
+    assert_eq!(read("small/LICENSE"), "Of the hub.");
+    symlink("/dev/../etc/hostname", room.path("hub/blobs/2")).expect("a link");
+    symlink("../../blobs/2", room.path("hub/snapshots/c/NOTICE")).expect("a link");
+    let ran = room.srek("quantize --model hub/snapshots/c --out small");
+    assert!(ran.code == Some(2) && ran.stderr.contains("NOTICE: is a link"), "{}", ran.stderr);
+}

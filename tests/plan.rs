@@ -6,7 +6,11 @@ use serde_json::Value;
 const RTX3060: &str = "plan --device rtx3060 --json --model";
 
 fn planned(arguments: &str) -> Value {
-    Room::new().must(&format!("{RTX3060} {arguments}")).json()
+    planned_in(&Room::new(), arguments)
+}
+
+fn planned_in(room: &Room, arguments: &str) -> Value {
+    room.must(&format!("{RTX3060} {arguments}")).json()
 }
 
 fn number(of: &Value, key: &str) -> f64 {
@@ -67,7 +71,8 @@ fn what_cannot_be_planned_is_named() {
     };
     says(
         "nosuch --seq 7",
-        "--model is nosuch, expected a directory with config.json, or one of llama3-8b",
+        "--model is nosuch, expected a directory with config.json, a .gguf file, a model of the hub, or one of \
+         llama3-8b",
     );
     says("llama3-8b --seq 9000", "--seq is 9000, the model is made for 1 to 8192 tokens");
     says("llama3-8b --seq 0", "--seq is 0");
@@ -78,6 +83,69 @@ fn what_cannot_be_planned_is_named() {
         "expected a number of bytes, or one with KiB, MiB or GiB",
     );
     says("llama3-8b --seq 8 --reserve -1", "");
-    let ran = room.must("plan --device rtx3060 --model llama3.1-70b --max-seq");
+    says("llama3-8b --memory 8GiB", "--seq <N> is missing beside --model\nhint: ");
+    // Where nothing is left to plan with, nothing is planned.
+    for (arguments, memory, others) in [
+        ("--memory 0", "0 B", "512.0 MiB"),
+        ("--memory 8", "8 B", "512.0 MiB"),
+        ("--memory 768MiB", "768.0 MiB", "512.0 MiB"),
+        ("--memory 8GiB --reserve 9GiB", "8.00 GiB", "9.00 GiB"),
+    ] {
+        let problem = format!(
+            "--memory: the device has {memory}, of which others hold {others} and the driver"
+        );
+        says(&format!("llama3-8b --seq 8 {arguments}"), &problem);
+        says(&format!("llama3-8b --max-seq {arguments}"), "nothing is left\nhint: ");
+    }
+    says("llama3-8b --seq 8 --reserve 12GiB", "--reserve: the device has 12.0 GiB");
+    let ran = room.srek("plan --device rtx3060 --model llama3.1-70b --max-seq");
     assert!(ran.stdout.contains("no, not even one token"), "{}", ran.stdout);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not even one token of llama3.1-70b fits\nhint: "),
+        "{}",
+        ran.stderr
+    );
+    room.must("plan --device rtx3060 --model llama3.1-70b --seq 8");
+}
+
+#[test]
+fn settings_of_a_shape_are_not_ignored_beside_a_recipe() {
+    let room = Room::new();
+    for setting in [
+        "--seq 8",
+        "--max-seq",
+        "--rank 8",
+        "--rank 16",
+        "--head-8bit",
+        "--reserve 0",
+        "--memory 8GiB",
+    ] {
+        let ran = room.srek(&format!("plan recipe.toml {setting}"));
+        let name = setting.split(' ').next().expect("a name");
+        let said = format!("the argument '[RECIPE.toml]' cannot be used with '{name}");
+        assert!(ran.code == Some(2) && ran.stderr.contains(&said), "{setting}: {}", ran.stderr);
+    }
+    let ran = room.srek("plan");
+    assert!(ran.code == Some(2) && !ran.stderr.contains("--seq"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("<RECIPE.toml|--model <SHAPE|MODEL>>"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_gguf_file_is_planned_for_as_its_directory_is() {
+    let room = Room::new();
+    let model = crate::command::golden("plain").join("model");
+    room.must(&format!("export --model {} --format gguf-f16 --out made", model.display()));
+    let plan = |model: &str| {
+        let mut plan = planned_in(&room, &format!("{model} --seq 8"));
+        plan.as_object_mut().expect("an object").remove("model");
+        plan
+    };
+    assert_eq!(plan("made/model.gguf"), plan(&model.display().to_string()));
+    let ran = room.srek(&format!("{RTX3060} org/nosuch --seq 8"));
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("the hub may not be asked"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -227,9 +227,10 @@ pub(crate) struct DataKubernetesArgs {
 
 /// `srek plan`
 #[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("subject").required(true).args(["recipe", "model"])))]
 pub(crate) struct PlanArgs {
     /// The recipe
-    #[arg(value_name = "RECIPE.toml", required_unless_present = "model")]
+    #[arg(value_name = "RECIPE.toml")]
     pub(crate) recipe: Option<PathBuf>,
     /// The machine to plan for
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
@@ -237,27 +238,28 @@ pub(crate) struct PlanArgs {
     /// Replace a setting of the recipe, such as schedule.learning_rate=1e-4
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "model")]
     pub(crate) overrides: Vec<String>,
-    /// Plan for tuning a model in 4 bits without a recipe: a published shape such as llama3.1-8b, or a
-    /// directory with its config.json
-    #[arg(long, value_name = "SHAPE|DIR", conflicts_with = "recipe")]
+    /// Plan for tuning a model in 4 bits without a recipe: a published shape such as llama3.1-8b, a
+    /// directory with its config.json, a .gguf file, or a name on the hub such as
+    /// meta-llama/Llama-3.2-1B
+    #[arg(long, value_name = "SHAPE|MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// With --model: tokens of the longest document, which is a micro-batch
-    #[arg(long, value_name = "N", requires = "model", required_unless_present_any = ["recipe", "max_seq"])]
+    #[arg(long, value_name = "N", conflicts_with = "recipe")]
     pub(crate) seq: Option<usize>,
     /// With --model: find the longest document that fits
-    #[arg(long, requires = "model", conflicts_with = "seq")]
+    #[arg(long, conflicts_with_all = ["recipe", "seq"])]
     pub(crate) max_seq: bool,
     /// With --model: R of the adapter of all linear layers
-    #[arg(long, value_name = "R", default_value_t = 16, requires = "model")]
+    #[arg(long, value_name = "R", default_value_t = 16, conflicts_with = "recipe")]
     pub(crate) rank: usize,
     /// With --model: the head in 8 bits
-    #[arg(long, requires = "model")]
+    #[arg(long, conflicts_with = "recipe")]
     pub(crate) head_8bit: bool,
     /// With --model: what others hold of the device's memory, in bytes or as 500MiB or 1.5GiB
-    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "model")]
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, conflicts_with = "recipe")]
     pub(crate) reserve: Option<usize>,
     /// With --model: plan for a card of that much memory, in bytes or as 8GiB
-    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "model")]
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, conflicts_with = "recipe")]
     pub(crate) memory: Option<usize>,
 }
 
@@ -327,7 +329,7 @@ pub(crate) struct QuantizeArgs {
     #[arg(long, value_name = "SHAPE")]
     pub(crate) random: Option<String>,
     /// The same seed gives the same random weights
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "random")]
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "model")]
     pub(crate) seed: u64,
     /// How the seven projections are stored, in the layout of bitsandbytes
     #[arg(long, value_enum, default_value_t = BaseFormat::Nf4Dq)]

@@ -142,6 +142,8 @@ impl Inputs<'_> {
         self.adapter()?;
         let out = &self.args.out;
         self.check_out(|name| MERGED.contains(&name) || is_companion(name))?;
+        let companions =
+            companions::find(is_companion, &[&self.onto, &self.model], &self.beside())?;
         let served = self.served(machine)?;
         let base = self.base(&served)?;
         let other = self.is_other(&served, &base)?;
@@ -151,7 +153,7 @@ impl Inputs<'_> {
         let mut drift = Drift::default();
         files::write_dir_atomic(out, |out| -> Result<()> {
             save::merged(&base, (&lora, &adapter), out)?;
-            companions::copy(is_companion, &[&self.onto, &self.model], &self.beside(), out)?;
+            companions.copy(out)?;
             self.record(&base, out)?;
             drift = compared.with(out, None, machine)?;
             let most = if other { MOST_OF_OTHER } else { MOST_OF_SAME };
@@ -170,6 +172,7 @@ impl Inputs<'_> {
     fn peft(&self, machine: &Machine) -> Result<Answer> {
         let (adapter, out) = (self.adapter()?, &self.args.out);
         self.check_out(|name| PEFT.contains(&name) || is_companion(name))?;
+        let companions = companions::find(is_companion, &[&self.model], &self.beside())?;
         let served = self.served(machine)?;
         let base = self.base(&served)?;
         let compared = Compared::new(self, served, machine)?;
@@ -180,7 +183,7 @@ impl Inputs<'_> {
                 let content = files::read(adapter.join(name), ADAPTER_LIMIT_BYTES)?;
                 files::write_atomic(out.join(name), |file| file.write_all(&content))?;
             }
-            companions::copy(is_companion, &[&self.model], &self.beside(), out)?;
+            companions.copy(out)?;
             self.record(&base, out)?;
             drift = compared.with(&self.model, Some(out), machine)?;
             drift.check(0.0, "copy the directory by hand and compare")

@@ -31,7 +31,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Generate(args) => generate::run(args, machine, format),
         Command::Diagnose(args) => diagnose::run(args, machine),
         Command::Eval(args) => eval::run(args, machine),
-        Command::Plan(args) => plan::run(args, machine),
+        Command::Plan(args) => plan::run(args, machine, format),
         Command::Download(args) => download::run(args),
         Command::Quantize(args) => quantize::run(args, machine),
         Command::Export(args) => export::run(args, machine),

@@ -3,7 +3,7 @@
 use super::doctor::Peaks;
 use crate::args::{DeviceName, PlanArgs};
 use crate::machine::{self, Machine};
-use crate::output::{Answer, bytes, duration, pairs, table};
+use crate::output::{Answer, Format, bytes, duration, pairs, table};
 use crate::recipes;
 use anyhow::Result;
 use model::Policy;
@@ -28,11 +28,11 @@ struct Place {
 }
 
 /// Plans.
-pub(crate) fn run(args: &PlanArgs, machine: &Machine) -> Result<Answer> {
+pub(crate) fn run(args: &PlanArgs, machine: &Machine, format: Format) -> Result<Answer> {
     let place = place(args.device, machine);
     match (&args.recipe, &args.model) {
         (Some(recipe), _) => of_recipe(recipe, args, place),
-        (None, Some(model)) => shape::run(model, args, place),
+        (None, Some(model)) => shape::run(model, args, place, format),
         (None, None) => unreachable!("one of them is required"),
     }
 }

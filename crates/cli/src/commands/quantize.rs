@@ -39,6 +39,7 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
     let model = Checkpoint::open(&directory)?;
     let layers = model.config()?.layers;
     let form = form(args);
+    let companions = companions::find(is_copied, &[&directory], &models::beside(Some(named)))?;
     let mut progress = Progress::new("quantizing", Some(7 * layers as u64));
     let before = files::memory::statistics().heap_bytes;
     let mut copied = Vec::new();
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
         save::base(&model, form, out, &mut |done| {
             progress.at(done as u64, || "projections".to_owned());
         })?;
-        copied = companions::copy(is_copied, &[&directory], &models::beside(Some(named)), out)?;
+        copied = companions.copy(out)?;
         let fingerprint = train::fingerprint(&model, "config.json")?;
         let made = Made { by: Maker::Quantize, model: fingerprint, adapter: None };
         Record::made(made, Record::read(&directory)?).write(out)?;

@@ -1,10 +1,11 @@
 //! Which tensors a base may hold, and what storage its files and the user's wishes come to.
 
 use super::stored::{ABSMAX, NESTED_ABSMAX, NESTED_QUANT_MAP, QUANT_MAP, QUANT_STATE, SCALES};
-use super::{Checkpoint, Kind};
+use super::{Checkpoint, Kind, Wide};
 use crate::gguf::FREQUENCIES;
 use crate::lora::Projection;
 use crate::{Base, Config, Error, Head, Result};
+use rayon::prelude::*;
 
 /// The name of the embedding.
 pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -12,6 +13,9 @@ pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
 pub(crate) const HEAD: &str = "lm_head.weight";
 /// The name of the last norm.
 pub(crate) const NORM: &str = "model.norm.weight";
+
+/// Elements compared at a time: whole blocks of every storage.
+const COMPARED: usize = 1 << 16;
 
 /// The name of a block's weight.
 pub(crate) fn in_layer(layer: usize, module: &str) -> String {
@@ -55,18 +59,52 @@ impl Checkpoint {
         self.stored_base(name).is_none() && !blocks
     }
 
-    /// Refuses a base that holds something this program would leave out.
+    /// Refuses a base that holds something this program would leave out; the copy of a tied head is not
+    /// missed.
     ///
     /// # Errors
-    /// The first such tensor.
+    /// The first such tensor, or a head that is no copy.
     pub(crate) fn check_unused(&self, config: &Config) -> Result<()> {
         match self.names().find(|name| !self.is_used(name, config.layers)) {
-            None => Ok(()),
+            None => self.check_tied(config),
             Some(name) => {
                 let message = "belongs to nothing that config.json describes";
                 Err(Error::tensor(self.place(), name, message))
             }
         }
+    }
+
+    /// Refuses a head of its own in a model whose configuration says that the head is the embedding: which
+    /// of the two is meant cannot be told where their values differ.
+    fn check_tied(&self, config: &Config) -> Result<()> {
+        if !config.tied || !self.has(HEAD) {
+            return Ok(());
+        }
+        let shape = [config.vocab, config.hidden];
+        let (table, head) = (self.stored(EMBEDDING, shape)?, self.stored(HEAD, shape)?);
+        let (one, other) = (table.tensor(), head.tensor());
+        let dense = table.is_dense() && head.is_dense() && one.dtype == other.dtype;
+        let elements = shape[0] * shape[1];
+        let same = |part: usize| {
+            let first = part * COMPARED;
+            let len = COMPARED.min(elements - first);
+            let range = first * one.dtype.size()..(first + len) * one.dtype.size();
+            let bytes = || one.bytes.bytes()[range.clone()] == other.bytes.bytes()[range.clone()];
+            // Codes mean nothing without their scales; zeros of both signs are one.
+            dense && bytes() || {
+                let (mut left, mut right) = (vec![0.0; len], vec![0.0; len]);
+                table.widen(first, &mut left);
+                head.widen(first, &mut right);
+                left == right
+            }
+        };
+        if (0..elements.div_ceil(COMPARED)).into_par_iter().all(same) {
+            return Ok(());
+        }
+        Err(other.refuse(format!(
+            "differs from {EMBEDDING}, but config.json has tie_word_embeddings true, expected a copy or none\n\
+             hint: where the model has a head of its own, set tie_word_embeddings to false in config.json"
+        )))
     }
 
     /// Refuses an adapter that holds something beside these tensors, which this program would leave

@@ -193,6 +193,11 @@ impl Stored {
         }
     }
 
+    /// Whether its bytes are its values.
+    pub(crate) fn is_dense(&self) -> bool {
+        matches!(self, Stored::Dense(_))
+    }
+
     /// What messages name.
     pub(crate) fn tensor(&self) -> &Tensor {
         match self {

@@ -307,3 +307,67 @@ fn only_a_dense_whole_and_finite_model_is_quantized() {
     let want = "srek_quantization is there, expected a model that is not quantized\nhint: quantize the original";
     assert!(error.ends_with(want), "{error}");
 }
+
+#[test]
+fn a_head_that_is_no_copy_of_its_tied_embedding_is_refused() {
+    const HEAD: &str = "lm_head.weight";
+    let attempt = |change: &dyn Fn(&mut Parts4)| {
+        let directory = quantized("plain_tied", true, Head::AsStored);
+        let mut tensors = read_tensors(directory.path());
+        tensors.insert(HEAD.into(), tensors["model.embed_tokens.weight"].clone());
+        change(&mut tensors);
+        write_tensors(directory.path(), &tensors);
+        directory
+    };
+    let differs = "DIR/model.safetensors: tensor lm_head.weight: differs from model.embed_tokens.weight, but \
+                   config.json has tie_word_embeddings true, expected a copy or none\nhint: where the model \
+                   has a head of its own, set tie_word_embeddings to false in config.json";
+    // The last byte of the last value, and a value in another type.
+    let other = attempt(&|it| *it.get_mut(HEAD).unwrap().2.last_mut().unwrap() ^= 1);
+    assert_eq!(message(other.path(), |_| {}), differs);
+    let rounded = attempt(&|it| {
+        let (dtype, _, bytes) = it.get_mut(HEAD).unwrap();
+        let values = bytes.as_chunks::<4>().0.iter().map(|it| f32::from_le_bytes(*it));
+        *bytes = values.flat_map(|it| half::bf16::from_f32(it).to_le_bytes()).collect();
+        *dtype = Dtype::BF16;
+    });
+    assert_eq!(message(rounded.path(), |_| {}), differs);
+    let shorter = attempt(&|it| {
+        let (_, shape, bytes) = it.get_mut(HEAD).unwrap();
+        shape[0] -= 1;
+        bytes.truncate(bytes.len() - 4 * shape[1]);
+    });
+    assert!(message(shorter.path(), |_| {}).contains("lm_head.weight: has shape"));
+    // A copy is no harm.
+    let copy = attempt(&|_| {});
+    let weights = Checkpoint::open(copy.path()).unwrap();
+    weights.check_unused(&weights.config().unwrap()).unwrap();
+}
+
+#[test]
+fn a_head_that_would_be_dropped_is_not_quantized_away() {
+    for (other, refused) in [(false, false), (true, true)] {
+        let directory = tempfile::tempdir().unwrap();
+        let model = golden_dir("plain_tied").join("model");
+        let mut tensors = read_tensors(&model);
+        let mut head = tensors["model.embed_tokens.weight"].clone();
+        head.2[2] ^= u8::from(other);
+        tensors.insert("lm_head.weight".into(), head);
+        write_tensors(directory.path(), &tensors);
+        std::fs::copy(model.join("config.json"), directory.path().join("config.json")).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let model = Checkpoint::open(directory.path()).unwrap();
+        let form = save::BaseForm { double: true, embedding: Head::EightBit };
+        let done = save::base(&model, form, out.path(), &mut |_| {});
+        let said = done.map_err(|error| error.to_string());
+        assert_eq!(
+            said.as_ref().is_err_and(|it| it.contains("tie_word_embeddings")),
+            refused,
+            "{said:?}"
+        );
+        let form = save::GgufForm::Q8_0;
+        let file = out.path().join("model.gguf");
+        let done = save::model_gguf(&model, None, form, &save::Described::default(), &file);
+        assert_eq!(done.is_err(), refused);
+    }
+}

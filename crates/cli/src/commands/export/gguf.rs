@@ -32,6 +32,7 @@ const UNUSED: i32 = 5;
 pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> Result<Answer> {
     let out = &inputs.args.out;
     inputs.check_out(|name| [GGUF_FILE, MODELFILE].contains(&name) || is_licence(name))?;
+    let licences = companions::find(is_licence, &[&inputs.onto, &inputs.model], &inputs.beside())?;
     let served = inputs.served(machine)?;
     let base = inputs.base(&served)?;
     let other = inputs.is_other(&served, &base)?;
@@ -45,8 +46,7 @@ pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> R
     files::write_dir_atomic(out, |out| -> Result<()> {
         let adapter = adapter.as_ref().map(|(lora, adapter)| (lora, adapter));
         save::model_gguf(&base, adapter, form, &described, &out.join(GGUF_FILE))?;
-        let licences =
-            companions::copy(is_licence, &[&inputs.onto, &inputs.model], &inputs.beside(), out)?;
+        let licences = licences.copy(out)?;
         let text = modelfile.text(&licences, out)?;
         files::write_atomic(out.join(MODELFILE), |file| file.write_all(text.as_bytes()))?;
         inputs.record(&base, out)?;

@@ -4,8 +4,9 @@
 use super::{Place, precise};
 use crate::args::PlanArgs;
 use crate::exit::usage;
-use crate::output::{Answer, bytes, pairs};
-use anyhow::Result;
+use crate::models;
+use crate::output::{Answer, Format, bytes, pairs};
+use anyhow::{Result, anyhow};
 use model::{Base, Checkpoint, Config, Head, Origin, Pass, Policy, Spec, StepOptions, Trained};
 use ops::Numerics;
 use serde_json::{Value, json};
@@ -16,9 +17,19 @@ use train::{Needs, Plan, longest};
 /// Documents that the lists of a data set are counted for.
 const DOCUMENTS: usize = 10_000;
 
-/// Plans for a published shape, or for the shape of a directory.
-pub(super) fn run(model: &Path, args: &PlanArgs, place: Place) -> Result<Answer> {
-    let place = with_memory(place, args);
+/// Plans for a published shape, or for the shape of a model.
+///
+/// # Errors
+/// What was typed does not go together; or, after the answer, that a document of any length was asked for
+/// and none fits.
+pub(super) fn run(model: &Path, args: &PlanArgs, place: Place, format: Format) -> Result<Answer> {
+    if args.seq.is_none() && !args.max_seq {
+        return Err(usage(
+            "--seq <N> is missing beside --model\nhint: --seq N plans for documents of N tokens, --max-seq finds \
+             the longest that fits",
+        ));
+    }
+    let place = with_memory(place, args)?;
     let config = shape(model)?;
     let most = args.seq.unwrap_or(config.context);
     if !(1..=config.context).contains(&most) {
@@ -45,7 +56,17 @@ pub(super) fn run(model: &Path, args: &PlanArgs, place: Place) -> Result<Answer>
     let slope = (plan.size.device - half.size.device).div_ceil((seq / 2).max(1));
     let head = subject.spec.head;
     let planned = Planned { model, args, place, head, seq, longest, plan, slope };
-    Ok(Answer { text: planned.text(), json: planned.json() })
+    let answer = Answer { text: planned.text(), json: planned.json() };
+    if args.max_seq && longest.is_none() {
+        // What it would take is an answer, too.
+        answer.print(format)?;
+        return Err(anyhow!(
+            "--max-seq: not even one token of {} fits\nhint: take a smaller model or rank, or a device with more \
+             memory",
+            model.display()
+        ));
+    }
+    Ok(answer)
 }
 
 /// The model and how it would be tuned.
@@ -86,13 +107,24 @@ impl Subject {
 }
 
 /// The machine with the memory that the arguments give it.
-fn with_memory(mut place: Place, args: &PlanArgs) -> Place {
+fn with_memory(mut place: Place, args: &PlanArgs) -> Result<Place> {
     let mut profile = place.profile;
     let reserved = args.reserve.unwrap_or(profile.reserved());
     if let Some(memory) = args.memory {
         profile.memory = memory;
     }
     if args.memory.is_some() || args.reserve.is_some() {
+        if profile.memory <= reserved.saturating_add(profile.context) {
+            let size = |it: usize| bytes(it as u64);
+            return Err(usage(format!(
+                "{}: the device has {}, of which others hold {} and the driver {}, so nothing is left\nhint: give \
+                 --memory what the card has, as 8GiB, and --reserve what others hold of it",
+                if args.memory.is_some() { "--memory" } else { "--reserve" },
+                size(profile.memory),
+                size(reserved),
+                size(profile.context)
+            )));
+        }
         profile = profile.reserving(reserved);
         let limit = if place.budget.device.is_some() {
             &mut place.budget.device
@@ -101,19 +133,21 @@ fn with_memory(mut place: Place, args: &PlanArgs) -> Place {
         };
         *limit = Some(profile.usable);
     }
-    Place { profile, ..place }
+    Ok(Place { profile, ..place })
 }
 
 fn shape(model: &Path) -> Result<Config> {
     if let Some(config) = model.to_str().and_then(Config::known) {
         return Ok(config);
     }
-    if model.is_dir() {
-        return Ok(Config::read(model)?);
+    let directory = models::directory(model)?;
+    if directory.is_dir() {
+        return Ok(Config::read(&directory)?);
     }
     let (model, known) = (model.display(), Config::KNOWN.join(", "));
     Err(usage(format!(
-        "--model is {model}, expected a directory with config.json, or one of {known}"
+        "--model is {model}, expected a directory with config.json, a .gguf file, a model of the hub, or one \
+         of {known}\nhint: a model of the hub is named ORG/NAME"
     )))
 }
 
