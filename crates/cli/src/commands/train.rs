@@ -115,7 +115,7 @@ pub(crate) fn samples(machine: &Machine, job: &Job, result: &Path) -> Result<Vec
 fn report_of(job: &Job, ran: &Ran, samples: Vec<Sample>, machine: &Machine) -> Report {
     let mut numbers: Vec<(String, String)> =
         ran.rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    numbers.push(("tier".into(), machine.tier().into()));
+    numbers.push(("tier".into(), machine.tier()));
     numbers.push(("threads".into(), machine.threads.to_string()));
     Report {
         title: "Training report".into(),

@@ -3,7 +3,6 @@
 use super::*;
 
 /// The host's cores or a device.
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Any {
     /// The host's cores.
     Cpu(Cpu),
