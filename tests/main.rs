@@ -19,6 +19,7 @@ mod kubernetes;
 mod lab;
 mod logits;
 mod measure;
+mod mended;
 mod misnamed;
 mod plan;
 mod provenance;

@@ -124,7 +124,7 @@ fn a_record_that_cannot_be_read_is_refused() {
     logits().fails(
         2,
         r"
-error: adapter/srek.json: not a record of srek: version 7, expected 2
+error: adapter/srek.json: not a record of srek: version 7, expected 1 or 2
 hint: without the file, the settings are those of the command line
 ",
     );

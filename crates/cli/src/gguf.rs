@@ -75,8 +75,8 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
     let stem = &stem[..stem.floor_char_boundary(STEM_BYTES)];
     let models = embedded::models()?;
     let directory = models.join(format!("{stem}-{}", &hash.finish()[..DIGITS]));
-    called::remember(&directory, file);
     if is_whole(&directory, &place) {
+        called::remember(&directory, file);
         return Ok(directory);
     }
     files::create_dir_all(&models).map_err(embedded::unwritable)?;
@@ -110,6 +110,8 @@ pub(crate) fn directory(file: &Path) -> Result<PathBuf> {
             Err(other) => other,
         })?;
     }
+    // Only now: what the cache lacks is not the file's fault.
+    called::remember(&directory, file);
     Ok(directory)
 }
 

@@ -223,8 +223,10 @@ impl Record {
 /// Reads either version; the later one has other fields.
 fn parse(text: &str) -> std::result::Result<Record, String> {
     let told = |error: serde_json::Error| error.to_string();
-    if !matches!(versioned::version(text), Ok(BEFORE)) {
-        return versioned::parse(text, VERSION);
+    match versioned::version(text) {
+        Ok(BEFORE) => {}
+        Ok(VERSION) | Err(_) => return versioned::parse(text, VERSION),
+        Ok(found) => return Err(format!("version {found}, expected {BEFORE} or {VERSION}")),
     }
     let mut fields: serde_json::Map<_, _> = serde_json::from_str(text).map_err(told)?;
     fields.remove("version");

@@ -31,6 +31,13 @@ fn is_copied(name: &str) -> bool {
 /// Quantizes, and copies what else belongs to the model.
 pub(crate) fn run(args: &QuantizeArgs, machine: &Machine) -> Result<Answer> {
     let Some(named) = &args.model else { return random(args) };
+    if let Some(shape) = named.to_str().filter(|it| Config::known(it).is_some() && !named.exists())
+    {
+        return Err(usage(format!(
+            "--model {shape}: there is no such directory; it is the name of a shape, not of weights\nhint: \
+             --random {shape} stores random weights of this shape; the model itself is named ORG/NAME"
+        )));
+    }
     let directory = models::directory(named)?;
     let read = [("--model", directory.as_path()), ("--model", named.as_path())];
     paths::check_directory(&args.out, read)?;

@@ -35,8 +35,7 @@ const READ: [&str; 22] = [
 
 /// Keys that say where the file comes from, how weights are stored or started, how long texts were,
 /// or what labels are called.
-const DESCRIPTIVE: [&str; 25] = [
-    "architectures",
+const DESCRIPTIVE: [&str; 24] = [
     "_commit_hash",
     "_name_or_path",
     "attn_implementation",
@@ -120,7 +119,25 @@ pub(super) fn check(config: &Map<String, Value>) -> Result<(), String> {
     config.iter().try_for_each(|(key, value)| check_one(key, value))
 }
 
+/// Refuses models of other tasks: their heads are no language model's.
+fn check_task(names: &Value) -> Result<(), String> {
+    let names = names.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let other = |name: &&str| {
+        name.split_once("For").is_some_and(|(_, task)| !task.eq_ignore_ascii_case("CausalLM"))
+    };
+    match names.into_iter().find(other) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "architectures has {name:?}, expected \"LlamaForCausalLM\"\nhint: take the language model; one \
+             with another head computes something else"
+        )),
+    }
+}
+
 fn check_one(key: &str, value: &Value) -> Result<(), String> {
+    if key == "architectures" {
+        return check_task(value);
+    }
     let harmless = [&READ[..], &DESCRIPTIVE, &OF_THE_LIBRARY, &OF_GENERATION];
     if harmless.iter().any(|list| list.contains(&key)) {
         return Ok(());

@@ -7,6 +7,8 @@ use std::path::Path;
 
 const CONFIG: &str = "config.json";
 const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_FILE: &str = "adapter_model.safetensors";
+const ADAPTER_TORCH: &str = "adapter_model.bin";
 const MODELS: &str = "name a directory with config.json and model.safetensors, a .gguf file, or a model of the \
                       hub as ORG/NAME";
 const ADAPTERS: &str =
@@ -22,6 +24,11 @@ pub(super) fn weights(directory: &Path, path: &Path) -> Error {
         return Error::weights(directory, format!("{is}\nhint: {MODELS}"));
     }
     if name.is_none_or(|name| name != SAFETENSORS_FILE && name != GGUF_FILE) {
+        let torch = name.is_some_and(|name| name == ADAPTER_FILE) && has(ADAPTER_TORCH);
+        if torch {
+            let hint = format!("{ADAPTER_TORCH} is not read: save the adapter as safetensors");
+            return Error::weights(path, format!("there is no such file\nhint: {hint}"));
+        }
         let hint = "copy or download it again";
         let message = format!("there is no such file, which belongs to the model\nhint: {hint}");
         return Error::weights(path, message);

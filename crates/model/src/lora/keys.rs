@@ -28,7 +28,7 @@ const READ: [&str; 17] = [
 ];
 
 /// Keys that say where the adapter comes from, what it is for, or how its factors were started.
-const DESCRIPTIVE: [&str; 13] = [
+const DESCRIPTIVE: [&str; 12] = [
     "auto_mapping",
     "base_model_name_or_path",
     "corda_config",
@@ -41,8 +41,11 @@ const DESCRIPTIVE: [&str; 13] = [
     "peft_version",
     "qalora_group_size",
     "revision",
-    "task_type",
 ];
+
+/// What the adapter is for, and the only value that this program computes.
+const TASK: &str = "task_type";
+const LANGUAGE: &str = "CAUSAL_LM";
 
 /// Keys that must be absent or off.
 const REFUSED: [&str; 5] = [
@@ -73,6 +76,16 @@ fn check_one(key: &str, value: &Value) -> Result<(), String> {
                 STARTS.join(", ")
             )),
             _ => Ok(()),
+        };
+    }
+    if key == TASK {
+        return match value {
+            Value::Null => Ok(()),
+            Value::String(task) if task == LANGUAGE => Ok(()),
+            other => Err(format!(
+                "{TASK} is {other}, expected {LANGUAGE:?}\nhint: an adapter for another task has another head; \
+                 take one of a language model"
+            )),
         };
     }
     let known = READ.contains(&key) || DESCRIPTIVE.contains(&key);
@@ -109,12 +122,18 @@ mod tests {
             r#"{"init_lora_weights": true, "layer_replication": null, "target_parameters": []}"#,
             r#"{"init_lora_weights": "gaussian", "use_something_new": false, "other": {}}"#,
             r#"{"qalora_group_size": 16, "megatron_core": "megatron.core", "r": 4}"#,
+            r#"{"task_type": "CAUSAL_LM"}"#,
+            r#"{"task_type": null}"#,
         ] {
             assert_eq!(judge(text), Ok(()), "{text}");
         }
         for (text, want) in [
             (r#"{"init_lora_weights": "pissa_niter_4"}"#, "init_lora_weights is \"pissa_niter_4\""),
             (r#"{"layer_replication": [[0, 4]]}"#, "layer_replication is set, which is not"),
+            (
+                r#"{"task_type": "SEQ_CLS"}"#,
+                "task_type is \"SEQ_CLS\", expected \"CAUSAL_LM\"\nhint: ",
+            ),
             (r#"{"use_something_new": true}"#, "unknown key \"use_something_new\"\nhint: "),
         ] {
             let error = judge(text).expect_err(text);

@@ -9,7 +9,7 @@ mod rows;
 pub use base::{BaseForm, base, random_base};
 pub use lora_gguf::lora_gguf;
 pub use merged::merged;
-pub use model_gguf::{Described, GgufForm, model_gguf};
+pub use model_gguf::{Described, GgufForm, Share, model_gguf};
 
 use crate::{Error, LoraConfig, Model, Param, Result};
 use half::bf16;

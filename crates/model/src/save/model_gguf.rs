@@ -28,15 +28,6 @@ pub enum GgufForm {
 }
 
 impl GgufForm {
-    /// The number of the whole file's type (`llama_ftype`).
-    fn file_type(self) -> u32 {
-        match self {
-            GgufForm::F16 => 1,
-            GgufForm::Q8_0 => 7,
-            GgufForm::Q4K => 15,
-        }
-    }
-
     /// The format of a weight; rows that are no whole blocks take the next wider format that has none.
     fn format(self, better: bool, inner: usize) -> Format {
         let wanted = match self {
@@ -50,6 +41,45 @@ impl GgufForm {
     }
 }
 
+/// What of a file is in one format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Its name.
+    pub format: &'static str,
+    /// How many tensors.
+    pub tensors: usize,
+    /// How many weights these have.
+    pub weights: usize,
+}
+
+/// The formats of these tensors, that of most weights first.
+fn shares(tensors: &[Written]) -> Vec<Share> {
+    let mut shares: Vec<Share> = Vec::new();
+    for tensor in tensors {
+        let (format, weights) = (tensor.format.name(), tensor.shape.iter().product::<usize>());
+        match shares.iter_mut().find(|it| it.format == format) {
+            Some(share) => {
+                share.tensors += 1;
+                share.weights += weights;
+            }
+            None => shares.push(Share { format, tensors: 1, weights }),
+        }
+    }
+    shares.sort_by_key(|it| (std::cmp::Reverse(it.weights), it.format));
+    shares
+}
+
+/// The number of the whole file's type (`llama_ftype`): that of most weights.
+fn file_type(shares: &[Share]) -> u32 {
+    match shares.first().map_or("", |it| it.format) {
+        "Q4_K" => 15,
+        "Q6_K" => 18,
+        "Q8_0" => 7,
+        "F32" => 0,
+        _ => 1,
+    }
+}
+
 /// What the file says beside weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Described {
@@ -59,7 +89,8 @@ pub struct Described {
     pub more: Vec<(String, Key)>,
 }
 
-/// Writes the file, a part of one tensor at a time in memory.
+/// Writes the file, a part of one tensor at a time in memory. Gives what of it is in which format: rows that
+/// are no whole blocks take another one than was asked for.
 ///
 /// # Errors
 /// When a tensor is missing, not as the configurations say, not finite or too large for the format, the
@@ -70,7 +101,7 @@ pub fn model_gguf(
     form: GgufForm,
     described: &Described,
     path: &Path,
-) -> Result<()> {
+) -> Result<Vec<Share>> {
     let config = base.config()?;
     base.check_unused(&config)?;
     let mut tensors = Vec::new();
@@ -109,7 +140,9 @@ pub fn model_gguf(
     if let Some((_, adapter)) = adapter {
         adapter.check_known(names.iter().map(String::as_str))?;
     }
-    gguf::write(&keys(&config, form, described), &tensors, path)
+    let shares = shares(&tensors);
+    gguf::write(&keys(&config, file_type(&shares), described), &tensors, path)?;
+    Ok(shares)
 }
 
 /// The layers whose values and down-projections matter most, as llama.cpp chooses them for `Q4_K_M`.
@@ -157,7 +190,7 @@ fn divisors(config: &Config) -> Option<Vec<f32>> {
     Some(of(None).iter().zip(of(config.rope_scaling)).map(|(plain, it)| plain / it).collect())
 }
 
-fn keys(config: &Config, form: GgufForm, described: &Described) -> Vec<(String, Key)> {
+fn keys(config: &Config, file_type: u32, described: &Described) -> Vec<(String, Key)> {
     let text = |key: &str, value: &str| (key.to_owned(), Key::Text(value.to_owned()));
     let number =
         |key: &str, value: usize| (format!("{ARCHITECTURE}.{key}"), Key::U32(value as u32));
@@ -166,7 +199,7 @@ fn keys(config: &Config, form: GgufForm, described: &Described) -> Vec<(String, 
         text("general.architecture", ARCHITECTURE),
         text("general.type", "model"),
         text("general.name", &described.name),
-        ("general.file_type".to_owned(), Key::U32(form.file_type())),
+        ("general.file_type".to_owned(), Key::U32(file_type)),
         ("general.quantization_version".to_owned(), Key::U32(QUANTIZATION_VERSION)),
         number("vocab_size", config.vocab),
         number("context_length", config.context),

@@ -113,7 +113,7 @@ fn the_first_version_is_read_as_one_without_files() {
 #[test]
 fn what_was_never_written_is_refused() {
     for (from, to, words) in [
-        ("\"version\": 2", "\"version\": 3", "version 3, expected 2"),
+        ("\"version\": 2", "\"version\": 3", "version 3, expected 1 or 2"),
         ("\"version\": 2", "\"version\": -1", "invalid value"),
         ("\"version\": 2", "\"version\": 1", "unknown field `"),
         ("0.0.0", "\\u001b[2J", "srek is \"\\u{1b}[2J\", which is no version"),

@@ -6,15 +6,16 @@ use crate::companions::{self, is_licence};
 use crate::drift::Drift;
 use crate::gguf;
 use crate::machine::Machine;
-use crate::output::{Answer, note};
+use crate::output::{Answer, note, pairs};
 use crate::paths;
 use crate::templates;
 use anyhow::Result;
 use model::gguf::Key;
 use model::load::GGUF_FILE;
-use model::save::{self, Described, GgufForm};
+use model::save::{self, Described, GgufForm, Share};
 use model::{Config, LoraConfig};
 use std::path::Path;
+use text::chat::{Date, Template};
 use text::tokenizer::Tokenizer;
 
 /// What tells Ollama how to run it.
@@ -42,10 +43,10 @@ pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> R
     let compared = Compared::new(inputs, served, machine)?;
     let adapter = inputs.adapter.map(LoraConfig::read).transpose()?;
     paths::make_parent(out)?;
-    let mut drift = Drift::default();
+    let (mut drift, mut shares) = (Drift::default(), Vec::new());
     files::write_dir_atomic(out, |out| -> Result<()> {
         let adapter = adapter.as_ref().map(|(lora, adapter)| (lora, adapter));
-        save::model_gguf(&base, adapter, form, &described, &out.join(GGUF_FILE))?;
+        shares = save::model_gguf(&base, adapter, form, &described, &out.join(GGUF_FILE))?;
         let licences = licences.copy(out)?;
         let text = modelfile.text(&licences, out)?;
         files::write_atomic(out.join(MODELFILE), |file| file.write_all(text.as_bytes()))?;
@@ -62,7 +63,26 @@ pub(super) fn write(inputs: &Inputs<'_>, form: GgufForm, machine: &Machine) -> R
     if other {
         note(OTHER);
     }
-    answer(&out.join(GGUF_FILE), out, &drift)
+    let answer = answer(&out.join(GGUF_FILE), out, &drift)?;
+    Ok(said(answer, form, &shares, &modelfile.notes()))
+}
+
+/// The answer with what the file is stored in, and what of chats it leaves to be done.
+fn said(mut answer: Answer, form: GgufForm, shares: &[Share], notes: &[String]) -> Answer {
+    let listed = shares.iter().map(|it| format!("{} in {}", it.tensors, it.format));
+    let mut rows = vec![("tensors", listed.collect::<Vec<_>>().join(", "))];
+    if form == GgufForm::Q4K && shares.iter().all(|it| it.format != "Q4_K") {
+        rows.push(("", "none in Q4_K, whose blocks are rows of 256".to_owned()));
+    }
+    rows.extend(notes.iter().map(|it| ("Modelfile", it.clone())));
+    answer.text.push_str(&pairs(&rows));
+    let formats = shares.iter().map(|it| {
+        serde_json::json!({ "format": it.format, "tensors": it.tensors, "weights": it.weights })
+    });
+    let more = [("formats", formats.collect::<Vec<_>>().into()), ("modelfile", notes.into())];
+    let object = answer.json.as_object_mut().expect("an object");
+    object.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    answer
 }
 
 /// What the file says beside weights, and what Ollama is told.
@@ -79,7 +99,8 @@ fn described(inputs: &Inputs<'_>, config: &Config) -> Result<(Described, modelfi
     let template = templates::of_model(&inputs.model, &tokenizer)?;
     let mut keys = keys(&tokenizer, config)?;
     keys.push(("tokenizer.chat_template".to_owned(), Key::Text(template.source().to_owned())));
-    let modelfile = modelfile::Modelfile::new(&template, &tokenizer);
+    let own = Template::open(&inputs.model, Date::STANDARD)?.is_some();
+    let modelfile = modelfile::Modelfile::new(&template, own, &tokenizer);
     Ok((Described { name, more: keys }, modelfile))
 }
 
