@@ -1,8 +1,7 @@
 // y += s (x A^T) B^T and its gradients, as skinny products. The contract is crates/ops/src/lora/mod.rs.
 //
-// x (N,in), dy (N,out), A (R,in), B (out,R) come in bf16, rounded where they were f32 (qlinear_round_*),
-// their rows a multiple of 8 apart. t = x A^T and e = dy B are written rounded, as the next product wants
-// them. Bound: memory.
+// x (N,in), y, dy (N,out), dx, A (R,in), B (out,R) are bf16, their rows a multiple of 8 apart; dA and dB
+// are f32. t = x A^T and e = dy B are written rounded, as the next product wants them. Bound: memory.
 
 #include "product.cuh"
 
@@ -21,21 +20,21 @@ using Back = Product<TILE, TILE, 2, 4, Along::K, DenseRight<Along::Across, TILE,
 KERNEL(lora_down, NARROW_THREADS, 3, Down::SHARED_BYTES,
        (const bf16* x, u32 x_stride, const bf16* a, u32 a_stride, bf16* t, u32 t_stride, u32 n, u32 rank, u32 inner)) {
     SHARED(shared);
-    Down().run(shared, x, x_stride, {a, a_stride}, Rounded{t, t_stride}, n, rank, inner);
+    Down().run(shared, x, x_stride, {a, a_stride}, Operand{t, t_stride}, n, rank, inner);
 }
 
-// y += scale t B^T. Grid: tiles of N, of out.
+// y += scale t B^T, added in f32 and rounded once. Grid: tiles of N, of out.
 KERNEL(lora_up, WIDE_THREADS, 2, Up::SHARED_BYTES,
-       (const bf16* t, u32 t_stride, const bf16* b, u32 b_stride, float* y, float scale, u32 n, u32 out, u32 rank)) {
+       (const bf16* t, u32 t_stride, const bf16* b, u32 b_stride, bf16* y, float scale, u32 n, u32 out, u32 rank)) {
     SHARED(shared);
-    Up().run(shared, t, t_stride, {b, b_stride}, Sums{y, out, scale, 1}, n, out, rank);
+    Up().run(shared, t, t_stride, {b, b_stride}, Rounded{y, out, scale, 1}, n, out, rank);
 }
 
 // e (N, e_stride) from dy. Grid: tiles of N, of R by 32.
 KERNEL(lora_error, NARROW_THREADS, 3, Error::SHARED_BYTES,
        (const bf16* dy, u32 dy_stride, const bf16* b, u32 b_stride, bf16* e, u32 e_stride, u32 n, u32 rank, u32 out)) {
     SHARED(shared);
-    Error().run(shared, dy, dy_stride, {b, b_stride}, Rounded{e, e_stride}, n, rank, out);
+    Error().run(shared, dy, dy_stride, {b, b_stride}, Operand{e, e_stride}, n, rank, out);
 }
 
 // dB (out,R) += scale dy^T t. Grid: tiles of out, of R by 32.
@@ -54,7 +53,7 @@ KERNEL(lora_gradient_a, NARROW_THREADS, 3, GradientA::SHARED_BYTES,
 
 // dx += scale e A. Grid: tiles of N, of in.
 KERNEL(lora_back, WIDE_THREADS, 2, Back::SHARED_BYTES,
-       (const bf16* e, u32 e_stride, const bf16* a, u32 a_stride, float* dx, float scale, u32 n, u32 inner, u32 rank)) {
+       (const bf16* e, u32 e_stride, const bf16* a, u32 a_stride, bf16* dx, float scale, u32 n, u32 inner, u32 rank)) {
     SHARED(shared);
-    Back().run(shared, e, e_stride, {a, a_stride}, Sums{dx, inner, scale, 1}, n, inner, rank);
+    Back().run(shared, e, e_stride, {a, a_stride}, Rounded{dx, inner, scale, 1}, n, inner, rank);
 }

@@ -1,12 +1,15 @@
 // y = x W^T and dx = dy W for a frozen W (4 bits, 8 bits, dense), dW += dy^T x for a trained one. The
 // contract is crates/ops/src/qlinear/mod.rs; W (out,in) is row-major in every case.
 //
-// f32 activations are rounded to bf16 once, by qlinear_round, into workspace: the products then copy
-// them asynchronously, and read half the bytes as often as there are tiles. Large N: product.cuh. N up
-// to 8: a warp has four rows of W and streams them; bound: memory.
+// x, y, dx and dy are bf16 and used where they lie; a `stride` is the elements between two rows. Large N:
+// product.cuh. N up to 8: a warp has four rows of W and streams them; bound: memory.
 //
-// A 4-bit weight is bf16(code x absmax) on both paths, decoded where it is loaded. Conditions: `in` is a
-// multiple of 64, so that no block of 64 weights crosses rows.
+// `mode` is 0 to overwrite bf16, 1 to add to it (in f32, rounded once), 2 to overwrite f32, as a head's
+// logits are wanted.
+//
+// A 4-bit weight is bf16(code x absmax) on both paths, decoded where it is loaded. Conditions: rows of
+// operands and of bf16 outputs are multiples of 8 elements; `in` of NF4 of 64, so that no block of 64 weights
+// crosses rows; `in` of 8 bits of 16, of 32 for few rows, so that what a thread loads has one scale.
 
 #include "vector.cuh"
 #include "weights.cuh"
@@ -21,42 +24,42 @@ using DenseGradient = Large<Along::Across, DenseRight<Along::Across, TILE, TILE_
 
 // y (N,out) from x (N,in), whose rows have `stride` elements. Grid: tiles of N, tiles of out.
 KERNEL(qlinear_nf4_forward, TILE_THREADS, 2, Nf4Forward::SHARED_BYTES,
-       (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+       (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* y, u32 n, u32 mode)) {
     SHARED(shared);
-    Nf4Forward().run(shared, x, stride, {NF4_WEIGHT, inner, {}}, Sums{y, out, 1.0f, add}, n, out, inner);
+    Nf4Forward().run(shared, x, stride, {NF4_WEIGHT, inner, {}}, Moded{y, out, mode}, n, out, inner);
 }
 
 // dx (N,in) from dy (N,out). Grid: tiles of N, tiles of in.
 KERNEL(qlinear_nf4_backward, TILE_THREADS, 2, Nf4Backward::SHARED_BYTES,
-       (const bf16* dy, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* dx, u32 n, u32 add)) {
+       (const bf16* dy, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* dx, u32 n, u32 mode)) {
     SHARED(shared);
-    Nf4Backward().run(shared, dy, stride, {NF4_WEIGHT, inner, {}}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+    Nf4Backward().run(shared, dy, stride, {NF4_WEIGHT, inner, {}}, Moded{dx, inner, mode}, n, inner, out);
 }
 
 KERNEL(qlinear_q8_forward, TILE_THREADS, 2, Q8Forward::SHARED_BYTES,
-       (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+       (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* y, u32 n, u32 mode)) {
     SHARED(shared);
-    Q8Forward().run(shared, x, stride, {codes, scales, inner, 0.0f}, Sums{y, out, 1.0f, add}, n, out, inner);
+    Q8Forward().run(shared, x, stride, {codes, scales, inner, 0.0f}, Moded{y, out, mode}, n, out, inner);
 }
 
 KERNEL(qlinear_q8_backward, TILE_THREADS, 2, Q8Backward::SHARED_BYTES,
-       (const bf16* dy, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* dx, u32 n,
-        u32 add)) {
+       (const bf16* dy, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* dx, u32 n,
+        u32 mode)) {
     SHARED(shared);
-    Q8Backward().run(shared, dy, stride, {codes, scales, inner, 0.0f}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+    Q8Backward().run(shared, dy, stride, {codes, scales, inner, 0.0f}, Moded{dx, inner, mode}, n, inner, out);
 }
 
 // Dense weights in bf16 whose rows have `pitch` elements, a multiple of 8.
 KERNEL(qlinear_dense_forward, TILE_THREADS, 2, DenseForward::SHARED_BYTES,
-       (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* y, u32 n, u32 add)) {
+       (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* y, u32 n, u32 mode)) {
     SHARED(shared);
-    DenseForward().run(shared, x, stride, {w, pitch}, Sums{y, out, 1.0f, add}, n, out, inner);
+    DenseForward().run(shared, x, stride, {w, pitch}, Moded{y, out, mode}, n, out, inner);
 }
 
 KERNEL(qlinear_dense_backward, TILE_THREADS, 2, DenseBackward::SHARED_BYTES,
-       (const bf16* dy, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* dx, u32 n, u32 add)) {
+       (const bf16* dy, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* dx, u32 n, u32 mode)) {
     SHARED(shared);
-    DenseBackward().run(shared, dy, stride, {w, pitch}, Sums{dx, inner, 1.0f, add}, n, inner, out);
+    DenseBackward().run(shared, dy, stride, {w, pitch}, Moded{dx, inner, mode}, n, inner, out);
 }
 
 // dW (out,in) += dy^T x: k are the tokens. Grid: tiles of out, tiles of in.
@@ -64,29 +67,6 @@ KERNEL(qlinear_weight_gradient, TILE_THREADS, 2, DenseGradient::SHARED_BYTES,
        (const bf16* dy, u32 dy_stride, const bf16* x, u32 x_stride, float* dw, u32 out, u32 inner, u32 n)) {
     SHARED(shared);
     DenseGradient().run(shared, dy, dy_stride, {x, x_stride}, Sums{dw, inner, 1.0f, 1}, out, inner, n);
-}
-
-// to (rows, stride) = bf16(from (rows, columns)), zeros behind each row; stride is a multiple of 8.
-template <class T>
-DEVICE void round_rows(const T* from, bf16* to, u32 rows, u32 columns, u32 stride) {
-    const u64 pairs = (u64)rows * stride / 2;
-    const u64 pair = (u64)blockIdx.x * 256 + threadIdx.x;
-    if (pair >= pairs) return;
-    const u32 row = (u32)(pair / (stride / 2)), column = (u32)(pair % (stride / 2)) * 2;
-    const T* const line = from + (u64)row * columns;
-    const float low = column < columns ? widen(line[column]) : 0.0f;
-    const float high = column + 1 < columns ? widen(line[column + 1]) : 0.0f;
-    ((u32*)to)[pair] = pack_bf16(low, high);
-}
-
-KERNEL(qlinear_round_f32, 256, 4, 0, (const float* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
-    round_rows(from, to, rows, columns, stride);
-}
-KERNEL(qlinear_round_bf16, 256, 4, 0, (const bf16* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
-    round_rows(from, to, rows, columns, stride);
-}
-KERNEL(qlinear_round_f16, 256, 4, 0, (const f16* from, bf16* to, u32 rows, u32 columns, u32 stride)) {
-    round_rows(from, to, rows, columns, stride);
 }
 
 // --- Few rows ----------------------------------------------------------------------------------------
@@ -106,12 +86,7 @@ struct Nf4Weights {
         const float* const table = (const float*)tables;
         const u32 words[4] = {lane.codes.x, lane.codes.y, lane.codes.z, lane.codes.w};
         const float absmax = scale_of(weight, lane.scale, table);
-        const uint4 pairs = decode_eight(words[j], absmax, table);
-        const u32 two[4] = {pairs.x, pairs.y, pairs.z, pairs.w};
-        UNROLL for (u32 i = 0; i < 4; ++i) {
-            w[2 * i] = low_half(two[i]);
-            w[2 * i + 1] = high_half(two[i]);
-        }
+        unpack_eight(w, decode_eight(words[j], absmax, table));
     }
 };
 
@@ -138,45 +113,46 @@ struct Q8Weights {
 
 struct DenseWeights {
     const bf16* values;
-    u32 pitch;
+    u32 pitch, inner;
     struct Lane {
         uint4 values[4];
     };
     DEVICE_MEMBER Lane load(u32 row, u32 k) const {
         const bf16* const from = values + (u64)row * pitch + k;
-        return {{load_streaming(from), load_streaming(from + 8), load_streaming(from + 16), load_streaming(from + 24)}};
+        Lane lane;
+        UNROLL for (u32 j = 0; j < 4; ++j) {
+            // Zeros of x do not make up for what lies behind a row: it may be no number.
+            lane.values[j] = k + 8 * j < inner ? load_streaming(from + 8 * j) : make_uint4(0, 0, 0, 0);
+        }
+        return lane;
     }
     DEVICE_MEMBER void eight(const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
-        const u32 two[4] = {lane.values[j].x, lane.values[j].y, lane.values[j].z, lane.values[j].w};
-        UNROLL for (u32 i = 0; i < 4; ++i) {
-            w[2 * i] = low_half(two[i]);
-            w[2 * i + 1] = high_half(two[i]);
-        }
+        unpack_eight(w, lane.values[j]);
     }
 };
 
 // For up to N rows of x; NF4 with an adapter folded in, if there is one. Grid: eight warps' rows of out.
 #define VECTORS(N, ROWS)                                                                                             \
     KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                   \
-           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, float* y, u32 n, u32 add, const bf16* b,  \
-            u32 b_stride, const float* t, u32 rank, float scale)) {                                                  \
+           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* y, u32 n, u32 mode, const bf16* b,  \
+            u32 b_stride, const bf16* t, u32 rank, float scale)) {                                                   \
         SHARED(shared);                                                                                              \
         u8* const tables = shared + N * PIECE * 2;                                                                   \
         load_tables(tables, NF4_WEIGHT, VECTOR_THREADS);                                                             \
-        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, add,   \
+        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, mode,  \
                                   VectorAdapter{b, b_stride, t, rank, scale});                                       \
     }                                                                                                                \
     KERNEL(qlinear_q8_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                                  \
-           (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, float* y, u32 n,    \
-            u32 add)) {                                                                                              \
+           (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* y, u32 n,     \
+            u32 mode)) {                                                                                             \
         SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, add,  \
+        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, mode,\
                                   VectorAdapter{});                                                                  \
     }                                                                                                                \
     KERNEL(qlinear_dense_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                               \
-           (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, float* y, u32 n, u32 add)) {    \
+           (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* y, u32 n, u32 mode)) {    \
         SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch}, x, stride, out, inner, y, n, add,          \
+        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch, inner}, x, stride, out, inner, y, n, mode,  \
                                   VectorAdapter{});                                                                  \
     }
 VECTORS(1, 4)

@@ -1,4 +1,4 @@
-// The product for 1 to 8 rows of x: y (N,out) = x W^T, adding or overwriting.
+// The product for 1 to 8 rows of x: y (N,out) = x W^T, as a Mode says.
 //
 // A warp has ROWS rows of W and goes through k in steps of 1,024: lane l takes 32 weights from 32 l on,
 // with 16-byte loads that are not kept. x, 2,048 of k at a time, stands in shared memory, its 16-byte
@@ -7,7 +7,7 @@
 // where a lane's sum begins.
 #pragma once
 
-#include "common.cuh"
+#include "product.cuh"
 
 constexpr u32 VECTOR_THREADS = 256;
 constexpr u32 VECTOR_WARPS = VECTOR_THREADS / WARP;
@@ -31,11 +31,11 @@ DEVICE void stage_vectors(u8* to, const bf16* x, u32 stride, u32 n, u32 k, u32 i
     }
 }
 
-// What an adapter adds: y += scale t B^T for t (N,rank) f32, rounded here; rank 0 is none.
+// What an adapter adds: y += scale t B^T for t (N,rank); rank 0 is none.
 struct VectorAdapter {
     const bf16* b;
     u32 stride;
-    const float* t;
+    const bf16* t;
     u32 rank;
     float scale;
 
@@ -43,7 +43,7 @@ struct VectorAdapter {
     DEVICE_MEMBER float start(u32 out_row, u32 row) const {
         float sum = 0.0f;
         for (u32 i = threadIdx.x % WARP; i < rank; i += WARP) {
-            sum = fused(widen(b[(u64)out_row * stride + i]), round_bf16(t[row * rank + i]), sum);
+            sum = fused(widen(b[(u64)out_row * stride + i]), widen(t[row * rank + i]), sum);
         }
         return scale * sum;
     }
@@ -53,7 +53,7 @@ struct VectorAdapter {
 // table, w) that decodes the j-th eight of them.
 template <u32 N, u32 ROWS, class Weights>
 DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weights, const bf16* x, u32 stride, u32 out,
-                             u32 inner, float* y, u32 n, u32 add, const VectorAdapter& adapter) {
+                             u32 inner, void* y, u32 n, u32 mode, const VectorAdapter& adapter) {
     const u32 lane = threadIdx.x % WARP;
     const u32 first = (blockIdx.x * VECTOR_WARPS + threadIdx.x / WARP) * ROWS;
     float sums[ROWS][N];
@@ -86,11 +86,9 @@ DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weight
                     float w[8];
                     weights.eight(raw[r], j, tables, w);
                     UNROLL for (u32 row = 0; row < N; ++row) {
-                        const u32 words[4] = {xs[row].x, xs[row].y, xs[row].z, xs[row].w};
-                        UNROLL for (u32 i = 0; i < 4; ++i) {
-                            sums[r][row] = fused(low_half(words[i]), w[2 * i], sums[r][row]);
-                            sums[r][row] = fused(high_half(words[i]), w[2 * i + 1], sums[r][row]);
-                        }
+                        float x8[8];
+                        unpack_eight(x8, xs[row]);
+                        UNROLL for (u32 i = 0; i < 8; ++i) sums[r][row] = fused(x8[i], w[i], sums[r][row]);
                     }
                 }
             }
@@ -100,8 +98,13 @@ DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weight
         UNROLL for (u32 row = 0; row < N; ++row) {
             const float sum = warp_sum(sums[r][row], seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES);
             if (lane == 0 && first + r < out && row < n) {
-                float* const to = y + (u64)row * out + first + r;
-                *to = add ? *to + sum : sum;
+                const u64 at = (u64)row * out + first + r;
+                if (mode == OVERWRITE_F32) {
+                    ((float*)y)[at] = sum;
+                } else {
+                    bf16* const to = (bf16*)y + at;
+                    *to = to_bf16(mode == ADD ? widen(*to) + sum : sum);
+                }
             }
         }
     }

@@ -54,12 +54,6 @@ std::vector<float> transposed(const std::vector<float>& from, u32 rows, u32 colu
     return to;
 }
 
-std::vector<float> rounded(const std::vector<float>& from) {
-    std::vector<float> to;
-    for (float value : from) to.push_back(round_bf16(value));
-    return to;
-}
-
 void compare_sums(const std::string& what, const std::vector<float>& got, const Reference& want,
                   const std::vector<float>& before, double scale) {
     // k roundings of at most 2^-24 of the sum of the sizes would be the bound; seldom is it near.

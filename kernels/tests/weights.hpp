@@ -38,7 +38,6 @@ struct Reference {
 };
 Reference multiply(const std::vector<float>& left, const std::vector<float>& right, u32 n, u32 m, u32 k);
 std::vector<float> transposed(const std::vector<float>& from, u32 rows, u32 columns);
-std::vector<float> rounded(const std::vector<float>& from);
 
 // Fails where |got - want| is above what f32 sums in any order of k terms can differ by.
 void compare_sums(const std::string& what, const std::vector<float>& got, const Reference& want,
