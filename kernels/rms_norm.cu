@@ -43,32 +43,33 @@ DEVICE void forward(const bf16* x, const W* w, bf16* y, float* rstd, u32 c, floa
     if (threadIdx.x == 0) rstd[blockIdx.x] = scale;
 }
 
-// dx += rstd (u - xh mean(u xh)),  u = dy w,  xh = x rstd.
+// dx += rstd (u - xh mean(u xh)),  u = dy w,  xh = x rstd; of eight elements.
+template <class W>
+DEVICE void load_terms(float (&u)[8], float (&xh)[8], const bf16* x, const W* w, const bf16* dy, float scale) {
+    float ws[8];
+    load_eight(u, dy);
+    load_eight(xh, x);
+    load_eight(ws, w);
+    UNROLL for (u32 j = 0; j < 8; ++j) {
+        u[j] *= ws[j];
+        xh[j] *= scale;
+    }
+}
+
 template <class W>
 DEVICE void backward(const bf16* x, const W* w, const float* rstd, const bf16* dy, bf16* dx, u32 c, float* sums) {
     const u64 row = (u64)blockIdx.x * c;
     const float scale = rstd[blockIdx.x];
-    // Gives f the chunk's u and xh.
-    auto each = [&](auto f) {
-        chunks(c, [&](u32 i) {
-            float u[8], xh[8], ws[8];
-            load_eight(u, dy + row + i);
-            load_eight(xh, x + row + i);
-            load_eight(ws, w + i);
-            UNROLL for (u32 j = 0; j < 8; ++j) {
-                u[j] *= ws[j];
-                xh[j] *= scale;
-            }
-            f(i, u, xh);
-        });
-    };
     float sum = 0.0f;
-    each([&](u32, const float(&u)[8], const float(&xh)[8]) {
+    chunks(c, [&](u32 i) {
+        float u[8], xh[8];
+        load_terms(u, xh, x + row + i, w + i, dy + row + i, scale);
         UNROLL for (u32 j = 0; j < 8; ++j) sum = fused(u[j], xh[j], sum);
     });
     const float mean = block_sum<WARPS>(sum, sums) / (float)c;
-    each([&](u32 i, const float(&u)[8], const float(&xh)[8]) {
-        float to[8];
+    chunks(c, [&](u32 i) {
+        float u[8], xh[8], to[8];
+        load_terms(u, xh, x + row + i, w + i, dy + row + i, scale);
         load_eight(to, dx + row + i);
         UNROLL for (u32 j = 0; j < 8; ++j) to[j] += scale * (u[j] - xh[j] * mean);
         store_eight(dx + row + i, to);
