@@ -57,3 +57,43 @@ KERNEL(lora_back, WIDE_THREADS, 2, Back::SHARED_BYTES,
     SHARED(shared);
     Back().run(shared, e, e_stride, {a, a_stride}, Rounded{dx, inner, scale, 1}, n, inner, rank);
 }
+
+// For up to 8 rows of x: t of up to three adapters of one x, as the vector products of qlinear want them. A
+// block has a row of an A: thread i sums the chunks of eight i, i + 128, ... in order, lanes are added 16, 8,
+// 4, 2, 1 apart, then the warps in order, whatever n is. Rows of t are `rank` elements; a rank of 0 is no
+// adapter. Grid: the most ranks, 3. Bound: latency.
+constexpr u32 FEW = 8, FEW_WARPS = NARROW_THREADS / WARP;
+
+KERNEL(lora_down_few, NARROW_THREADS, 4, FEW * FEW_WARPS * 4,
+       (const bf16* x, u32 x_stride, u32 inner, u32 n, const bf16* first_a, u32 first_stride, bf16* first_t, u32 first_rank,
+        const bf16* second_a, u32 second_stride, bf16* second_t, u32 second_rank, const bf16* third_a, u32 third_stride,
+        bf16* third_t, u32 third_rank)) {
+    SHARED(shared);
+    float* const warps = (float*)shared;  // (FEW, FEW_WARPS)
+    const u32 part = blockIdx.y, r = blockIdx.x;
+    const u32 rank = part == 0 ? first_rank : part == 1 ? second_rank : third_rank;
+    if (r >= rank) return;
+    const bf16* const a = (part == 0 ? first_a : part == 1 ? second_a : third_a) +
+                          (u64)r * (part == 0 ? first_stride : part == 1 ? second_stride : third_stride);
+    float sums[FEW] = {};
+    for (u32 i = threadIdx.x * 8; i < (seeded(bound) ? inner + 8 : inner); i += NARROW_THREADS * 8) {
+        float w[8];
+        load_eight(w, a + i);
+        UNROLL for (u32 row = 0; row < FEW; ++row) {
+            if (row >= n) continue;
+            float values[8];
+            load_eight(values, x + (u64)row * x_stride + i);
+            UNROLL for (u32 j = 0; j < 8; ++j) sums[row] = fused(values[j], w[j], sums[row]);
+        }
+    }
+    UNROLL for (u32 row = 0; row < FEW; ++row) {
+        const float sum = warp_sum(sums[row]);
+        if (threadIdx.x % WARP == 0) warps[row * FEW_WARPS + threadIdx.x / WARP] = sum;
+    }
+    sync_block();
+    if (threadIdx.x >= n) return;
+    float sum = 0.0f;
+    UNROLL for (u32 warp = 0; warp < FEW_WARPS; ++warp) sum += warps[threadIdx.x * FEW_WARPS + warp];
+    bf16* const t = part == 0 ? first_t : part == 1 ? second_t : third_t;
+    t[threadIdx.x * rank + r] = to_bf16(sum);
+}

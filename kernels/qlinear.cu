@@ -82,7 +82,7 @@ struct Nf4Weights {
         const u64 element = (u64)row * inner + k;
         return {load_streaming(weight.codes + element / 2), fetch_scale(weight, element / BLOCK)};
     }
-    DEVICE_MEMBER void eight(const Lane& lane, u32 j, const u8* tables, float (&w)[8]) const {
+    DEVICE_MEMBER void eight(u32, const Lane& lane, u32 j, const u8* tables, float (&w)[8]) const {
         const float* const table = (const float*)tables;
         const u32 words[4] = {lane.codes.x, lane.codes.y, lane.codes.z, lane.codes.w};
         const float absmax = scale_of(weight, lane.scale, table);
@@ -102,7 +102,7 @@ struct Q8Weights {
         const u64 element = (u64)row * inner + k;
         return {{load_streaming(codes + element), load_streaming(codes + element + 16)}, scales[element / BLOCK]};
     }
-    DEVICE_MEMBER void eight(const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
+    DEVICE_MEMBER void eight(u32, const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
         const uint4 half = lane.codes[j / 2];
         const u32 words[2] = {j % 2 ? half.z : half.x, j % 2 ? half.w : half.y};
         UNROLL for (u32 i = 0; i < 8; ++i) {
@@ -126,36 +126,126 @@ struct DenseWeights {
         }
         return lane;
     }
-    DEVICE_MEMBER void eight(const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
+    DEVICE_MEMBER void eight(u32, const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
         unpack_eight(w, lane.values[j]);
     }
 };
 
 // For up to N rows of x; NF4 with an adapter folded in, if there is one. Grid: eight warps' rows of out.
-#define VECTORS(N, ROWS)                                                                                             \
-    KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                   \
-           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* y, u32 n, u32 mode, const bf16* b,  \
-            u32 b_stride, const bf16* t, u32 rank, float scale)) {                                                   \
-        SHARED(shared);                                                                                              \
-        u8* const tables = shared + N * PIECE * 2;                                                                   \
-        load_tables(tables, NF4_WEIGHT, VECTOR_THREADS);                                                             \
-        multiply_vectors<N, ROWS>(shared, tables, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, y, n, mode,  \
-                                  VectorAdapter{b, b_stride, t, rank, scale});                                       \
-    }                                                                                                                \
-    KERNEL(qlinear_q8_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                                  \
-           (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* y, u32 n,     \
-            u32 mode)) {                                                                                             \
-        SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, Q8Weights{codes, scales, inner}, x, stride, out, inner, y, n, mode,\
-                                  VectorAdapter{});                                                                  \
-    }                                                                                                                \
-    KERNEL(qlinear_dense_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                               \
-           (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* y, u32 n, u32 mode)) {    \
-        SHARED(shared);                                                                                              \
-        multiply_vectors<N, ROWS>(shared, shared, DenseWeights{w, pitch, inner}, x, stride, out, inner, y, n, mode,  \
-                                  VectorAdapter{});                                                                  \
+#define VECTORS(N, ROWS)                                                                                                    \
+    KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                          \
+           (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* y, u32 n, u32 mode, const bf16* b,         \
+            u32 b_stride, const bf16* t, u32 rank, float scale)) {                                                          \
+        SHARED(shared);                                                                                                     \
+        u8* const tables = shared + N * PIECE * 2;                                                                          \
+        load_tables(tables, NF4_WEIGHT, VECTOR_THREADS);                                                                    \
+        multiply_vectors<N, ROWS>(shared, tables, blockIdx.x, Nf4Weights{NF4_WEIGHT, inner}, x, stride, out, inner, n,      \
+                                  VectorAdapter{b, b_stride, t, rank, scale}, ModedVectors{y, out, mode});                  \
+    }                                                                                                                       \
+    KERNEL(qlinear_q8_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                                         \
+           (const bf16* x, u32 stride, const i8* codes, const float* scales, u32 out, u32 inner, void* y, u32 n,            \
+            u32 mode)) {                                                                                                    \
+        SHARED(shared);                                                                                                     \
+        multiply_vectors<N, ROWS>(shared, shared, blockIdx.x, Q8Weights{codes, scales, inner}, x, stride, out, inner, n,    \
+                                  VectorAdapter{}, ModedVectors{y, out, mode});                                             \
+    }                                                                                                                       \
+    KERNEL(qlinear_dense_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2,                                                      \
+           (const bf16* x, u32 stride, const bf16* w, u32 pitch, u32 out, u32 inner, void* y, u32 n, u32 mode)) {           \
+        SHARED(shared);                                                                                                     \
+        multiply_vectors<N, ROWS>(shared, shared, blockIdx.x, DenseWeights{w, pitch, inner}, x, stride, out, inner, n,      \
+                                  VectorAdapter{}, ModedVectors{y, out, mode});                                             \
     }
 VECTORS(1, 4)
 VECTORS(2, 4)
 VECTORS(4, 4)
 VECTORS(8, 2)
+
+// --- Several weights for few rows of one x -----------------------------------------------------------
+
+// A weight, its adapter and its output.
+#define PART_PARAMETERS(p)                                                                                                  \
+    const u8 *p##_codes, const float *p##_absmax, const u8 *p##_q, const float *p##_map, const float *p##_nested,           \
+        float p##_offset, const bf16 *p##_b, u32 p##_b_stride, const bf16 *p##_t, u32 p##_rank, float p##_scale
+#define PART_WEIGHT(p) (Nf4{p##_codes, p##_absmax, p##_q, p##_map, p##_nested, p##_offset})
+#define PART_ADAPTER(p) (VectorAdapter{p##_b, p##_b_stride, p##_t, p##_rank, p##_scale})
+
+// Three products of one x, each as qlinear_nf4_vector with mode 0 computes it, bit for bit: q, k and v.
+// Without an adapter the rank is 0 and its pointers may be null. Grid: eight warps' rows of the most outputs, 3; blocks behind a product's
+// own outputs return.
+#define THREE_VECTORS(N, ROWS)                                                                                              \
+    KERNEL(qlinear_nf4_three_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                    \
+           (const bf16* x, u32 stride, u32 inner, u32 n, PART_PARAMETERS(first), u32 first_out, bf16* first_y,              \
+            PART_PARAMETERS(second), u32 second_out, bf16* second_y, PART_PARAMETERS(third), u32 third_out,                 \
+            bf16* third_y)) {                                                                                               \
+        SHARED(shared);                                                                                                     \
+        const u32 part = blockIdx.y;                                                                                        \
+        const Nf4 weight = part == 0 ? PART_WEIGHT(first) : part == 1 ? PART_WEIGHT(second) : PART_WEIGHT(third);           \
+        const VectorAdapter adapter =                                                                                       \
+            part == 0 ? PART_ADAPTER(first) : part == 1 ? PART_ADAPTER(second) : PART_ADAPTER(third);                       \
+        const u32 out = part == 0 ? first_out : part == 1 ? second_out : third_out;                                         \
+        bf16* const y = part == 0 ? first_y : part == 1 ? second_y : third_y;                                               \
+        if (blockIdx.x * VECTOR_WARPS * ROWS >= out) return;                                                                \
+        u8* const tables = shared + N * PIECE * 2;                                                                          \
+        load_tables(tables, weight, VECTOR_THREADS);                                                                        \
+        multiply_vectors<N, ROWS>(shared, tables, blockIdx.x, Nf4Weights{weight, inner}, x, stride, out, inner, n, adapter, \
+                                  ModedVectors{y, out, OVERWRITE});                                                         \
+    }
+THREE_VECTORS(1, 4)
+THREE_VECTORS(2, 4)
+THREE_VECTORS(4, 4)
+THREE_VECTORS(8, 2)
+
+// Two weights as one whose row 2 i is the gate's row i and 2 i + 1 that of up.
+struct GatedWeights {
+    Nf4Weights gate, up;
+    using Lane = Nf4Weights::Lane;
+    DEVICE_MEMBER Lane load(u32 row, u32 k) const { return row % 2 ? up.load(row / 2, k) : gate.load(row / 2, k); }
+    DEVICE_MEMBER void eight(u32 row, const Lane& lane, u32 j, const u8* tables, float (&w)[8]) const {
+        if (row % 2) {
+            up.eight(row, lane, j, tables + TABLE_BYTES, w);
+        } else {
+            gate.eight(row, lane, j, tables, w);
+        }
+    }
+};
+
+struct GatedAdapters {
+    VectorAdapter gate, up;
+    DEVICE_MEMBER float start(u32 row, u32 x_row) const {
+        return row % 2 ? up.start(row / 2, x_row) : gate.start(row / 2, x_row);
+    }
+};
+
+// silu(gate) up, of both as they would have been stored.
+struct GatedOutput {
+    bf16* h;
+    u32 out;
+    template <u32 N, u32 ROWS>
+    DEVICE_MEMBER void put(u32 first, const float (&sums)[ROWS][N], u32 n) const {
+        UNROLL for (u32 r = 0; r < ROWS; r += 2) {
+            UNROLL for (u32 row = 0; row < N; ++row) {
+                if (first + r >= 2 * out || row >= n) continue;
+                const float g = round_bf16(sums[r][row]), u = round_bf16(sums[r + 1][row]);
+                h[(u64)row * out + (first + r) / 2] = to_bf16(g * sigmoid(g) * u);
+            }
+        }
+    }
+};
+
+// h (N,out) = silu(x Wg^T) (x Wu^T), bit for bit as two of qlinear_nf4_vector and swiglu_forward compute it.
+// Grid: eight warps' rows of 2 out.
+#define GATED_VECTORS(N, ROWS)                                                                                              \
+    KERNEL(qlinear_nf4_gated_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + 2 * TABLE_BYTES,                                \
+           (const bf16* x, u32 stride, u32 out, u32 inner, u32 n, PART_PARAMETERS(gate), PART_PARAMETERS(up), bf16* h)) {   \
+        SHARED(shared);                                                                                                     \
+        u8* const tables = shared + N * PIECE * 2;                                                                          \
+        load_tables(tables, PART_WEIGHT(gate), VECTOR_THREADS);                                                             \
+        load_tables(tables + TABLE_BYTES, PART_WEIGHT(up), VECTOR_THREADS);                                                 \
+        multiply_vectors<N, ROWS>(                                                                                          \
+            shared, tables, blockIdx.x, GatedWeights{{PART_WEIGHT(gate), inner}, {PART_WEIGHT(up), inner}}, x, stride,      \
+            2 * out, inner, n, GatedAdapters{PART_ADAPTER(gate), PART_ADAPTER(up)}, GatedOutput{h, out});                   \
+    }
+GATED_VECTORS(1, 4)
+GATED_VECTORS(2, 4)
+GATED_VECTORS(4, 4)
+GATED_VECTORS(8, 2)

@@ -60,6 +60,30 @@ Test adapter("lora", "forward and backward", [] {
     }
 });
 
+// Up to three adapters of one x for few rows; one row of several gives the bits that it gives alone.
+Test few("lora", "few rows", [] {
+    const u32 inner = 1288, most = 8, ranks[3] = {16, 40, 0};
+    const auto x = bf16_values(1, most * inner);
+    const Halves bx(x);
+    std::vector<u16> alone[2];
+    for (u32 n : {1u, 3u, most}) {
+        const auto first = bf16_values(2, ranks[0] * inner), second = bf16_values(3, ranks[1] * inner);
+        const Halves a(first), b(second), t(n * ranks[0]), u(n * ranks[1]);
+        launch("lora_down_few", {40, 3}, bx, inner, inner, n, a, inner, t, ranks[0], b, inner, u, ranks[1], nullptr, 0u,
+               nullptr, ranks[2]);
+        compare_sums("t", t.get(), multiply(x, first, n, ranks[0], inner), {});
+        compare_sums("u", u.get(), multiply(x, second, n, ranks[1], inner), {});
+        u32 part = 0;
+        for (const Halves* buffer : {&t, &u}) {
+            auto got = buffer->get();
+            got.resize(ranks[part]);
+            if (n == 1) alone[part] = got;
+            equal_bits("alone and together", got, alone[part]);
+            ++part;
+        }
+    }
+});
+
 // The loss by chunks, with a head of either kind. `trained` heads get their gradient, too.
 void check_loss(bool eight_bits) {
     const u32 n = 23, c = 64, v = 1301, chunk = 10, pitch = (v + 7) / 8 * 8;

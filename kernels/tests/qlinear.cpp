@@ -2,6 +2,8 @@
 
 #include "weights.hpp"
 
+#include <memory>
+
 namespace {
 
 void check_nf4(u32 n, u32 out, u32 inner, bool doubled, u32 add) {
@@ -139,6 +141,69 @@ Test vectors("qlinear", "few rows", [] {
             equal_bits("alone and together", got, first[format]);
             ++format;
         }
+    }
+});
+
+// Several weights in one launch give the bits that they give one by one.
+Test together("qlinear", "several weights", [] {
+    const u32 inner = 128, most = 5, outs[3] = {88, 40, 24}, ranks[3] = {16, 0, 8};
+    const auto x = bf16_values(1, most * inner);
+    const Halves bx(x);
+    const Nf4Weight weights[3] = {{2, outs[0], inner, true}, {3, outs[1], inner, false}, {4, outs[2], inner, true}};
+    const Nf4Weight up(5, outs[0], inner, true);
+    const float scale = 0.5f;
+    for (u32 n : {1u, 2u, 4u, most}) {
+        const std::string size = std::to_string(n == most ? 8 : n);
+        const u32 rows = n == most ? 16 : 32;
+        Arguments three, gated;
+        for (Arguments* arguments : {&three, &gated}) {
+            arguments->add(bx);
+            arguments->add(inner);
+            if (arguments == &gated) arguments->add(outs[0]);
+            arguments->add(inner);
+            arguments->add(n);
+        }
+        std::vector<std::unique_ptr<Halves>> kept;
+        std::vector<std::vector<u16>> want;
+        // The arguments of a part; what the part alone gives.
+        const auto add = [&](Arguments& to, const Nf4Weight& weight, u32 seed, u32 out, u32 rank) -> const Halves& {
+            const auto b = bf16_values(10 + seed, out * 16), t = bf16_values(20 + seed, n * 16);
+            kept.push_back(std::make_unique<Halves>(b));
+            const Halves& bb = *kept.back();
+            kept.push_back(std::make_unique<Halves>(t));
+            const Halves& bt = *kept.back();
+            kept.push_back(std::make_unique<Halves>(n * out));
+            const Halves& y = *kept.back();
+            weight.with([&](const auto&... parts) {
+                launch(("qlinear_nf4_vector_" + size).c_str(), {div_up(out, rows)}, bx, inner, parts..., out, inner, y, n,
+                       0u, bb, 16u, bt, rank, scale);
+                (to.add(parts), ...);
+            });
+            to.add(bb);
+            to.add(16u);
+            to.add(bt);
+            to.add(rank);
+            to.add(scale);
+            return y;
+        };
+        std::vector<std::unique_ptr<Halves>> results;
+        for (u32 part = 0; part < 3; ++part) {
+            want.push_back(add(three, weights[part], part, outs[part], ranks[part]).get());
+            three.add(outs[part]);
+            results.push_back(std::make_unique<Halves>(n * outs[part]));
+            three.add(*results.back());
+        }
+        launch_with(("qlinear_nf4_three_vector_" + size).c_str(), {div_up(outs[0], rows), 3}, three);
+        for (u32 part = 0; part < 3; ++part) equal_bits("part", results[part]->get(), want[part]);
+
+        const auto gates = widened(add(gated, weights[0], 3, outs[0], 16).get());
+        const auto ups = widened(add(gated, up, 4, outs[0], 8).get());
+        Halves h(n * outs[0]);
+        gated.add(h);
+        launch_with(("qlinear_nf4_gated_vector_" + size).c_str(), {div_up(2 * outs[0], rows)}, gated);
+        std::vector<double> want_h;
+        for (u32 i = 0; i < n * outs[0]; ++i) want_h.push_back(gates[i] / (1.0 + std::exp(-double(gates[i]))) * ups[i]);
+        compare_rounded("h", h.get(), want_h, 0, 2e-6);
     }
 });
 
