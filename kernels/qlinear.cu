@@ -131,9 +131,10 @@ struct DenseWeights {
     }
 };
 
-// For up to N rows of x; NF4 with an adapter folded in, if there is one. Grid: eight warps' rows of out.
-#define VECTORS(N, ROWS)                                                                                                    \
-    KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                          \
+// For up to N rows of x; NF4 with an adapter folded in, if there is one. BLOCKS of NF4 fit an SM, the more the
+// more loads are under way. Grid: eight warps' rows of out.
+#define VECTORS(N, ROWS, BLOCKS)                                                                                            \
+    KERNEL(qlinear_nf4_vector_##N, VECTOR_THREADS, BLOCKS, N * PIECE * 2 + TABLE_BYTES,                                     \
            (const bf16* x, u32 stride, NF4_PARAMETERS, u32 out, u32 inner, void* y, u32 n, u32 mode, const bf16* b,         \
             u32 b_stride, const bf16* t, u32 rank, float scale)) {                                                          \
         SHARED(shared);                                                                                                     \
@@ -155,10 +156,10 @@ struct DenseWeights {
         multiply_vectors<N, ROWS>(shared, shared, blockIdx.x, DenseWeights{w, pitch, inner}, x, stride, out, inner, n,      \
                                   VectorAdapter{}, ModedVectors{y, out, mode});                                             \
     }
-VECTORS(1, 4)
-VECTORS(2, 4)
-VECTORS(4, 4)
-VECTORS(8, 2)
+VECTORS(1, 4, 4)
+VECTORS(2, 4, 4)
+VECTORS(4, 4, 2)
+VECTORS(8, 2, 2)
 
 // --- Several weights for few rows of one x -----------------------------------------------------------
 
@@ -172,8 +173,8 @@ VECTORS(8, 2)
 // Three products of one x, each as qlinear_nf4_vector with mode 0 computes it, bit for bit: q, k and v.
 // Without an adapter the rank is 0 and its pointers may be null. Grid: eight warps' rows of the most outputs, 3; blocks behind a product's
 // own outputs return.
-#define THREE_VECTORS(N, ROWS)                                                                                              \
-    KERNEL(qlinear_nf4_three_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + TABLE_BYTES,                                    \
+#define THREE_VECTORS(N, ROWS, BLOCKS)                                                                                      \
+    KERNEL(qlinear_nf4_three_vector_##N, VECTOR_THREADS, BLOCKS, N * PIECE * 2 + TABLE_BYTES,                               \
            (const bf16* x, u32 stride, u32 inner, u32 n, PART_PARAMETERS(first), u32 first_out, bf16* first_y,              \
             PART_PARAMETERS(second), u32 second_out, bf16* second_y, PART_PARAMETERS(third), u32 third_out,                 \
             bf16* third_y)) {                                                                                               \
@@ -190,10 +191,10 @@ VECTORS(8, 2)
         multiply_vectors<N, ROWS>(shared, tables, blockIdx.x, Nf4Weights{weight, inner}, x, stride, out, inner, n, adapter, \
                                   ModedVectors{y, out, OVERWRITE});                                                         \
     }
-THREE_VECTORS(1, 4)
-THREE_VECTORS(2, 4)
-THREE_VECTORS(4, 4)
-THREE_VECTORS(8, 2)
+THREE_VECTORS(1, 4, 4)
+THREE_VECTORS(2, 4, 4)
+THREE_VECTORS(4, 4, 2)
+THREE_VECTORS(8, 2, 2)
 
 // Two weights as one whose row 2 i is the gate's row i and 2 i + 1 that of up.
 struct GatedWeights {
@@ -234,8 +235,8 @@ struct GatedOutput {
 
 // h (N,out) = silu(x Wg^T) (x Wu^T), bit for bit as two of qlinear_nf4_vector and swiglu_forward compute it.
 // Grid: eight warps' rows of 2 out.
-#define GATED_VECTORS(N, ROWS)                                                                                              \
-    KERNEL(qlinear_nf4_gated_vector_##N, VECTOR_THREADS, 2, N * PIECE * 2 + 2 * TABLE_BYTES,                                \
+#define GATED_VECTORS(N, ROWS, BLOCKS)                                                                                      \
+    KERNEL(qlinear_nf4_gated_vector_##N, VECTOR_THREADS, BLOCKS, N * PIECE * 2 + 2 * TABLE_BYTES,                           \
            (const bf16* x, u32 stride, u32 out, u32 inner, u32 n, PART_PARAMETERS(gate), PART_PARAMETERS(up), bf16* h)) {   \
         SHARED(shared);                                                                                                     \
         u8* const tables = shared + N * PIECE * 2;                                                                          \
@@ -245,7 +246,7 @@ struct GatedOutput {
             shared, tables, blockIdx.x, GatedWeights{{PART_WEIGHT(gate), inner}, {PART_WEIGHT(up), inner}}, x, stride,      \
             2 * out, inner, n, GatedAdapters{PART_ADAPTER(gate), PART_ADAPTER(up)}, GatedOutput{h, out});                   \
     }
-GATED_VECTORS(1, 4)
-GATED_VECTORS(2, 4)
-GATED_VECTORS(4, 4)
-GATED_VECTORS(8, 2)
+GATED_VECTORS(1, 4, 4)
+GATED_VECTORS(2, 4, 4)
+GATED_VECTORS(4, 4, 2)
+GATED_VECTORS(8, 2, 2)
