@@ -1,28 +1,24 @@
-// The squared norm of a gradient; the update is the host's. The contract is crates/ops/src/adamw/mod.rs.
+// The squared norm of a gradient, where it lies: then only a number per stretch travels to the host, which
+// adds them in f64 and has the rest of the op. The contract is crates/ops/src/adamw/mod.rs.
 //
-// A block has a stretch of 4,096 elements: thread t adds the squares of elements t, t + 256, ... in this
-// order; lanes are added 16, 8, 4, 2, 1 apart, then the eight warps in order. Bound: memory.
+// A block has a stretch of 4,096 elements. Thread t of 256 adds the squares of the elements t, t + 256, ...
+// fused and in this order; lanes are added 16, 8, 4, 2, 1 apart, then the eight warps in order. The CPU's
+// order is another one: its bounds hold, not its bits. Bound: memory.
 
 #include "common.cuh"
 
 constexpr u32 THREADS = 256;
-constexpr u32 WARPS = THREADS / WARP;
-constexpr u32 STRETCH = 4096;
+constexpr u32 STRETCH = 4096;  // NORM_STRETCH of the room
 
-// partial[block] = the sum over its stretch of g (count) f32. Grid: stretches.
-KERNEL(adamw_squared_norm, THREADS, 4, WARPS * sizeof(float), (const float* g, float* partial, u64 count)) {
+// partial[block] of g (count). Grid: ceil(count / 4096).
+KERNEL(adamw_squared_norm, THREADS, 4, THREADS / WARP * sizeof(float), (const float* g, float* partial, u64 count)) {
     SHARED(shared);
-    float* const sums = (float*)shared;
-    const u64 start = (u64)blockIdx.x * STRETCH;
+    const u64 start = (u64)blockIdx.x * STRETCH + threadIdx.x;
     float sum = 0.0f;
-    for (u32 i = threadIdx.x; i < STRETCH; i += THREADS) {
-        if (start + i < (seeded(bound) ? count + 1 : count)) sum = fused(g[start + i], g[start + i], sum);
+    UNROLL for (u32 j = 0; j < STRETCH / THREADS; ++j) {
+        const u64 i = start + j * THREADS;
+        if (seeded(bound) ? i <= count : i < count) sum = fused(g[i], g[i], sum);
     }
-    sum = warp_sum(sum, seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES);
-    if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = sum;
-    if (!seeded(dropped_barrier)) sync_block();
-    if (threadIdx.x != 0) return;
-    float all = sums[0];
-    UNROLL for (u32 warp = 1; warp < WARPS; ++warp) all += sums[warp];
-    partial[blockIdx.x] = all;
+    sum = block_sum<THREADS / WARP>(sum, (float*)shared);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }

@@ -1,7 +1,7 @@
 // Causal attention with grouped queries over packed documents or a cache. The contract is
 // crates/ops/src/attention/mod.rs.
 //
-// q, o, their gradients, dk and dv are bf16, k and v as the cache holds them; lse and delta f32. Products run on
+// q, o, do, dq, dk and dv are bf16, k and v as the cache holds them, lse and delta f32. Products run on
 // tensor cores with f32 sums, a warp having 16 rows of a tile; probabilities and their gradients go from
 // one product's sums to the next one's factors in registers. Nothing is added by two blocks, so all sums
 // have one order: the backward pass computes the probabilities twice, once for dk and dv, once for dq.
@@ -133,7 +133,7 @@ struct Softmax {
         const float sum = row_sum(total[i]);
         if (!to) return;
         UNROLL for (u32 d = 0; d < D / 8; ++d) {
-            *(u32*)(to + 8 * d + 2 * (lane % 4)) = pack_bf16(o[d][2 * i] / sum, o[d][2 * i + 1] / sum);
+            ((u32*)to)[4 * d + lane % 4] = pack_bf16(o[d][2 * i] / sum, o[d][2 * i + 1] / sum);
         }
         if (lane % 4 == 0) *lse = most[i] + logarithm(sum);
     }
@@ -198,12 +198,17 @@ DEVICE void forward(u8* shared, const bf16* q, const bf16* k, const bf16* v, con
     }
 }
 
-// delta (N,H) = do . o, a warp per row.
+// delta (N,H) = do . o, a warp per row, a lane per pair of elements.
 KERNEL(attention_delta, 256, 4, 0, (const bf16* d_o, const bf16* o, float* delta, u64 rows, u32 d)) {
     const u64 row = (u64)blockIdx.x * 8 + threadIdx.x / WARP;
     if (row >= rows) return;
+    const u32* const left = (const u32*)(d_o + row * d);
+    const u32* const right = (const u32*)(o + row * d);
     float sum = 0.0f;
-    for (u32 i = threadIdx.x % WARP; i < d; i += WARP) sum = fused(widen(d_o[row * d + i]), widen(o[row * d + i]), sum);
+    for (u32 i = threadIdx.x % WARP; i < d / 2; i += WARP) {
+        sum = fused(low_half(left[i]), low_half(right[i]), sum);
+        sum = fused(high_half(left[i]), high_half(right[i]), sum);
+    }
     sum = warp_sum(sum);
     if (threadIdx.x % WARP == 0) delta[row] = sum;
 }
@@ -230,8 +235,8 @@ DEVICE void store_rows(const float (&sums)[D / 8][4], bf16* to, u32 heads, u32 h
     UNROLL for (u32 i = 0; i < 2; ++i) {
         const u32 r = row + lane / 4 + 8 * i;
         if (r >= end) continue;
-        bf16* const line = to + ((u64)r * heads + head) * D + 2 * (lane % 4);
-        UNROLL for (u32 d = 0; d < D / 8; ++d) *(u32*)(line + 8 * d) = pack_bf16(sums[d][2 * i], sums[d][2 * i + 1]);
+        u32* const line = (u32*)(to + ((u64)r * heads + head) * D) + lane % 4;
+        UNROLL for (u32 d = 0; d < D / 8; ++d) line[4 * d] = pack_bf16(sums[d][2 * i], sums[d][2 * i + 1]);
     }
 }
 
@@ -360,20 +365,20 @@ DEVICE void backward_keys(u8* shared, const bf16* q, const bf16* k, const bf16* 
 
 #define OF_DIMENSION(D)                                                                                               \
     KERNEL(attention_forward_##D, THREADS, 2, forward_shared(D),                                                      \
-           (const bf16* q, const bf16* k, const bf16* v, const u32* first, const u32* visible, bf16* o, float* lse,  \
+           (const bf16* q, const bf16* k, const bf16* v, const u32* first, const u32* visible, bf16* o, float* lse,   \
             u32 n, u32 h, u32 hkv, float scale)) {                                                                    \
         SHARED(shared);                                                                                               \
         forward<D>(shared, q, k, v, first, visible, o, lse, n, {h, hkv, scale});                                      \
     }                                                                                                                 \
     KERNEL(attention_backward_queries_##D, THREADS, 2, backward_shared(D),                                            \
            (const bf16* q, const bf16* k, const bf16* v, const u32* first, const u32* visible, const bf16* d_o,       \
-            const float* lse, const float* delta, bf16* dq, u32 n, u32 h, u32 hkv, float scale)) {                   \
+            const float* lse, const float* delta, bf16* dq, u32 n, u32 h, u32 hkv, float scale)) {                    \
         SHARED(shared);                                                                                               \
         backward_queries<D>(shared, q, k, v, first, visible, d_o, lse, delta, dq, n, {h, hkv, scale});                \
     }                                                                                                                 \
     KERNEL(attention_backward_keys_##D, THREADS, 2, backward_shared(D),                                               \
            (const bf16* q, const bf16* k, const bf16* v, const u32* first, const u32* visible, const bf16* d_o,       \
-            const float* lse, const float* delta, bf16* dk, bf16* dv, u32 n, u32 h, u32 hkv, float scale)) {        \
+            const float* lse, const float* delta, bf16* dk, bf16* dv, u32 n, u32 h, u32 hkv, float scale)) {          \
         SHARED(shared);                                                                                               \
         backward_keys<D>(shared, q, k, v, first, visible, d_o, lse, delta, dk, dv, n, {h, hkv, scale});               \
     }
@@ -387,7 +392,7 @@ DEVICE void backward_keys(u8* shared, const bf16* q, const bf16* k, const bf16* 
         decode_part<D>(shared, q, k, v, first, visible, parts, h, hkv, scale);                                        \
     }                                                                                                                 \
     KERNEL(attention_add_parts_##D, D, 8, 0,                                                                          \
-           (const float* from, const u32* visible, bf16* o, float* lse, u32 h, u32 parts)) {                         \
+           (const float* from, const u32* visible, bf16* o, float* lse, u32 h, u32 parts)) {                          \
         add_parts<D>(from, visible, o, lse, h, parts);                                                                \
     }
 DECODE(64)
@@ -395,8 +400,9 @@ DECODE(128)
 OF_DIMENSION(64)
 OF_DIMENSION(128)
 
-// k or v (N,width) into its rows of the cache. Grid: N.
+// k or v (N,width) into its rows of the cache; width is a multiple of 8. Grid: N.
 KERNEL(attention_store, 256, 4, 0, (const bf16* from, bf16* to, const u32* rows, u32 width)) {
-    const u64 row = (u64)rows[blockIdx.x] * width;
-    for (u32 i = threadIdx.x; i < width; i += 256) to[row + i] = from[(u64)blockIdx.x * width + i];
+    const uint4* const source = (const uint4*)(from + (u64)blockIdx.x * width);
+    uint4* const target = (uint4*)(to + (u64)rows[blockIdx.x] * width);
+    for (u32 i = threadIdx.x; i < width / 8; i += 256) target[i] = source[i];
 }

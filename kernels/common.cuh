@@ -221,11 +221,16 @@ DEVICE float warp_sum(float value, u32 mask = ALL_LANES) {
     return value;
 }
 
-DEVICE float warp_most(float value) {
-    UNROLL for (u32 distance = WARP / 2; distance > 0; distance /= 2) {
-        value = greater(value, shuffle_xor(value, distance));
-    }
-    return value;
+// The sum over a block of WARPS warps in every thread: warps in order, each as above. `sums` has a place
+// per warp. Once per kernel: nobody waits for the readers.
+template <u32 WARPS>
+DEVICE float block_sum(float value, float* sums) {
+    value = warp_sum(value, seeded(wrong_mask) ? 0x0000ffffu : ALL_LANES);
+    if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = value;
+    if (!seeded(dropped_barrier)) sync_block();
+    float sum = 0.0f;
+    UNROLL for (u32 warp = 0; warp < WARPS; ++warp) sum += sums[warp];
+    return sum;
 }
 
 // --- Memory ------------------------------------------------------------------------------------------
@@ -273,6 +278,40 @@ DEVICE void wait_copies() {
 #else
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 #endif
+}
+
+// Eight bf16 of 16 bytes.
+DEVICE void unpack_eight(float (&to)[8], uint4 words) {
+    const u32 pairs[4] = {words.x, words.y, words.z, words.w};
+    UNROLL for (u32 i = 0; i < 4; ++i) {
+        to[2 * i] = low_half(pairs[i]);
+        to[2 * i + 1] = high_half(pairs[i]);
+    }
+}
+
+// Eight elements of a row in f32, and back with one rounding. Rows are multiples of eight elements and
+// buffers begin at multiples of 256 bytes, so a chunk of a row is one load of 16 bytes (f32: two).
+DEVICE void load_eight(float (&to)[8], const bf16* from) { unpack_eight(to, *(const uint4*)from); }
+
+DEVICE void load_eight(float (&to)[8], const float* from) {
+    UNROLL for (u32 i = 0; i < 2; ++i) {
+        const float4 four = ((const float4*)from)[i];
+        to[4 * i] = four.x;
+        to[4 * i + 1] = four.y;
+        to[4 * i + 2] = four.z;
+        to[4 * i + 3] = four.w;
+    }
+}
+
+DEVICE void load_eight(float (&to)[8], const f16* from) {
+    const uint4 words = *(const uint4*)from;
+    const u32 pairs[4] = {words.x, words.y, words.z, words.w};
+    UNROLL for (u32 i = 0; i < 8; ++i) to[i] = widen(f16{(u16)(pairs[i / 2] >> (16 * (i % 2)))});
+}
+
+DEVICE void store_eight(bf16* to, const float (&from)[8]) {
+    *(uint4*)to = make_uint4(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]), pack_bf16(from[4], from[5]),
+                             pack_bf16(from[6], from[7]));
 }
 
 // --- Matrix fragments --------------------------------------------------------------------------------

@@ -18,6 +18,20 @@ DEVICE constexpr u32 decode_shared(u32 d) {
     return (MOST_GROUP * PART + MOST_GROUP * d * 2 + 2 * MOST_GROUP * DECODE_WARPS) * 4;
 }
 
+// A lane's two or four elements of a row, as one load.
+DEVICE void load_some(float (&to)[2], const bf16* from) {
+    const u32 pair = *(const u32*)from;
+    to[0] = low_half(pair);
+    to[1] = high_half(pair);
+}
+DEVICE void load_some(float (&to)[4], const bf16* from) {
+    const uint2 pairs = *(const uint2*)from;
+    to[0] = low_half(pairs.x);
+    to[1] = high_half(pairs.x);
+    to[2] = low_half(pairs.y);
+    to[3] = high_half(pairs.y);
+}
+
 // to (N, H, parts, D + 2). Grid: parts, Hkv, N.
 template <u32 D>
 DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v, const u32* first, const u32* visible,
@@ -34,17 +48,14 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
     const u64 key_row = first[query] + start;
     // Scores: a warp per key, a lane per D / 32 elements.
     constexpr u32 EACH = D / WARP;
-    float own[MOST_GROUP][EACH], most[MOST_GROUP];
+    float own[MOST_GROUP][EACH] = {}, most[MOST_GROUP];
     UNROLL for (u32 g = 0; g < MOST_GROUP; ++g) {
         most[g] = float_of_bits(0xff800000u);
-        UNROLL for (u32 i = 0; i < EACH; ++i) {
-            own[g][i] = g < group ? widen(q[(row + g) * D + lane * EACH + i]) : 0.0f;
-        }
+        if (g < group) load_some(own[g], q + (row + g) * D + lane * EACH);
     }
     for (u32 j = warp; j < count; j += DECODE_WARPS) {
-        const bf16* const key = k + ((key_row + j) * hkv + key_head) * D + lane * EACH;
         float elements[EACH];
-        UNROLL for (u32 i = 0; i < EACH; ++i) elements[i] = widen(key[i]);
+        load_some(elements, k + ((key_row + j) * hkv + key_head) * D + lane * EACH);
         UNROLL for (u32 g = 0; g < MOST_GROUP; ++g) {
             if (g >= group) continue;
             float sum = 0.0f;

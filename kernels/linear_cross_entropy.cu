@@ -3,7 +3,8 @@
 //
 // The rows that have a target are listed once; then come chunks of them, as many as N rows could make.
 // How many rows there are is known on the device only: a launch takes the count and its chunk's start,
-// and blocks behind the end return. loss and dx are zeroed before (residual_zero). Bound: compute.
+// and blocks behind the end return. loss and dx are zeroed before (residual_zero). x and dx are bf16, logits
+// f32 until they become their gradient. C is a multiple of 8. Bound: compute.
 
 #include "weights.cuh"
 
@@ -36,13 +37,14 @@ DEVICE u32 rows_of(const u32* trained, u32 start, u32 chunk) {
     return left < chunk ? left : chunk;
 }
 
-// to (chunk, stride) = the chunk's rows of x (N,C). Grid: chunk.
+// to (chunk, stride) = the chunk's rows of x (N,C), zeros behind them. Grid: chunk.
 KERNEL(linear_cross_entropy_gather, THREADS, 4, 0,
        (const bf16* x, const u32* list, const u32* trained, u32 start, u32 chunk, bf16* to, u32 stride, u32 c)) {
     if (blockIdx.x >= rows_of(trained, start, chunk)) return;
     const bf16* const from = x + (u64)list[start + blockIdx.x] * c;
-    for (u32 i = threadIdx.x; i < stride; i += THREADS) {
-        to[(u64)blockIdx.x * stride + i] = i < (seeded(bound) ? c + 1 : c) ? from[i] : to_bf16(0.0f);
+    for (u32 i = threadIdx.x * 8; i < stride; i += THREADS * 8) {
+        const bool in = i < (seeded(bound) ? c + 1 : c);
+        *(uint4*)(to + (u64)blockIdx.x * stride + i) = in ? *(const uint4*)(from + i) : make_uint4(0, 0, 0, 0);
     }
 }
 
@@ -102,8 +104,8 @@ struct Scattered {
     u32 stride;
     const u32* list;
     DEVICE_MEMBER u32 width(u32 m) const { return m; }
-    DEVICE_MEMBER void put(u32 row, u32 column, float value) const { 
-        out[(u64)list[row] * stride + column] = to_bf16(value);
+    DEVICE_MEMBER void put(u32 row, u32 column, bool, float low, float high) const {
+        put_pair(out + (u64)list[row] * stride + column, false, low, high);
     }
 };
 

@@ -1,6 +1,7 @@
 // The tiled product  out (N,M) = scale left (N,K) right (K,M), overwriting or adding, on tensor cores.
 //
-// Left is bf16, right what `Right` decodes to bf16. A block has a tile of ROWS x COLUMNS outputs and goes
+// Left is bf16 where it lies, right what `Right` decodes to bf16; sums are f32, rounded where they are
+// stored, if the output is bf16. A block has a tile of ROWS x COLUMNS outputs and goes
 // through k in steps of 32, ascending; what a step adds is the sum of two m16n8k16. So an output's sum
 // has one order, whatever N, M and the grid are; k is never split between blocks.
 //
@@ -55,50 +56,70 @@ DEVICE void right_fragment(u32 (&b)[4], u8* tile, u32 base, u32 half) {
     }
 }
 
-// How a result is written: rounded to bf16 over what is there or added to it, or as f32 over it.
-enum Mode : u32 { OVERWRITE = 0, ADD = 1, WIDE = 2 };
+// Where a product is written: put(row, column, both, low, high) has the output at an even column and, if
+// `both` are below width(m), the one behind it.
 
-DEVICE void put_result(void* out, u64 at, float value, u32 mode) {
-    if (mode == WIDE) {
-        ((float*)out)[at] = value;
-    } else {
-        bf16* const to = (bf16*)out + at;
-        *to = to_bf16(mode == ADD ? widen(*to) + value : value);
-    }
-}
-
-// Where a product is written: put(row, column, value), for columns below width(m). Activations:
-struct Results {
-    void* out;
-    u32 stride;
-    float scale;
-    u32 mode;
-    DEVICE_MEMBER u32 width(u32 m) const { return m; }
-    DEVICE_MEMBER void put(u32 row, u32 column, float value) const {
-        put_result(out, (u64)row * stride + column, scale * value, mode);
-    }
-};
-
-// Gradients of weights, and logits: f32.
+// f32, overwritten or added to.
 struct Sums {
     float* out;
     u32 stride;
     float scale;
     u32 add;
     DEVICE_MEMBER u32 width(u32 m) const { return m; }
-    DEVICE_MEMBER void put(u32 row, u32 column, float value) const {
+    DEVICE_MEMBER void put(u32 row, u32 column, bool both, float low, float high) const {
         float* const to = out + (u64)row * stride + column;
-        *to = add ? *to + scale * value : scale * value;
+        to[0] = add ? to[0] + scale * low : scale * low;
+        if (both) to[1] = add ? to[1] + scale * high : scale * high;
     }
 };
 
-// Rounded, to be the left operand of another product; zeros up to the stride.
+// bf16, whose rows are an even number of elements apart: scale low, high, rounded, or added to what is
+// there and then rounded.
+DEVICE void put_pair(bf16* to, bool add, float low, float high) {
+    u32* const pair = (u32*)to;
+    if (add) {
+        const u32 before = *pair;
+        low += low_half(before);
+        high += high_half(before);
+    }
+    *pair = pack_bf16(low, high);
+}
+
 struct Rounded {
     bf16* out;
     u32 stride;
+    float scale;
+    u32 add;
+    DEVICE_MEMBER u32 width(u32 m) const { return m; }
+    DEVICE_MEMBER void put(u32 row, u32 column, bool, float low, float high) const {
+        put_pair(out + (u64)row * stride + column, add, scale * low, scale * high);
+    }
+};
+
+// As the caller wishes.
+enum Mode : u32 { OVERWRITE, ADD, OVERWRITE_F32 };
+
+struct Moded {
+    void* out;
+    u32 stride;
+    u32 mode;
+    DEVICE_MEMBER u32 width(u32 m) const { return m; }
+    DEVICE_MEMBER void put(u32 row, u32 column, bool both, float low, float high) const {
+        if (mode == OVERWRITE_F32) {
+            Sums{(float*)out, stride, 1.0f, 0}.put(row, column, both, low, high);
+        } else {
+            put_pair((bf16*)out + (u64)row * stride + column, mode == ADD, low, high);
+        }
+    }
+};
+
+// To be the left operand of another product: zeros up to the stride.
+struct Operand {
+    bf16* out;
+    u32 stride;
     DEVICE_MEMBER u32 width(u32) const { return stride; }
-    DEVICE_MEMBER void put(u32 row, u32 column, float value) const {
-        out[(u64)row * stride + column] = to_bf16(value);
+    DEVICE_MEMBER void put(u32 row, u32 column, bool, float low, float high) const {
+        put_pair(out + (u64)row * stride + column, false, low, high);
     }
 };
 
@@ -166,9 +187,10 @@ struct Product {
         UNROLL for (u32 i = 0; i < 2 * DOWN; ++i) {
             const u32 r = row + warp_row + 8 * i + lane / 4;
             if (r >= n) continue;
-            UNROLL for (u32 j = 0; j < 4 * ACROSS; ++j) {
-                const u32 c = column + warp_column + 8 * (j / 2) + 2 * (lane % 4) + j % 2;
-                if (c < width) output.put(r, c, sums[i / 2][j / 2][i % 2 * 2 + j % 2]);
+            UNROLL for (u32 j = 0; j < 2 * ACROSS; ++j) {
+                const u32 c = column + warp_column + 8 * j + 2 * (lane % 4);
+                const float* const pair = &sums[i / 2][j][i % 2 * 2];
+                if (c < width) output.put(r, c, c + 1 < width, pair[0], pair[1]);
             }
         }
     }

@@ -1,7 +1,9 @@
 // y = x rstd w,  rstd = 1 / sqrt(mean_C(x^2) + eps). The contract is crates/ops/src/rms_norm/mod.rs.
 //
-// x, y, dx, dy are bf16, everything is computed in f32 and rounded where it is stored. A block has a row. Thread t of 256 sums the elements t, t + 256, ... in this order; lanes are added
-// 16, 8, 4, 2, 1 apart, then the eight warps in order. Bound: memory.
+// x, y, dx, dy (N,C) are bf16, computed with in f32 and rounded where they are stored. C is a multiple of 8.
+//
+// A block has a row. Thread t of 256 sums the chunks of eight t, t + 256, ... in this order; lanes are
+// added 16, 8, 4, 2, 1 apart, then the eight warps in order. Bound: memory.
 
 #include "common.cuh"
 
@@ -9,50 +11,69 @@ constexpr u32 THREADS = 256;
 constexpr u32 WARPS = THREADS / WARP;
 constexpr u32 SUMS = WARPS * sizeof(float);
 
-// The sum of every thread's value, in every thread. Once per kernel: nobody waits for the readers.
-DEVICE float block_sum(float value, float* sums) {
-    value = warp_sum(value, seeded(wrong_mask) ? 0x0000ffffu : ALL_LANES);
-    if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = value;
-    if (!seeded(dropped_barrier)) sync_block();
-    float sum = 0.0f;
-    UNROLL for (u32 warp = 0; warp < WARPS; ++warp) sum += sums[warp];
-    return sum;
+// Calls f(i) for the chunks i .. i + 8 of a row that this thread has.
+template <class F>
+DEVICE void chunks(u32 c, F f) {
+    for (u32 i = threadIdx.x * 8; seeded(bound) ? i <= c : i < c; i += THREADS * 8) f(i);
+}
+
+// The second half of forward, and all of apply: the same operations, so the same bits.
+template <class W>
+DEVICE void scale_row(const bf16* x, const W* w, bf16* y, u32 c, float scale) {
+    chunks(c, [&](u32 i) {
+        float xs[8], ws[8];
+        load_eight(xs, x + i);
+        load_eight(ws, w + i);
+        UNROLL for (u32 j = 0; j < 8; ++j) xs[j] = xs[j] * scale * ws[j];
+        store_eight(y + i, xs);
+    });
 }
 
 template <class W>
 DEVICE void forward(const bf16* x, const W* w, bf16* y, float* rstd, u32 c, float eps, float* sums) {
     const u64 row = (u64)blockIdx.x * c;
     float squares = 0.0f;
-    for (u32 i = threadIdx.x; seeded(bound) ? i <= c : i < c; i += THREADS) {
-        const float value = widen(x[row + i]);
-        squares = fused(value, value, squares);
-    }
-    const float scale = 1.0f / square_root(block_sum(squares, sums) / (float)c + eps);
-    for (u32 i = threadIdx.x; i < c; i += THREADS) y[row + i] = to_bf16(widen(x[row + i]) * scale * widen(w[i]));
+    chunks(c, [&](u32 i) {
+        float xs[8];
+        load_eight(xs, x + row + i);
+        UNROLL for (u32 j = 0; j < 8; ++j) squares = fused(xs[j], xs[j], squares);
+    });
+    const float scale = 1.0f / square_root(block_sum<WARPS>(squares, sums) / (float)c + eps);
+    scale_row(x + row, w, y + row, c, scale);
     if (threadIdx.x == 0) rstd[blockIdx.x] = scale;
 }
 
+// dx += rstd (u - xh mean(u xh)),  u = dy w,  xh = x rstd; of eight elements.
 template <class W>
-DEVICE void apply(const bf16* x, const W* w, const float* rstd, bf16* y, u32 c) {
-    const u64 row = (u64)blockIdx.x * c;
-    const float scale = rstd[blockIdx.x];
-    for (u32 i = threadIdx.x; i < c; i += THREADS) y[row + i] = to_bf16(widen(x[row + i]) * scale * widen(w[i]));
+DEVICE void load_terms(float (&u)[8], float (&xh)[8], const bf16* x, const W* w, const bf16* dy, float scale) {
+    float ws[8];
+    load_eight(u, dy);
+    load_eight(xh, x);
+    load_eight(ws, w);
+    UNROLL for (u32 j = 0; j < 8; ++j) {
+        u[j] *= ws[j];
+        xh[j] *= scale;
+    }
 }
 
-// dx += rstd (u - xh mean(u xh)),  u = dy w,  xh = x rstd.
 template <class W>
 DEVICE void backward(const bf16* x, const W* w, const float* rstd, const bf16* dy, bf16* dx, u32 c, float* sums) {
     const u64 row = (u64)blockIdx.x * c;
     const float scale = rstd[blockIdx.x];
     float sum = 0.0f;
-    for (u32 i = threadIdx.x; i < c; i += THREADS) {
-        sum += widen(dy[row + i]) * widen(w[i]) * (widen(x[row + i]) * scale);
-    }
-    const float mean = block_sum(sum, sums) / (float)c;
-    for (u32 i = threadIdx.x; i < c; i += THREADS) {
-        const float part = scale * (widen(dy[row + i]) * widen(w[i]) - widen(x[row + i]) * scale * mean);
-        dx[row + i] = to_bf16(widen(dx[row + i]) + part);
-    }
+    chunks(c, [&](u32 i) {
+        float u[8], xh[8];
+        load_terms(u, xh, x + row + i, w + i, dy + row + i, scale);
+        UNROLL for (u32 j = 0; j < 8; ++j) sum = fused(u[j], xh[j], sum);
+    });
+    const float mean = block_sum<WARPS>(sum, sums) / (float)c;
+    chunks(c, [&](u32 i) {
+        float u[8], xh[8], to[8];
+        load_terms(u, xh, x + row + i, w + i, dy + row + i, scale);
+        load_eight(to, dx + row + i);
+        UNROLL for (u32 j = 0; j < 8; ++j) to[j] += scale * (u[j] - xh[j] * mean);
+        store_eight(dx + row + i, to);
+    });
 }
 
 #define OF_TYPE(suffix, W)                                                                                         \
@@ -62,7 +83,8 @@ DEVICE void backward(const bf16* x, const W* w, const float* rstd, const bf16* d
         forward(x, w, y, rstd, c, eps, (float*)shared);                                                            \
     }                                                                                                              \
     KERNEL(rms_norm_apply_##suffix, THREADS, 4, 0, (const bf16* x, const W* w, const float* rstd, bf16* y, u32 c)) { \
-        apply(x, w, rstd, y, c);                                                                                   \
+        const u64 row = (u64)blockIdx.x * c;                                                                       \
+        scale_row(x + row, w, y + row, c, rstd[blockIdx.x]);                                                       \
     }                                                                                                              \
     KERNEL(rms_norm_backward_##suffix, THREADS, 4, SUMS,                                                           \
            (const bf16* x, const W* w, const float* rstd, const bf16* dy, bf16* dx, u32 c)) {                      \
@@ -74,8 +96,7 @@ OF_TYPE(bf16, bf16)
 OF_TYPE(f16, f16)
 
 // dw += sum over the rows, in order, of dy xh: a thread has a column.
-KERNEL(rms_norm_weight_gradient, 64, 1, 0,
-       (const bf16* x, const float* rstd, const bf16* dy, float* dw, u32 n, u32 c)) {
+KERNEL(rms_norm_weight_gradient, 64, 1, 0, (const bf16* x, const float* rstd, const bf16* dy, float* dw, u32 n, u32 c)) {
     const u32 column = blockIdx.x * 64 + threadIdx.x;
     if (column >= c) return;
     float sum = dw[column];

@@ -1,4 +1,4 @@
-// The product for 1 to 8 rows of x: y (N,out) = x W^T, adding or overwriting.
+// The product for 1 to 8 rows of x: y (N,out) = x W^T, as a Mode says.
 //
 // A warp has ROWS rows of W and goes through k in steps of 1,024: lane l takes 32 weights from 32 l on,
 // with 16-byte loads that are not kept. x, 2,048 of k at a time, stands in shared memory, its 16-byte
@@ -49,13 +49,34 @@ struct VectorAdapter {
     }
 };
 
-// Weights has Lane: what a lane loads for its 32 weights, load(row, k) that gives it, and eight(lane, j,
-// table, w) that decodes the j-th eight of them.
-template <u32 N, u32 ROWS, class Weights>
-DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weights, const bf16* x, u32 stride, u32 out,
-                             u32 inner, void* y, u32 n, u32 mode, const VectorAdapter& adapter) {
+// Where the products go: put(first, sums, n) has those of ROWS rows of W from `first` on, in one lane.
+struct ModedVectors {
+    void* y;
+    u32 out, mode;
+    template <u32 N, u32 ROWS>
+    DEVICE_MEMBER void put(u32 first, const float (&sums)[ROWS][N], u32 n) const {
+        UNROLL for (u32 r = 0; r < ROWS; ++r) {
+            UNROLL for (u32 row = 0; row < N; ++row) {
+                if (first + r >= out || row >= n) continue;
+                const u64 at = (u64)row * out + first + r;
+                if (mode == OVERWRITE_F32) {
+                    ((float*)y)[at] = sums[r][row];
+                } else {
+                    bf16* const to = (bf16*)y + at;
+                    *to = to_bf16(mode == ADD ? widen(*to) + sums[r][row] : sums[r][row]);
+                }
+            }
+        }
+    }
+};
+
+// Weights (out rows) has Lane: what a lane loads for its 32 weights, load(row, k) that gives it, and
+// eight(row, lane, j, tables, w) that decodes the j-th eight of them. `block` counts stretches of rows.
+template <u32 N, u32 ROWS, class Weights, class Adapter, class Output>
+DEVICE void multiply_vectors(u8* shared, const u8* tables, u32 block, const Weights& weights, const bf16* x, u32 stride,
+                             u32 out, u32 inner, u32 n, const Adapter& adapter, const Output& output) {
     const u32 lane = threadIdx.x % WARP;
-    const u32 first = (blockIdx.x * VECTOR_WARPS + threadIdx.x / WARP) * ROWS;
+    const u32 first = (block * VECTOR_WARPS + threadIdx.x / WARP) * ROWS;
     float sums[ROWS][N];
     UNROLL for (u32 r = 0; r < ROWS; ++r) {
         UNROLL for (u32 row = 0; row < N; ++row) {
@@ -84,13 +105,11 @@ DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weight
                 UNROLL for (u32 r = 0; r < ROWS; ++r) {
                     if (first + r >= out) continue;
                     float w[8];
-                    weights.eight(raw[r], j, tables, w);
+                    weights.eight(first + r, raw[r], j, tables, w);
                     UNROLL for (u32 row = 0; row < N; ++row) {
-                        const u32 words[4] = {xs[row].x, xs[row].y, xs[row].z, xs[row].w};
-                        UNROLL for (u32 i = 0; i < 4; ++i) {
-                            sums[r][row] = fused(low_half(words[i]), w[2 * i], sums[r][row]);
-                            sums[r][row] = fused(high_half(words[i]), w[2 * i + 1], sums[r][row]);
-                        }
+                        float x8[8];
+                        unpack_eight(x8, xs[row]);
+                        UNROLL for (u32 i = 0; i < 8; ++i) sums[r][row] = fused(x8[i], w[i], sums[r][row]);
                     }
                 }
             }
@@ -98,10 +117,8 @@ DEVICE void multiply_vectors(u8* shared, const u8* tables, const Weights& weight
     }
     UNROLL for (u32 r = 0; r < ROWS; ++r) {
         UNROLL for (u32 row = 0; row < N; ++row) {
-            const float sum = warp_sum(sums[r][row], seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES);
-            if (lane == 0 && first + r < out && row < n) {
-                put_result(y, (u64)row * out + first + r, sum, mode);
-            }
+            sums[r][row] = warp_sum(sums[r][row], seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES);
         }
     }
+    if (lane == 0) output.put(first, sums, n);
 }

@@ -107,22 +107,20 @@ std::vector<u16> bf16_of(const std::vector<float>& from) {
     return all;
 }
 
-static void fail(const std::string& what, size_t at, double got, double want) {
-    if (failures++ < 10) printf("  %s[%zu] is %.9g, expected %.9g\n", what.c_str(), at, got, want);
-}
-
 std::vector<float> rounded(const std::vector<float>& from) {
     std::vector<float> to;
     for (float value : from) to.push_back(round_bf16(value));
     return to;
 }
 
-Activations::Activations(const std::vector<float>& values) : Buffer<u16>(bf16_of(values)) {}
+std::vector<float> widened(const std::vector<u16>& from) {
+    std::vector<float> to;
+    for (u16 value : from) to.push_back(from_bf16(value));
+    return to;
+}
 
-std::vector<float> Activations::get() const {
-    std::vector<float> wide;
-    for (u16 bits : Buffer<u16>::get()) wide.push_back(from_bf16(bits));
-    return wide;
+static void fail(const std::string& what, size_t at, double got, double want) {
+    if (failures++ < 10) printf("  %s[%zu] is %.9g, expected %.9g\n", what.c_str(), at, got, want);
 }
 
 void compare(const std::string& what, const std::vector<float>& got, const std::vector<double>& want, double absolute,
@@ -138,6 +136,25 @@ void equal(const std::string& what, const std::vector<float>& got, const std::ve
     if (got.size() != want.size()) die(what + ": lengths differ");
     for (size_t i = 0; i < got.size(); ++i) {
         if (memcmp(&got[i], &want[i], 4) != 0) fail(what, i, got[i], want[i]);
+    }
+}
+
+void compare_rounded(const std::string& what, const std::vector<u16>& got, const std::vector<double>& want,
+                     double absolute, double relative) {
+    if (got.size() != want.size()) die(what + ": lengths differ");
+    for (size_t i = 0; i < got.size(); ++i) {
+        const double bound = absolute + relative * std::fabs(want[i]);
+        const float value = from_bf16(got[i]);
+        // Rounding keeps the order. Written so that a NaN fails.
+        const bool above = value >= round_bf16(float(want[i] - bound)), below = value <= round_bf16(float(want[i] + bound));
+        if (!(above && below)) fail(what, i, value, want[i]);
+    }
+}
+
+void equal_bits(const std::string& what, const std::vector<u16>& got, const std::vector<u16>& want) {
+    if (got.size() != want.size()) die(what + ": lengths differ");
+    for (size_t i = 0; i < got.size(); ++i) {
+        if (got[i] != want[i]) fail(what, i, from_bf16(got[i]), from_bf16(want[i]));
     }
 }
 

@@ -64,12 +64,22 @@ public:
     size_t count_;
 };
 
-// Activations: bf16 on the device, floats here.
-class Activations : public Buffer<u16> {
-public:
-    explicit Activations(size_t count) : Buffer<u16>(count) {}
-    explicit Activations(const std::vector<float>& values);
-    std::vector<float> get() const;
+// Numbers from a counter: the same on every machine.
+float uniform(u64 seed, u64 index);  // -1 .. 1
+std::vector<float> values(u64 seed, size_t count, float scale = 1.0f);
+float round_bf16(float value);
+u16 bf16_bits(float value);
+std::vector<u16> bf16_of(const std::vector<float>& values);
+float from_bf16(u16 bits);
+std::vector<float> rounded(const std::vector<float>& from);
+std::vector<float> widened(const std::vector<u16>& from);
+// Values that a bf16 buffer holds exactly, and such a buffer.
+inline std::vector<float> bf16_values(u64 seed, size_t count, float scale = 1.0f) {
+    return rounded(values(seed, count, scale));
+}
+struct Halves : Buffer<u16> {
+    explicit Halves(size_t count) : Buffer(count) {}
+    explicit Halves(const std::vector<float>& values) : Buffer(bf16_of(values)) {}
 };
 
 struct Grid {
@@ -80,7 +90,6 @@ struct Grid {
 struct Arguments {
     std::vector<u64> words;
     std::vector<u64> extents;
-    void add(const Activations& buffer) { add(static_cast<const Buffer<u16>&>(buffer)); }
     template <class T>
     void add(const Buffer<T>& buffer) {
         words.push_back(reinterpret_cast<u64>(buffer.at_));
@@ -93,6 +102,7 @@ struct Arguments {
         words.push_back(word);
         extents.push_back(0);
     }
+    void add(const Halves& buffer) { add(static_cast<const Buffer<u16>&>(buffer)); }
     void add(std::nullptr_t) { add(u64(0)); }
 };
 void launch_with(const char* name, Grid grid, Arguments& arguments);
@@ -106,22 +116,15 @@ void launch(const char* name, Grid grid, const A&... values) {
 
 inline u32 div_up(u64 a, u64 b) { return u32((a + b - 1) / b); }
 
-// Numbers from a counter: the same on every machine.
-float uniform(u64 seed, u64 index);  // -1 .. 1
-std::vector<float> values(u64 seed, size_t count, float scale = 1.0f);
-float round_bf16(float value);
-u16 bf16_bits(float value);
-std::vector<u16> bf16_of(const std::vector<float>& values);
-float from_bf16(u16 bits);
-std::vector<float> rounded(const std::vector<float>& from);
-
-// What storing a value in bf16 may change of it.
-constexpr double ROUNDING = 1.0 / 256;
-
 // Fails unless every |got - want| <= absolute + relative |want|.
 void compare(const std::string& what, const std::vector<float>& got, const std::vector<double>& want, double absolute,
              double relative);
 void equal(const std::string& what, const std::vector<float>& got, const std::vector<float>& want);
+// Fails unless every value is what one rounding to bf16 makes of something within those bounds: a second
+// rounding, or another direction, is noticed where the bounds do not hide it.
+void compare_rounded(const std::string& what, const std::vector<u16>& got, const std::vector<double>& want,
+                     double absolute, double relative);
+void equal_bits(const std::string& what, const std::vector<u16>& got, const std::vector<u16>& want);
 
 // A test registers itself; the family is its kernel's file.
 struct Test {

@@ -90,6 +90,8 @@ Test multiply_adds("probe", "multiply-add", [] {
 Test numbers("probe", "exponential, logarithm, rounding", [] {
     std::vector<float> x;
     for (int i = -870; i < 887; ++i) x.push_back(0.1f * float(i) + 0.0173f);
+    // Rounding to bf16: ties, to the even one below and above.
+    for (float tie : {1.00390625f, 1.01171875f, -2.5078125f}) x.push_back(tie);
     const u32 n = u32(x.size());
     Buffer<float> e(n), l(n);
     Buffer<u32> packed(n);
@@ -100,6 +102,9 @@ Test numbers("probe", "exponential, logarithm, rounding", [] {
         want_l.push_back(std::log(std::fabs(double(x[i]))));
         expect("packed", packed.get()[i], u32(bf16_bits(x[i])) | u32(bf16_bits(-x[i])) << 16);
     }
+    expect("ties", packed.get()[n - 3] & 0xffff, 0x3f80);
+    expect("ties", packed.get()[n - 2] & 0xffff, 0x3f82);
+    expect("ties", packed.get()[n - 1] & 0xffff, 0xc020);
     compare("e^x", e.get(), want_e, 0, 2.5e-7);
     compare("ln x", l.get(), want_l, 0, 6.1e-8);
     Buffer<float> far(4), none(4);

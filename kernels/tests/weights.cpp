@@ -54,35 +54,30 @@ std::vector<float> transposed(const std::vector<float>& from, u32 rows, u32 colu
     return to;
 }
 
-// Every error above the bound, beside that of a rounding of `relative`.
-static void compare_within(const std::string& what, const std::vector<float>& got, const Reference& want,
-                           const std::vector<float>& before, double scale, double relative) {
-    // k roundings of at most 2^-24 of the sum of the sizes would be the bound; seldom is it near.
-    std::vector<double> zero(got.size());
-    std::vector<float> above(got.size());
-    for (size_t i = 0; i < got.size(); ++i) {
-        const double target = scale * want.sums[i] + (before.empty() ? 0.0 : before[i]);
-        const double bound = std::fabs(scale) * want.sizes[i] * 6e-8 + relative * std::fabs(target) + 1e-9;
-        above[i] = std::fabs(got[i] - target) <= bound ? 0.0f : float(got[i] - target);
-    }
-    compare(what + ", error", above, zero, 0, 0);
+// The value that is expected, and how far from it f32 sums may be: k roundings of at most 2^-24 of the sum
+// of the sizes would be the bound; seldom is it near.
+struct Bound {
+    double target, distance;
+};
+static Bound bound_of(const Reference& want, const std::vector<float>& before, double scale, size_t i) {
+    const double target = scale * want.sums[i] + (before.empty() ? 0.0 : before[i]);
+    return {target, std::fabs(scale) * want.sizes[i] * 6e-8 + 1e-6 * std::fabs(target) + 1e-9};
 }
 
 void compare_sums(const std::string& what, const std::vector<float>& got, const Reference& want,
                   const std::vector<float>& before, double scale) {
-    compare_within(what, got, want, before, scale, 1e-6);
+    if (got.size() != want.sums.size()) die(what + ": lengths differ");
+    for (size_t i = 0; i < got.size(); ++i) {
+        const Bound bound = bound_of(want, before, scale, i);
+        compare(what + "[" + std::to_string(i) + "]", {got[i]}, {bound.target}, bound.distance, 0);
+    }
 }
 
-void compare_results(const std::string& what, const std::vector<float>& got, const Reference& want,
-                     const std::vector<float>& before, double scale) {
-    compare_within(what, got, want, before, scale, ROUNDING);
+void compare_sums(const std::string& what, const std::vector<u16>& got, const Reference& want,
+                  const std::vector<float>& before, double scale) {
+    if (got.size() != want.sums.size()) die(what + ": lengths differ");
+    for (size_t i = 0; i < got.size(); ++i) {
+        const Bound bound = bound_of(want, before, scale, i);
+        compare_rounded(what + "[" + std::to_string(i) + "]", {got[i]}, {bound.target}, bound.distance, 0);
+    }
 }
-
-static std::vector<u16> padded(const std::vector<float>& from, u32 rows, u32 columns, u32 stride) {
-    std::vector<u16> to(size_t(rows) * stride);
-    for (u32 i = 0; i < rows * columns; ++i) to[size_t(i / columns) * stride + i % columns] = bf16_bits(from[i]);
-    return to;
-}
-
-Half::Half(const std::vector<float>& from, u32 rows, u32 columns)
-    : stride((columns + 7) / 8 * 8), values(padded(from, rows, columns, stride)) {}

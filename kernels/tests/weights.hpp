@@ -39,16 +39,9 @@ struct Reference {
 Reference multiply(const std::vector<float>& left, const std::vector<float>& right, u32 n, u32 m, u32 k);
 std::vector<float> transposed(const std::vector<float>& from, u32 rows, u32 columns);
 
-// Fails where |got - want| is above what f32 sums in any order of k terms can differ by.
+// Fails where |got - want| is above what f32 sums in any order of k terms can differ by, and where that,
+// rounded once, does not give a bf16.
 void compare_sums(const std::string& what, const std::vector<float>& got, const Reference& want,
                   const std::vector<float>& before, double scale = 1.0);
-// The same where the result was rounded to bf16 once.
-void compare_results(const std::string& what, const std::vector<float>& got, const Reference& want,
-                     const std::vector<float>& before, double scale = 1.0);
-
-// A matrix in bf16 whose rows stand a multiple of 8 apart, zeros between them.
-struct Half {
-    Half(const std::vector<float>& from, u32 rows, u32 columns);
-    u32 stride;
-    Buffer<u16> values;
-};
+void compare_sums(const std::string& what, const std::vector<u16>& got, const Reference& want,
+                  const std::vector<float>& before, double scale = 1.0);
