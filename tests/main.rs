@@ -7,6 +7,7 @@ mod base;
 mod command;
 mod conversations;
 mod demo;
+mod device;
 mod duplicates;
 mod export;
 mod gguf;
