@@ -47,6 +47,11 @@ fn training_and_generating_go_over_the_device() {
     assert!((device - cpu).abs() < 0.01 * cpu, "{device} on the device, {cpu} on the processor");
     let generated = on("generate --model tiny --prompt pod --max-tokens 2 --json", true).json();
     assert_eq!(generated["tier"], "cuda-sm86", "{generated}");
+    // The kernels would take f32 for bf16.
+    let mut command = room.command(SREK);
+    command.args("generate --model tiny --prompt pod --numerics f32 --gpu 0".split(' '));
+    let ran = room.run(command.env("SREK_EMULATED_DEVICE", &library));
+    assert!(ran.code != Some(0) && ran.stderr.contains("no kernels for f32"), "{}", ran.stderr);
 }
 
 #[test]

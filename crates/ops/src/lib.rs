@@ -1,7 +1,9 @@
 //! Backends and the ops that run on them.
 //!
 //! A backend is memory, two queues and the launch of an op; an op is a room of this crate: its
-//! contract and price in `mod.rs`, its CPU version in `cpu.rs`, its tests beside them. The model code
+//! contract and price in `mod.rs`, its CPU version in `cpu.rs`, its launches on a device in `cuda.rs`, its
+//! tests beside them. Where a room says f32 of activations and their gradients, that is the CPU: on a
+//! device they are bf16 ([`Target::activation`]). The model code
 //! above is written once against [`Backend`]: run on [`Dry`] it is the plan, run on [`Cpu`] it is the
 //! program.
 

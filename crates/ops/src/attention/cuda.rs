@@ -16,6 +16,10 @@ fn number(value: usize) -> Argument {
 pub(super) fn store(op: &Store, on: &mut Launches<'_>) {
     let n = op.rows.len;
     let width = op.from.len / n;
+    if op.to.dtype != DType::Bf16 {
+        return on
+            .refuse(format!("there is no kernel for a cache of {:?}, expected bf16", op.to.dtype));
+    }
     let arguments = [on.at(op.from), on.at(op.to), on.at(op.rows), number(width)];
     on.launch("attention_store", [n, 1, 1], &arguments);
 }
@@ -38,7 +42,7 @@ fn arguments(op: &Forward, on: &Launches<'_>) -> ([Argument; 5], [Argument; 4]) 
 }
 
 pub(super) fn forward(op: &Forward, on: &mut Launches<'_>) {
-    if !known(&op.heads, on) {
+    if !on.takes(op.numerics) || !known(&op.heads, on) {
         return;
     }
     let (inputs, sizes) = arguments(op, on);
@@ -48,8 +52,8 @@ pub(super) fn forward(op: &Forward, on: &mut Launches<'_>) {
 }
 
 pub(super) fn backward(op: &Backward, on: &mut Launches<'_>, workspace: Buf) {
-    let Forward { heads, lse, o, .. } = op.forward;
-    if !known(&heads, on) {
+    let Forward { heads, lse, o, numerics, .. } = op.forward;
+    if !on.takes(numerics) || !known(&heads, on) {
         return;
     }
     let (n, dim) = (op.forward.window.first.len, heads.dim);

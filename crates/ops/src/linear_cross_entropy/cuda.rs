@@ -69,6 +69,9 @@ pub(super) fn loss(op: &Loss, on: &mut Launches<'_>, workspace: Buf) {
     let Weight { out: v, inner: c, .. } = op.head;
     let (n, chunk) = (op.targets.len, op.chunk.min(op.targets.len));
     let Some((kind, weight)) = head(&op.head, on) else { return };
+    if !on.takes(op.numerics) {
+        return;
+    }
     let scratch = Scratch::new(workspace, chunk, n, [v, c]);
     let [logits, gathered, list, trained] =
         [scratch.logits, scratch.x, scratch.list, scratch.trained].map(|buf| on.at(buf));

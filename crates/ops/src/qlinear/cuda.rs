@@ -12,6 +12,24 @@ const VECTORS: usize = 8;
 /// Warps of a block of vectors.
 const WARPS: usize = 8;
 
+/// Whether rows of operands, and of results in bf16, can be loaded and stored whole.
+fn fits(kind: &str, weight: &Weight, result: Buf, on: &mut Launches<'_>) -> bool {
+    let Weight { out, inner, .. } = *weight;
+    let multiple = match kind {
+        "nf4" => 64,
+        "q8" => 32,
+        _ => 8,
+    };
+    let is_whole =
+        inner.is_multiple_of(multiple) && (result.dtype == DType::F32 || out.is_multiple_of(8));
+    if !is_whole {
+        on.refuse(format!(
+            "there is no kernel for a weight of {out} x {inner}, expected multiples of 8 x {multiple}"
+        ));
+    }
+    is_whole
+}
+
 /// A weight's kernel and its arguments in front of the sizes.
 fn weight_arguments(
     weight: &Weight,
@@ -51,6 +69,9 @@ pub(super) fn forward(op: &Forward, on: &mut Launches<'_>) {
     let Weight { out, inner, .. } = op.weight;
     let n = op.x.len / inner;
     let Some((kind, weight)) = weight_arguments(&op.weight, on) else { return };
+    if !on.takes(op.numerics) || !fits(kind, &op.weight, op.y, on) {
+        return;
+    }
     let number = |value: usize| Argument::U32(value as u32);
     let mut arguments = vec![on.at(op.x), number(inner)];
     arguments.extend(weight);
@@ -74,6 +95,9 @@ pub(super) fn backward(op: &Backward, on: &mut Launches<'_>) {
     let Weight { out, inner, .. } = op.weight;
     let n = op.dy.len / out;
     let Some((kind, weight)) = weight_arguments(&op.weight, on) else { return };
+    if !on.takes(op.numerics) || !fits(kind, &op.weight, op.dx, on) {
+        return;
+    }
     let number = |value: usize| Argument::U32(value as u32);
     let mut arguments = vec![on.at(op.dy), number(out)];
     arguments.extend(weight);

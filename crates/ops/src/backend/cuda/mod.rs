@@ -16,7 +16,7 @@ pub use nvidia::{Gpu, Nvidia, gpus};
 use super::cpu::{Memory, Region};
 use super::dry::place_weights;
 use super::*;
-use quant::Isa;
+use quant::{Isa, Numerics};
 
 /// Alignment of buffers, in bytes: what copies and vector loads want.
 pub const ALIGNMENT: usize = 256;
@@ -158,6 +158,19 @@ impl Launches<'_> {
     pub fn launch(&mut self, kernel: &str, grid: [usize; 3], arguments: &[Argument]) {
         let grid = grid.map(|size| size as u32);
         self.cuda.attempt(self.op, |driver| driver.launch(kernel, grid, arguments));
+    }
+
+    /// Whether there are kernels for these numerics; refused where there are none, since they would take
+    /// f32 for bf16.
+    pub fn takes(&mut self, numerics: Numerics) -> bool {
+        let is_known = numerics == Numerics::Bf16;
+        if !is_known {
+            self.refuse(format!(
+                "there are no kernels for {} numerics\nhint: numerics = \"bf16\", or without --gpu",
+                numerics.name()
+            ));
+        }
+        is_known
     }
 
     /// Refuses what there is no kernel for.
