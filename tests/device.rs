@@ -10,7 +10,7 @@ fn emulated() -> Option<PathBuf> {
         crate::skip::skip("no C++ compiler g++ for the emulated device");
         return None;
     }
-    let folder = std::env::current_exe().unwrap().with_file_name("kernels-srek");
+    let folder = std::env::current_exe().unwrap().with_file_name("kernels-emulated");
     let library = folder.join("fast.so");
     let build = root().join("kernels/emulated/build");
     let built = Command::new("bash").arg(build).arg("fast").arg(&library).output().unwrap();

@@ -29,12 +29,8 @@ pub(crate) fn emulated_device(mode: &str) -> Option<(Emulated, MutexGuard<'stati
     Some((Emulated::load(&library).expect("the library that was just built"), turn))
 }
 
-/// A place for the library that lasts as long as this build of the tests: objects are made again only
-/// where a source is newer.
+/// A place for the libraries that all test binaries share: objects are made again only where a source is
+/// newer, and what is made takes its place at once, whoever else builds or uses it.
 fn directory() -> PathBuf {
-    let executable = std::env::current_exe().expect("a test has a path");
-    let name = executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // Several test binaries may build at the same time.
-    let name = name.rsplit_once('-').map_or(name.clone(), |(name, _)| name.to_owned());
-    executable.with_file_name(format!("kernels-{name}"))
+    std::env::current_exe().expect("a test has a path").with_file_name("kernels-emulated")
 }

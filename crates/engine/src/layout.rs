@@ -105,6 +105,11 @@ impl EngineLayout {
         let picks = vec![0; rows];
         let mut logits = vec![0.0; rows * model.config().vocab];
         self.serve.run(dry, model, &self.cache, &pass, (&picks, &mut logits))?;
+        // On a device few tokens go through other kernels, whose workspaces can be larger.
+        for few in 1..=tokens.min(ops::qlinear::FEW) {
+            let picks = vec![0; few.min(rows)];
+            self.serve.run(dry, model, &self.cache, &pass[..few], (&picks, &mut logits))?;
+        }
         Ok(())
     }
 

@@ -186,27 +186,26 @@ impl Serve {
             },
         };
         let temporaries = self.temporaries.cut(&cut);
+        backend.write(self.picks, picks);
         let (c, v) = (model.config().hidden, model.config().vocab);
-        let x = cut(self.saved.x);
-        backend.launch(embed::Forward { ids: cut(self.ids), table: model.embedding, y: x, c });
-        for (layer, [k, v]) in model.layers.iter().zip(&cache.layers) {
-            let around = Saved { k: self.ids, v: self.ids, ..self.saved };
-            let saved = Saved { k: *k, v: *v, ..around.map(cut) };
-            forward(backend, model, layer, &saved, (&flow, &temporaries), Some(x));
-        }
+        let pick = |buf: Buf| buf.slice(0, buf.len / self.wanted * w);
+        backend.together(|backend| {
+            let x = cut(self.saved.x);
+            backend.launch(embed::Forward { ids: cut(self.ids), table: model.embedding, y: x, c });
+            for (layer, [k, v]) in model.layers.iter().zip(&cache.layers) {
+                let around = Saved { k: self.ids, v: self.ids, ..self.saved };
+                let saved = Saved { k: *k, v: *v, ..around.map(cut) };
+                forward(backend, model, layer, &saved, (&flow, &temporaries), Some(x));
+            }
+            if w > 0 {
+                let (ids, y, normed) = (pick(self.picks), pick(self.picked), pick(self.normed));
+                // A gather of rows is an embedding whose table is the residual stream.
+                backend.launch(embed::Forward { ids, table: Storage::Dense(x), y, c });
+                normed_head(backend, model, y, normed, pick(self.rstd));
+                head_logits(backend, model, normed, pick(self.logits));
+            }
+        });
         if w > 0 {
-            let pick = |buf: Buf| buf.slice(0, buf.len / self.wanted * w);
-            backend.write(self.picks, picks);
-            let (picked, normed) = (pick(self.picked), pick(self.normed));
-            // A gather of rows is an embedding whose table is the residual stream.
-            backend.launch(embed::Forward {
-                ids: pick(self.picks),
-                table: Storage::Dense(x),
-                y: picked,
-                c,
-            });
-            normed_head(backend, model, picked, normed, pick(self.rstd));
-            head_logits(backend, model, normed, pick(self.logits));
             backend.read(self.logits, &mut logits[..w * v]);
         }
         backend.finish()?;

@@ -21,6 +21,14 @@ pub mod rope;
 pub mod swiglu;
 
 #[cfg(test)]
+extern crate self as ops;
+
+#[cfg(test)]
+mod device_tests;
+#[cfg(test)]
+#[path = "../../../tests/emulated_device.rs"]
+mod emulated_device;
+#[cfg(test)]
 #[path = "../../../tests/skip.rs"]
 mod skip;
 #[cfg(test)]

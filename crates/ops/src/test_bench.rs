@@ -42,9 +42,7 @@ impl Bench {
 
     /// A device buffer with these values.
     pub(crate) fn put<T: Element>(&mut self, values: &[T]) -> Buf {
-        let buf = self.cpu.alloc("test", Space::Device, T::DTYPE, values.len());
-        self.cpu.write(buf, values);
-        buf
+        put(&mut self.cpu, values)
     }
 
     /// A device buffer of f32.
@@ -52,20 +50,9 @@ impl Bench {
         self.put(values)
     }
 
-    /// A device buffer of `dtype`, and the values as they are stored there.
+    /// As [`stored`].
     pub(crate) fn stored(&mut self, dtype: DType, values: &[f32]) -> (Buf, Vec<f32>) {
-        match dtype {
-            DType::F32 => (self.put(values), values.to_vec()),
-            DType::Bf16 => {
-                let values: Vec<bf16> = values.iter().map(|&v| bf16::from_f32(v)).collect();
-                (self.put(&values), values.iter().map(|v| v.to_f32()).collect())
-            }
-            DType::F16 => {
-                let values: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
-                (self.put(&values), values.iter().map(|v| v.to_f32()).collect())
-            }
-            other => panic!("no float type: {other:?}"),
-        }
+        stored(&mut self.cpu, dtype, values)
     }
 
     /// A pinned buffer of f32.
@@ -113,6 +100,29 @@ impl Bench {
     }
 }
 
+/// A device buffer with these values.
+pub(crate) fn put<T: Element>(backend: &mut impl Backend, values: &[T]) -> Buf {
+    let buf = backend.alloc("test", Space::Device, T::DTYPE, values.len());
+    backend.write(buf, values);
+    buf
+}
+
+/// A device buffer of `dtype`, and the values as they are stored there.
+pub(crate) fn stored(backend: &mut impl Backend, dtype: DType, values: &[f32]) -> (Buf, Vec<f32>) {
+    match dtype {
+        DType::F32 => (put(backend, values), values.to_vec()),
+        DType::Bf16 => {
+            let values: Vec<bf16> = values.iter().map(|&v| bf16::from_f32(v)).collect();
+            (put(backend, &values), values.iter().map(|v| v.to_f32()).collect())
+        }
+        DType::F16 => {
+            let values: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
+            (put(backend, &values), values.iter().map(|v| v.to_f32()).collect())
+        }
+        other => panic!("no float type: {other:?}"),
+    }
+}
+
 /// An op that gets one word of workspace too little.
 struct Short<O>(O);
 
@@ -124,7 +134,7 @@ impl<O: Op> Op for Short<O> {
         Cost { workspace: cost.workspace - 4, ..cost }
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         self.0.cpu(memory, workspace);
     }
 

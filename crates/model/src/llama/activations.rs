@@ -116,8 +116,10 @@ pub(crate) struct Temporaries {
     tile: usize,
     /// (tile,C) normed input of the projections.
     h: Buf,
-    /// (tile,Hkv,D) k or v before it is stored; with gradients (N,Hkv,D), dk in the backward.
+    /// (tile,Hkv,D) k before it is stored; with gradients (N,Hkv,D), dk in the backward.
     pub(crate) kv: Buf,
+    /// (tile,Hkv,D) v before it is stored; none with gradients, where it takes the place of dv.
+    v: Option<Buf>,
     /// (tile,F) swiglu(g, u).
     act: Buf,
     /// (tile,F) gate and up of blocks that do not save them.
@@ -169,6 +171,7 @@ impl Temporaries {
             tile,
             h: alloc(part.c),
             kv: alloc(if trains { all.kv } else { part.kv }),
+            v: (!trains).then(|| alloc(part.kv)),
             act: alloc(part.f),
             mlp: with_mlp.then(|| [alloc(part.f), alloc(part.f)]),
             gradients: trains.then(|| Gradients {
@@ -225,9 +228,11 @@ impl Tile {
         self.scratch(self.temporaries.h)
     }
 
-    /// (count,Hkv,D), of rows of `row` elements.
-    pub(crate) fn kv(&self, row: usize) -> Buf {
-        self.temporaries.kv.slice(0, self.count * row)
+    /// (count,Hkv,D) k and v, of rows of `row` elements.
+    pub(crate) fn kv(&self, row: usize) -> [Buf; 2] {
+        let Temporaries { kv, v, gradients, .. } = self.temporaries;
+        let v = v.or(gradients.map(|it| it.dv)).expect("laid out with or without gradients");
+        [kv, v].map(|buf| buf.slice(0, self.count * row))
     }
 
     /// (count,F).

@@ -10,7 +10,7 @@
 use super::{Layer, Model, Saved, Temporaries, Tile};
 use crate::lora::Projection as P;
 use ops::attention::{self, Window};
-use ops::qlinear::Mode;
+use ops::qlinear::{Adapted, Gated, Mode, Part};
 use ops::rope::{Direction, Rotate};
 use ops::{Backend, Buf, residual, rms_norm, swiglu};
 
@@ -51,16 +51,21 @@ pub(crate) fn forward<B: Backend>(
     for tile in temporaries.tiles(n) {
         let m = tile.rows(saved.m);
         backend.launch(residual::Copy { from: tile.rows(saved.x), to: m });
-        block.project(backend, P::O, [tile.rows(saved.o), m], Mode::Add);
-        // Where only the saved set is wanted and does not hold it, the backward runs the MLP.
-        if y.is_some() || saved.mlp.is_some() {
-            block.widen(backend, &tile);
+        block.project(backend, P::O, [tile.rows(saved.o), m]);
+        match (saved.mlp, y) {
+            (Some(_), _) => block.widen(backend, &tile),
+            // They are of no use afterwards: the backward computes them again.
+            (None, Some(_)) => block.gate(backend, &tile),
+            (None, None) => {}
         }
         if let Some(y) = y {
-            let ([gate, up], h, y) = (tile.mlp(saved), tile.act(), tile.rows(y));
-            backend.launch(swiglu::Forward { gate, up, h });
+            let (h, y) = (tile.act(), tile.rows(y));
+            if saved.mlp.is_some() {
+                let [gate, up] = tile.mlp(saved);
+                backend.launch(swiglu::Forward { gate, up, h });
+            }
             backend.launch(residual::Copy { from: m, to: y });
-            block.project(backend, P::Down, [h, y], Mode::Add);
+            block.project(backend, P::Down, [h, y]);
         }
     }
 }
@@ -99,8 +104,20 @@ pub(crate) fn backward<B: Backend>(
 }
 
 impl Block<'_> {
-    fn project<B: Backend>(&self, backend: &mut B, p: P, xy: [Buf; 2], mode: Mode) {
-        self.layer.projection(p).forward(backend, self.model.spec.numerics, xy, mode);
+    fn part(&self, p: P, y: Buf) -> Part {
+        self.layer.projection(p).part(y)
+    }
+
+    /// Writes the projections of x.
+    fn write<B: Backend, const N: usize>(&self, backend: &mut B, x: Buf, parts: [Part; N]) {
+        let numerics = self.model.spec.numerics;
+        backend.launch(Adapted { x, parts, mode: Mode::Overwrite, numerics });
+    }
+
+    /// Adds the projection of x to y.
+    fn project<B: Backend>(&self, backend: &mut B, p: P, [x, y]: [Buf; 2]) {
+        let (parts, numerics) = ([self.part(p, y)], self.model.spec.numerics);
+        backend.launch(Adapted { x, parts, mode: Mode::Add, numerics });
     }
 
     /// `buffers` are x, dy and dx.
@@ -125,24 +142,36 @@ impl Block<'_> {
         let (x, y, rstd) = (tile.rows(saved.x), tile.h(), tile.rows(saved.rstd1));
         backend.launch(rms_norm::Forward { x, w: self.layer.norm1.w, y, rstd, eps: config.eps });
         let (positions, rows) = (tile.rows(self.flow.positions), tile.rows(self.flow.rows));
-        let (q, kv) = (tile.rows(saved.q), tile.kv(config.kv_heads * config.head_dim));
-        self.project(backend, P::Q, [y, q], Mode::Overwrite);
+        let (q, [k, v]) = (tile.rows(saved.q), tile.kv(config.kv_heads * config.head_dim));
+        self.write(backend, y, [self.part(P::Q, q), self.part(P::K, k), self.part(P::V, v)]);
         self.rotate(backend, q, positions, Direction::Forward);
-        self.project(backend, P::K, [y, kv], Mode::Overwrite);
-        self.rotate(backend, kv, positions, Direction::Forward);
-        backend.launch(attention::Store { from: kv, to: saved.k, rows });
-        self.project(backend, P::V, [y, kv], Mode::Overwrite);
-        backend.launch(attention::Store { from: kv, to: saved.v, rows });
+        self.rotate(backend, k, positions, Direction::Forward);
+        backend.launch(attention::Store { from: k, to: saved.k, rows });
+        backend.launch(attention::Store { from: v, to: saved.v, rows });
+    }
+
+    /// The MLP's input of a tile, from between the halves.
+    fn norm2<B: Backend>(&self, backend: &mut B, tile: &Tile) -> Buf {
+        let (x, y, rstd) = (tile.rows(self.saved.m), tile.h(), tile.rows(self.saved.rstd2));
+        let eps = self.model.spec.config.eps;
+        backend.launch(rms_norm::Forward { x, w: self.layer.norm2.w, y, rstd, eps });
+        y
     }
 
     /// Gate and up of a tile from between the halves.
     fn widen<B: Backend>(&self, backend: &mut B, tile: &Tile) {
-        let (x, y, rstd) = (tile.rows(self.saved.m), tile.h(), tile.rows(self.saved.rstd2));
-        let eps = self.model.spec.config.eps;
-        backend.launch(rms_norm::Forward { x, w: self.layer.norm2.w, y, rstd, eps });
+        let x = self.norm2(backend, tile);
         let [gate, up] = tile.mlp(self.saved);
-        self.project(backend, P::Gate, [y, gate], Mode::Overwrite);
-        self.project(backend, P::Up, [y, up], Mode::Overwrite);
+        self.write(backend, x, [self.part(P::Gate, gate)]);
+        self.write(backend, x, [self.part(P::Up, up)]);
+    }
+
+    /// swiglu of gate and up of a tile from between the halves.
+    fn gate<B: Backend>(&self, backend: &mut B, tile: &Tile) {
+        let (x, h, numerics) = (self.norm2(backend, tile), tile.act(), self.model.spec.numerics);
+        let [gate, up] = tile.mlp(self.saved);
+        let (gate, up) = (self.part(P::Gate, gate), self.part(P::Up, up));
+        backend.launch(Gated { x, gate, up, h, numerics });
     }
 
     /// The gradient `d` through the MLP of a tile.

@@ -1,7 +1,7 @@
 //! A projection: base weight, low-rank addition, and what of it is trained.
 
 use ops::lora::{self, Adapter};
-use ops::qlinear::{self, Mode, Weight};
+use ops::qlinear::{self, Mode, Part, Weight};
 use ops::{Backend, Buf, Numerics};
 
 /// One of the seven projections.
@@ -16,18 +16,9 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// y = x Wᵀ + s (x Aᵀ) Bᵀ, over what is there or added to it.
-    pub(crate) fn forward<B: Backend>(
-        &self,
-        backend: &mut B,
-        numerics: Numerics,
-        [x, y]: [Buf; 2],
-        mode: Mode,
-    ) {
-        backend.launch(qlinear::Forward { x, weight: self.weight, y, mode, numerics });
-        if let Some(adapter) = self.adapter {
-            backend.launch(lora::Forward { x, adapter, y, numerics });
-        }
+    /// What a product with it has to know; y goes to `y`.
+    pub(crate) fn part(&self, y: Buf) -> Part {
+        Part { weight: self.weight, adapter: self.adapter, y }
     }
 
     /// dx from dy, over what is there or added to it; the gradients of what is trained are added to.

@@ -165,3 +165,52 @@ fn the_checked_device_finds_nothing_in_a_step() {
     let (again, same) = subject.on_device("fast").unwrap();
     assert!(bits(&losses) == bits(&again) && bits(&gradients) == bits(&same));
 }
+
+/// A prompt in chunks, then two sequences that decode side by side: the logits of every pass.
+fn served<B: Backend>(subject: &Subject, backend: &mut B) -> Vec<f32> {
+    let mut model = Model::layout(backend, &subject.spec, &subject.origin()).unwrap();
+    let cache = Cache::layout(backend, &model, 2, 100);
+    let mut serve = Serve::layout(backend, &model, &cache, 24, 2);
+    model.fill(backend, &subject.origin()).unwrap();
+    subject.train_b(backend, &model);
+    let token = |slot, position| Token { id: (position * 7 + slot * 3 + 1) % 130, slot, position };
+    let mut logits = Vec::new();
+    let mut pass = |backend: &mut B, tokens: &[Token], picks: &[u32]| {
+        let mut values = vec![0.0; picks.len() * model.config().vocab];
+        serve.run(backend, &model, &cache, tokens, (picks, &mut values)).unwrap();
+        logits.extend(values);
+    };
+    for start in [0, 24, 48] {
+        let tokens: Vec<_> = (start..start + 24).map(|position| token(0, position)).collect();
+        pass(backend, &tokens, &[23]);
+    }
+    pass(backend, &[0, 1, 2, 3, 4].map(|position| token(1, position)), &[0, 4]);
+    for step in 0..3 {
+        pass(backend, &[token(0, 72 + step), token(1, 5 + step)], &[0, 1]);
+        pass(backend, &[token(0, 73 + step)], &[0]);
+    }
+    logits
+}
+
+#[test]
+fn passes_on_the_device_are_those_of_the_cpu_within_roundings() {
+    let subject = Subject::new(false, Head::EightBit);
+    let planned = |target| {
+        let mut dry = Dry::new(target);
+        dry.record_events();
+        served(&subject, &mut dry);
+        dry.trace().clone()
+    };
+    let target = Target::cpu(Isa::detect(), rayon::current_num_threads());
+    let want = served(&subject, &mut Cpu::new(target, planned(target).peak));
+    for mode in ["fast", "checked"] {
+        let Some((driver, _turn)) = emulated_device(mode) else { return };
+        let plan = planned(Target::cuda(86));
+        let mut cuda = Cuda::new(Box::new(driver), plan.peak).unwrap();
+        cuda.record_events();
+        let got = served(&subject, &mut cuda);
+        let apart = relative(&got, &want);
+        assert!(apart < 0.03, "logits {apart} apart, {mode}");
+        assert!(plan.events == cuda.trace().events, "the plan's events, {mode}");
+    }
+}

@@ -85,7 +85,7 @@ impl Op for Update {
         Cost { read, written, flops: 14 * self.w.len as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::update(self, memory);
     }
 
@@ -102,7 +102,7 @@ impl Op for SquaredNorm {
         Cost { read, written, flops: 2 * self.g.len as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::squared_norm(self, memory);
     }
 

@@ -2,10 +2,15 @@
 
 use super::{Backward, Forward, Heads, Store};
 use crate::backend::cuda::{Argument, tiles};
+use crate::qlinear::FEW;
 use crate::{Buf, DType, Launches};
 
 /// Queries, or rows of keys, of a block.
 const TILE: usize = 64;
+/// Keys of a part of a query's keys.
+const PART: usize = 256;
+/// Most query heads per key head that parts are made for.
+const MOST_GROUP: usize = 8;
 /// Rows of δ of a block.
 const DELTA_ROWS: usize = 8;
 
@@ -41,14 +46,42 @@ fn arguments(op: &Forward, on: &Launches<'_>) -> ([Argument; 5], [Argument; 4]) 
     (inputs, [n, query, key_value, Argument::F32(scale)])
 }
 
-pub(super) fn forward(op: &Forward, on: &mut Launches<'_>) {
+/// Parts of each query's keys; none where there are queries enough to fill a device.
+fn parts(op: &Forward) -> Option<usize> {
+    let few = op.window.first.len <= FEW && op.heads.query / op.heads.key_value <= MOST_GROUP;
+    few.then(|| tiles(op.window.most, PART))
+}
+
+/// Floats of the parts: o, the greatest score and the sum of exponentials of each.
+pub(super) fn forward_words(op: &Forward) -> usize {
+    let rows = op.window.first.len * op.heads.query;
+    parts(op).map_or(0, |parts| rows * parts * (op.heads.dim + 2))
+}
+
+pub(super) fn forward(op: &Forward, on: &mut Launches<'_>, workspace: Buf) {
     if !on.takes(op.numerics) || !known(&op.heads, on) {
         return;
+    }
+    if let Some(parts) = parts(op) {
+        return forward_in_parts(op, parts, on, workspace);
     }
     let (inputs, sizes) = arguments(op, on);
     let all = [&inputs[..], &[on.at(op.o), on.at(op.lse)], &sizes].concat();
     let grid = [tiles(op.window.first.len, TILE), op.heads.query, 1];
     on.launch(&format!("attention_forward_{}", op.heads.dim), grid, &all);
+}
+
+fn forward_in_parts(op: &Forward, parts: usize, on: &mut Launches<'_>, workspace: Buf) {
+    let Heads { query, key_value, dim, scale } = op.heads;
+    let n = op.window.first.len;
+    let words = Buf { dtype: DType::F32, len: forward_words(op), ..workspace };
+    let [words, visible] = [words, op.window.visible].map(|buf| on.at(buf));
+    let [q, k, v, first] = [op.q, op.k, op.v, op.window.first].map(|buf| on.at(buf));
+    let scale = Argument::F32(scale);
+    let arguments = [q, k, v, first, visible, words, number(query), number(key_value), scale];
+    on.launch(&format!("attention_decode_{dim}"), [parts, key_value, n], &arguments);
+    let arguments = [words, visible, on.at(op.o), on.at(op.lse), number(query), number(parts)];
+    on.launch(&format!("attention_add_parts_{dim}"), [n * query, 1, 1], &arguments);
 }
 
 pub(super) fn backward(op: &Backward, on: &mut Launches<'_>, workspace: Buf) {

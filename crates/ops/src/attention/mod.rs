@@ -127,7 +127,7 @@ impl Op for Store {
         Cost { read: self.from.bytes() as u64, written: written as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::store(self, memory);
     }
 
@@ -142,7 +142,7 @@ impl Op for Forward {
     fn cost(&self, target: &Target) -> Cost {
         let workspace = match target.device {
             Device::Cpu { threads, .. } => cpu::forward_words(self.heads, threads) * 4,
-            _ => 0,
+            Device::Cuda { .. } => cuda::forward_words(self) * 4,
         };
         let n = self.window.first.len;
         let row = self.heads.key_value * self.heads.dim * self.k.dtype.size();
@@ -154,12 +154,12 @@ impl Op for Forward {
         }
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::forward(self, memory, workspace);
     }
 
-    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
-        cuda::forward(self, on);
+    fn cuda(&self, on: &mut Launches<'_>, workspace: Buf) {
+        cuda::forward(self, on, workspace);
     }
 }
 
@@ -181,7 +181,7 @@ impl Op for Backward {
         }
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::backward(self, memory, workspace);
     }
 

@@ -105,7 +105,7 @@ impl Cpu {
         let cost = op.cost(&self.target);
         let workspace = self.trace.launch(&self.target, O::NAME, cost);
         self.check();
-        op.cpu(&self.access(), workspace);
+        op.cpu(&mut self.access(), workspace);
     }
 
     fn copy(&mut self, from: Buf, to: Buf) {
@@ -228,6 +228,11 @@ impl<'m> Access<'m> {
 }
 
 impl Access<'_> {
+    /// Begins a launch that follows within this one: nothing is taken any more.
+    pub(crate) fn renew(&mut self) {
+        self.taken.set([None; TAKEN]);
+    }
+
     /// The tier to run on.
     pub fn isa(&self) -> Isa {
         self.isa

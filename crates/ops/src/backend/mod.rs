@@ -190,6 +190,16 @@ pub struct Cost {
     pub flops: u64,
 }
 
+impl Cost {
+    /// Adds that of a launch that comes after, in the same workspace.
+    pub(crate) fn follow(&mut self, next: Cost) {
+        self.workspace = self.workspace.max(next.workspace);
+        self.read += next.read;
+        self.written += next.written;
+        self.flops += next.flops;
+    }
+}
+
 /// An op with its arguments: checked shapes, a price, and how to run on each backend.
 pub trait Op {
     /// The room's name and, behind a dot, the direction: `rms_norm.forward`.
@@ -199,7 +209,7 @@ pub trait Op {
     fn cost(&self, target: &Target) -> Cost;
 
     /// Runs on host memory. `workspace` has exactly the bytes that `cost` asked for.
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf);
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf);
 
     /// Launches kernels. `workspace` has exactly the bytes that `cost` asked for; what they hold is
     /// somebody else's.
@@ -252,6 +262,15 @@ pub trait Backend {
 
     /// Launches on the compute queue.
     fn launch<O: Op>(&mut self, op: O);
+
+    /// Does what `work` asks of this backend, which are launches alone, in one go: where the same launches
+    /// come again and again, a device can keep them.
+    fn together(&mut self, work: impl FnOnce(&mut Self))
+    where
+        Self: Sized,
+    {
+        work(self);
+    }
 
     /// Runs an op on pinned memory, on the host's cores, at once.
     fn host<O: Op>(&mut self, op: O);

@@ -57,7 +57,7 @@ impl Op for Forward {
         Cost { read, written: self.y.bytes() as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::forward(self, memory);
     }
 
@@ -74,7 +74,7 @@ impl Op for Backward {
         Cost { read: 2 * bytes, written: bytes, flops: self.dy.len as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::backward(self, memory);
     }
 

@@ -20,12 +20,12 @@ fn gathers_rows_of_every_type() {
             let ids = integers(1, n, v);
             let values = random(2, v * c);
             let [y] = everywhere(Numerics::F32, |bench| {
-                let (table, _) = weight(bench, stored, [v, c], &values);
+                let (table, _) = weight(&mut bench.cpu, stored, [v, c], &values);
                 let (ids, y) = (bench.put(&ids), bench.garbage(n * c));
                 bench.launch(Forward { ids, table: table.storage, y, c });
                 [bench.get(y)]
             });
-            let (_, decoded) = weight(&mut Bench::new(), stored, [v, c], &values);
+            let (_, decoded) = weight(&mut Bench::new().cpu, stored, [v, c], &values);
             let want: Vec<f32> =
                 ids.iter().flat_map(|&id| decoded[id as usize * c..][..c].to_vec()).collect();
             assert_same_bits(&format!("{v} {c} {n} {stored:?}"), &y, &want);
@@ -38,7 +38,7 @@ fn an_eight_bit_table_is_read_at_its_size() {
     let mut bench = Bench::new();
     let target = crate::Backend::target(&bench.cpu);
     let [dense, eight] = [Stored::Dense(DType::Bf16), Stored::Q8].map(|stored| {
-        let (table, _) = weight(&mut bench, stored, [4, 128], &random(1, 512));
+        let (table, _) = weight(&mut bench.cpu, stored, [4, 128], &random(1, 512));
         let (ids, y) = (bench.put(&[3_u32, 0]), bench.zeros(256));
         Forward { ids, table: table.storage, y, c: 128 }.cost(&target)
     });

@@ -83,7 +83,7 @@ impl Op for Loss {
         }
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::loss(self, memory, workspace);
     }
 

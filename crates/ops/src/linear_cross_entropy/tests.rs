@@ -57,7 +57,7 @@ impl Case {
 
     fn op(&self, bench: &mut Bench) -> Loss {
         let [n, v, c] = self.shape;
-        let (head, _) = weight(bench, self.stored, [v, c], &self.w);
+        let (head, _) = weight(&mut bench.cpu, self.stored, [v, c], &self.w);
         let gradients = Gradients {
             scale: bench.f32(&[self.scale]),
             dx: bench.garbage(n * c),
@@ -85,7 +85,7 @@ impl Case {
     /// The head's values as products see them in `f32` numerics.
     fn decoded(&self) -> Vec<f32> {
         let [_, v, c] = self.shape;
-        weight(&mut Bench::new(), self.stored, [v, c], &self.w).1
+        weight(&mut Bench::new().cpu, self.stored, [v, c], &self.w).1
     }
 
     /// 1 where a token is trained on.

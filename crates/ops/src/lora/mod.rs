@@ -72,12 +72,7 @@ pub struct Backward {
 /// `skinny` activations that live through all of them.
 fn sequence(target: &Target, products: &[Cost], skinny: usize) -> Cost {
     let mut total = Cost::default();
-    for cost in products {
-        total.workspace = total.workspace.max(cost.workspace);
-        total.read += cost.read;
-        total.written += cost.written;
-        total.flops += cost.flops;
-    }
+    products.iter().for_each(|cost| total.follow(*cost));
     total.workspace += target.activation().size() * skinny;
     total
 }
@@ -94,7 +89,7 @@ impl Op for Forward {
         sequence(target, &[down, up], n * rank)
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::forward(self, memory, workspace);
     }
 
@@ -118,7 +113,7 @@ impl Op for Backward {
         sequence(target, &[t, e, db, da, dx], 2 * n * rank)
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::backward(self, memory, workspace);
     }
 

@@ -1,5 +1,6 @@
 //! Launches of `kernels/qlinear.cu`.
 
+use super::adapted::FEW;
 use super::{Backward, Forward, Storage, Weight, WeightGradient};
 use crate::backend::cuda::{Argument, tiles};
 use crate::qlinear::Mode;
@@ -8,9 +9,15 @@ use crate::{Buf, DType, Launches};
 /// Rows and columns of a tile.
 pub(crate) const TILE: usize = 128;
 /// Most rows that go as vectors.
-const VECTORS: usize = 8;
+const VECTORS: usize = FEW;
 /// Warps of a block of vectors.
-const WARPS: usize = 8;
+pub(super) const WARPS: usize = 8;
+
+/// Rows of x that the kernel for `n` of them is made for, and rows of W that each of its warps has.
+pub(super) fn vector(n: usize) -> (usize, usize) {
+    let vectors = n.next_power_of_two();
+    (vectors, if vectors == VECTORS { 2 } else { 4 })
+}
 
 /// Whether rows of operands, and of results in bf16, can be loaded and stored whole.
 fn fits(kind: &str, weight: &Weight, result: Buf, on: &mut Launches<'_>) -> bool {
@@ -31,7 +38,7 @@ fn fits(kind: &str, weight: &Weight, result: Buf, on: &mut Launches<'_>) -> bool
 }
 
 /// A weight's kernel and its arguments in front of the sizes.
-fn weight_arguments(
+pub(super) fn weight_arguments(
     weight: &Weight,
     on: &mut Launches<'_>,
 ) -> Option<(&'static str, Vec<Argument>)> {
@@ -57,7 +64,7 @@ fn weight_arguments(
 }
 
 /// How a result is written: over what is there, added to it, or as f32 (logits).
-fn mode(mode: Mode, result: Buf) -> Argument {
+pub(super) fn mode(mode: Mode, result: Buf) -> Argument {
     Argument::U32(match (mode, result.dtype) {
         (Mode::Overwrite, DType::F32) => 2,
         (Mode::Overwrite, _) => 0,
@@ -80,8 +87,7 @@ pub(super) fn forward(op: &Forward, on: &mut Launches<'_>) {
         let grid = [tiles(n, TILE), tiles(out, TILE), 1];
         return on.launch(&format!("qlinear_{kind}_forward"), grid, &arguments);
     }
-    let vectors = n.next_power_of_two();
-    let rows = if vectors == VECTORS { 2 } else { 4 };
+    let (vectors, rows) = vector(n);
     if kind == "nf4" {
         // No adapter: that is an op of its own.
         let none = Argument::Pointer(0, 0);

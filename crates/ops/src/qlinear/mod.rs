@@ -6,12 +6,14 @@
 //!   dW += dyᵀ x         only for a trained, dense W
 //! Order of summation and numerics: `quant::gemm`. Bound: compute for N ≳ 16, else memory.
 
+mod adapted;
 mod cpu;
 mod cuda;
 
 #[cfg(test)]
 mod tests;
 
+pub use adapted::{Adapted, FEW, Gated, Part};
 pub(crate) use cpu::{matrix, product};
 pub(crate) use cuda::TILE;
 
@@ -172,7 +174,7 @@ impl Op for Forward {
         product_cost(target, self.numerics, [n, out, inner], Lie::Rows, self.weight.bytes())
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::forward(self, memory, workspace);
     }
 
@@ -190,7 +192,7 @@ impl Op for Backward {
         product_cost(target, self.numerics, [n, inner, out], Lie::Rows, self.weight.bytes())
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::backward(self, memory, workspace);
     }
 
@@ -208,7 +210,7 @@ impl Op for WeightGradient {
         product_cost(target, self.numerics, shape, Lie::Columns, self.x.bytes())
     }
 
-    fn cpu(&self, memory: &Access<'_>, workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
         cpu::weight_gradient(self, memory, workspace);
     }
 

@@ -52,14 +52,14 @@ impl Case {
     /// The weight's values as products see them in `f32` numerics.
     fn decoded(&self) -> Vec<f32> {
         let [_, out, inner] = self.shape;
-        weight(&mut Bench::new(), self.stored, [out, inner], &self.w).1
+        weight(&mut Bench::new().cpu, self.stored, [out, inner], &self.w).1
     }
 
     /// y, dx and dw, y and dx once overwritten and once added.
     fn run(&self, bench: &mut Bench) -> [Vec<f32>; 5] {
         let [n, out, inner] = self.shape;
         let numerics = self.numerics;
-        let (weight, _) = weight(bench, self.stored, [out, inner], &self.w);
+        let (weight, _) = weight(&mut bench.cpu, self.stored, [out, inner], &self.w);
         let (x, dy) = (bench.f32(&self.x), bench.f32(&self.dy));
         let (y, dx) = (bench.garbage(n * out), bench.garbage(n * inner));
         let [y_sum, dx_sum, dw] = [0, 1, 2].map(|i| bench.f32(&self.start[i]));
@@ -189,7 +189,7 @@ fn the_price_is_the_products() {
     let [n, out, inner] = [7, 130, 67];
     for stored in storages([out, inner]) {
         let bench = &mut Bench::new();
-        let (weight, _) = weight(bench, stored, [out, inner], &vec![1.0; out * inner]);
+        let (weight, _) = weight(&mut bench.cpu, stored, [out, inner], &vec![1.0; out * inner]);
         let (x, dy) = (bench.zeros(n * inner), bench.zeros(n * out));
         let (y, dx) = (bench.zeros(n * out), bench.zeros(n * inner));
         let (mode, numerics) = (Mode::Overwrite, Numerics::Bf16);
@@ -220,7 +220,8 @@ fn the_workspace_is_exact() {
         for numerics in [Numerics::F32, Numerics::Bf16] {
             for (isa, threads) in tiers().flat_map(|isa| [(isa, 1), (isa, 2)]) {
                 let bench = &mut Bench::on(isa, threads);
-                let (weight, _) = weight(bench, Stored::Nf4, [out, inner], &vec![1.0; out * inner]);
+                let (weight, _) =
+                    weight(&mut bench.cpu, Stored::Nf4, [out, inner], &vec![1.0; out * inner]);
                 let (x, dy) = (bench.zeros(n * inner), bench.zeros(n * out));
                 let (y, dx) = (bench.zeros(n * out), bench.zeros(n * inner));
                 let dw = bench.zeros(out * inner);

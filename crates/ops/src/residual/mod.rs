@@ -33,7 +33,7 @@ impl Op for Copy {
         Cost { read: bytes, written: bytes, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::copy(self, memory);
     }
 
@@ -49,7 +49,7 @@ impl Op for Zero {
         Cost { written: self.to.bytes() as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::zero(self, memory);
     }
 

@@ -69,7 +69,7 @@ impl Op for Forward {
         Cost { read: read as u64, written: written as u64, flops, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::forward(self, memory);
     }
 
@@ -87,7 +87,7 @@ impl Op for Apply {
         Cost { read: read as u64, written: self.y.bytes() as u64, flops, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::apply(self, memory);
     }
 
@@ -105,7 +105,7 @@ impl Op for Backward {
         Cost { read: read as u64, written: self.dx.bytes() as u64, flops, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::backward(self, memory);
     }
 

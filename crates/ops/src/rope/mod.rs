@@ -64,7 +64,7 @@ impl Op for Rotate {
         Cost { read: bytes, written: bytes, flops: 3 * self.x.len as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::rotate(self, memory);
     }
 

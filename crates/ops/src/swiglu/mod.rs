@@ -44,7 +44,7 @@ impl Op for Forward {
         Cost { read: 2 * bytes, written: bytes, flops: 14 * self.h.len as u64, ..Cost::default() }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::forward(self, memory);
     }
 
@@ -66,7 +66,7 @@ impl Op for Backward {
         }
     }
 
-    fn cpu(&self, memory: &Access<'_>, _workspace: Buf) {
+    fn cpu(&self, memory: &mut Access<'_>, _workspace: Buf) {
         cpu::backward(self, memory);
     }
 

@@ -1,8 +1,8 @@
 //! A linear layer's weight in every storage, and what it decodes to.
 
-use super::Bench;
-use crate::DType;
+use super::{put, stored as put_stored};
 use crate::qlinear::{Storage, Weight};
+use crate::{Backend, DType};
 use quant::ggml::{self, Blocks, Format, Rows};
 use quant::{double_quant, nf4, q8};
 
@@ -41,7 +41,7 @@ pub(crate) fn storages([out, inner]: [usize; 2]) -> impl Iterator<Item = Stored>
 
 /// `values` as a weight `(out, in)`, and the f32 values that it decodes to.
 pub(crate) fn weight(
-    bench: &mut Bench,
+    backend: &mut impl Backend,
     stored: Stored,
     shape: [usize; 2],
     values: &[f32],
@@ -49,13 +49,13 @@ pub(crate) fn weight(
     let [out, inner] = shape;
     let (storage, decoded) = match stored {
         Stored::Dense(dtype) => {
-            let (buf, decoded) = bench.stored(dtype, values);
+            let (buf, decoded) = put_stored(backend, dtype, values);
             (Storage::Dense(buf), decoded)
         }
-        Stored::Nf4 => nf4_weight(bench, values),
-        Stored::Nf4Double => nf4_double_weight(bench, values),
-        Stored::Q8 => q8_weight(bench, values),
-        Stored::Blocks(format, rows) => blocks_weight(bench, (format, rows), shape, values),
+        Stored::Nf4 => nf4_weight(backend, values),
+        Stored::Nf4Double => nf4_double_weight(backend, values),
+        Stored::Q8 => q8_weight(backend, values),
+        Stored::Blocks(format, rows) => blocks_weight(backend, (format, rows), shape, values),
     };
     (Weight { out, inner, storage }, decoded)
 }
@@ -67,14 +67,14 @@ fn encoded(values: &[f32]) -> (Vec<u8>, Vec<f32>) {
     (codes, absmax)
 }
 
-fn nf4_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
+fn nf4_weight(backend: &mut impl Backend, values: &[f32]) -> (Storage, Vec<f32>) {
     let (codes, absmax) = encoded(values);
     let mut decoded = vec![0.0; values.len()];
     nf4::decode_f32(&codes, &absmax, &mut decoded);
-    (Storage::Nf4 { codes: bench.put(&codes), absmax: bench.f32(&absmax) }, decoded)
+    (Storage::Nf4 { codes: put(backend, &codes), absmax: put(backend, &absmax) }, decoded)
 }
 
-fn nf4_double_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
+fn nf4_double_weight(backend: &mut impl Backend, values: &[f32]) -> (Storage, Vec<f32>) {
     let (codes, mut absmax) = encoded(values);
     let mut bytes = vec![0; absmax.len()];
     let mut nested = vec![0.0; double_quant::blocks(absmax.len())];
@@ -83,27 +83,27 @@ fn nf4_double_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
     let mut decoded = vec![0.0; values.len()];
     nf4::decode_f32(&codes, &absmax, &mut decoded);
     let storage = Storage::Nf4Double {
-        codes: bench.put(&codes),
-        absmax: bench.put(&bytes),
-        map: bench.f32(double_quant::map()),
-        nested: bench.f32(&nested),
+        codes: put(backend, &codes),
+        absmax: put(backend, &bytes),
+        map: put(backend, &double_quant::map()[..]),
+        nested: put(backend, &nested),
         offset,
     };
     (storage, decoded)
 }
 
-fn q8_weight(bench: &mut Bench, values: &[f32]) -> (Storage, Vec<f32>) {
+fn q8_weight(backend: &mut impl Backend, values: &[f32]) -> (Storage, Vec<f32>) {
     let mut codes = vec![0; values.len()];
     let mut scales = vec![0.0; q8::blocks(values.len())];
     q8::encode(values, &mut codes, &mut scales).unwrap();
     let mut decoded = vec![0.0; values.len()];
     q8::decode(&codes, &scales, &mut decoded);
-    (Storage::Q8 { codes: bench.put(&codes), scales: bench.f32(&scales) }, decoded)
+    (Storage::Q8 { codes: put(backend, &codes), scales: put(backend, &scales) }, decoded)
 }
 
 /// Written in the order that the rows are to stand in.
 fn blocks_weight(
-    bench: &mut Bench,
+    backend: &mut impl Backend,
     (format, rows): (Format, Rows),
     [out, inner]: [usize; 2],
     values: &[f32],
@@ -119,5 +119,5 @@ fn blocks_weight(
     for (row, decoded) in decoded.chunks_mut(inner).enumerate() {
         blocks.decode(row, 0, decoded);
     }
-    (Storage::Blocks { bytes: bench.put(&bytes), format, rows }, decoded)
+    (Storage::Blocks { bytes: put(backend, &bytes), format, rows }, decoded)
 }

@@ -49,6 +49,27 @@ pub struct DriverError(pub String);
 /// Result of a driver's call.
 pub(super) type Result<T> = std::result::Result<T, DriverError>;
 
+/// Something for the compute queue.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// A kernel.
+    Launch {
+        /// Its name.
+        kernel: String,
+        /// Blocks in each direction.
+        grid: [u32; 3],
+        /// In the order of its parameters.
+        arguments: Vec<Argument>,
+    },
+    /// As [`Driver::forget`].
+    Forget {
+        /// The first byte.
+        at: u64,
+        /// How many.
+        bytes: usize,
+    },
+}
+
 /// A device and its two queues. Work of a queue runs in order; what is asked for may run later.
 pub trait Driver: Send + Sync {
     /// A name for messages.
@@ -99,6 +120,18 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// A kernel that there is not, a grid or arguments that do not fit it, or what it did wrong.
     fn launch(&mut self, kernel: &str, grid: [u32; 3], arguments: &[Argument]) -> Result<()>;
+
+    /// Does work in its order. The same work may come again, and often does: a driver may keep what makes
+    /// it cheaper.
+    ///
+    /// # Errors
+    /// As [`Driver::launch`].
+    fn run(&mut self, work: Vec<Work>) -> Result<()> {
+        work.into_iter().try_for_each(|work| match work {
+            Work::Launch { kernel, grid, arguments } => self.launch(&kernel, grid, &arguments),
+            Work::Forget { at, bytes } => self.forget(at, bytes),
+        })
+    }
 
     /// The point that a queue has reached when all its work so far is done.
     ///

@@ -9,7 +9,7 @@ mod emulated;
 mod images;
 mod nvidia;
 
-pub use driver::{Argument, Driver, DriverError};
+pub use driver::{Argument, Driver, DriverError, Work};
 pub use emulated::Emulated;
 pub use nvidia::{Gpu, Nvidia, gpus};
 
@@ -34,6 +34,8 @@ pub struct Cuda {
     host: Memory,
     /// What of the arena has been in use: below, a new buffer stands where another one stood.
     used: usize,
+    /// Launches that are to go together.
+    gathered: Option<Vec<Work>>,
     failed: Option<(&'static str, DriverError)>,
 }
 
@@ -59,7 +61,8 @@ impl Cuda {
         let pinned = unsafe { Region::borrowed(pinned, size.pinned) };
         let host = Memory { device: Region::empty(), pinned, mapped: Vec::new() };
         let (trace, failed) = (Trace::default(), None);
-        Ok(Cuda { driver, target, trace, maps: 0, size, base, host, used: 0, failed })
+        let (maps, used, gathered) = (0, 0, None);
+        Ok(Cuda { driver, target, trace, maps, size, base, host, used, gathered, failed })
     }
 
     /// Records every event from here on.
@@ -67,12 +70,13 @@ impl Cuda {
         self.trace.events = Some(Vec::new());
     }
 
-    /// Does something on the device unless it has failed before.
+    /// Does something on the device, at once, unless it has failed before.
     fn attempt<T>(
         &mut self,
         op: &'static str,
         what: impl FnOnce(&mut dyn Driver) -> driver::Result<T>,
     ) -> Option<T> {
+        assert!(self.gathered.is_none(), "{op}: only launches go together");
         if self.failed.is_some() {
             return None;
         }
@@ -82,6 +86,27 @@ impl Cuda {
                 self.failed = Some((op, error));
                 None
             }
+        }
+    }
+
+    /// Does something on the compute queue, or gathers it with what it goes together with.
+    fn work(&mut self, op: &'static str, work: Work) {
+        match &mut self.gathered {
+            Some(gathered) => gathered.push(work),
+            None => _ = self.attempt(op, |driver| driver.run(vec![work])),
+        }
+    }
+
+    /// Gathers launches from here on.
+    pub(super) fn gather(&mut self) {
+        assert!(self.gathered.is_none(), "together within together");
+        self.gathered = Some(Vec::new());
+    }
+
+    /// Does what was gathered.
+    pub(super) fn go(&mut self) {
+        if let Some(gathered) = self.gathered.take() {
+            self.attempt("launch", |driver| driver.run(gathered));
         }
     }
 
@@ -103,8 +128,7 @@ impl Cuda {
         let stale = end.min(self.used).saturating_sub(start);
         self.used = self.used.max(end);
         if stale > 0 {
-            let at = self.base + start as u64;
-            self.attempt("allocation", |driver| driver.forget(at, stale));
+            self.work("allocation", Work::Forget { at: self.base + start as u64, bytes: stale });
         }
     }
 
@@ -156,8 +180,8 @@ impl Launches<'_> {
 
     /// Launches a kernel.
     pub fn launch(&mut self, kernel: &str, grid: [usize; 3], arguments: &[Argument]) {
-        let grid = grid.map(|size| size as u32);
-        self.cuda.attempt(self.op, |driver| driver.launch(kernel, grid, arguments));
+        let (grid, arguments) = (grid.map(|size| size as u32), arguments.to_vec());
+        self.cuda.work(self.op, Work::Launch { kernel: kernel.to_owned(), grid, arguments });
     }
 
     /// Whether there are kernels for these numerics; refused where there are none, since they would take
@@ -175,7 +199,7 @@ impl Launches<'_> {
 
     /// Refuses what there is no kernel for.
     pub fn refuse(&mut self, problem: String) {
-        self.cuda.attempt(self.op, |_| Err::<(), _>(DriverError(problem)));
+        self.cuda.failed.get_or_insert((self.op, DriverError(problem)));
     }
 }
 
@@ -294,11 +318,17 @@ impl Backend for Cuda {
         op.cuda(&mut Launches { cuda: self, op: O::NAME }, workspace);
     }
 
+    fn together(&mut self, work: impl FnOnce(&mut Cuda)) {
+        self.gather();
+        work(self);
+        self.go();
+    }
+
     fn host<O: Op>(&mut self, op: O) {
         let cost = op.cost(&self.target);
         let workspace = self.trace.launch(&self.target, O::NAME, cost);
         assert_eq!(cost.workspace, 0, "ops on the host have no workspace on the device");
-        op.cpu(&self.access(), workspace);
+        op.cpu(&mut self.access(), workspace);
     }
 
     fn finish(&mut self) -> Result<(), BackendError> {

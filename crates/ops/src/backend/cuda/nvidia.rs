@@ -2,10 +2,10 @@
 //! to build or to start.
 
 use super::super::Queue;
-use super::driver::{Argument, Driver, DriverError, Result, check_arguments};
+use super::driver::{Argument, Driver, DriverError, Result, Work, check_arguments};
 use super::images::{Entry, IMAGES, entries};
 use cudarc::driver::sys;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, c_void};
 
 /// The oldest driver whose compiler takes the kernels' PTX (8.4), as CUDA counts: 12.4, driver 550.
@@ -18,6 +18,13 @@ const TUNED_SM: u32 = 86;
 const PLAIN_SHARED: u32 = 48 << 10;
 /// Events of a queue, used again in turn: whoever waits for one that was used again waits longer.
 const EVENTS: u64 = 256;
+
+/// Most graphs that are kept: as many kinds of passes as an engine decodes in.
+const GRAPHS: usize = 32;
+/// Pieces of work that are remembered: what comes again while it is, becomes a graph.
+const REMEMBERED: usize = 8;
+/// Fewest launches that a graph is made of.
+const GRAPH_LAUNCHES: usize = 16;
 
 /// What a GPU is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +133,10 @@ pub struct Nvidia {
     events: [Vec<sys::CUevent>; 2],
     recorded: [u64; 2],
     functions: HashMap<&'static str, Function>,
+    /// Work that came more than once, as it is launched in one call; what came last, at the end.
+    graphs: Vec<(Vec<Work>, sys::CUgraphExec)>,
+    /// Work that came once.
+    remembered: VecDeque<Vec<Work>>,
     modules: Vec<sys::CUmodule>,
     allocated: Vec<u64>,
     pinned: Vec<*mut c_void>,
@@ -171,6 +182,8 @@ impl Nvidia {
             events: [Vec::new(), Vec::new()],
             recorded: [0; 2],
             functions: HashMap::new(),
+            graphs: Vec::new(),
+            remembered: VecDeque::new(),
             modules: Vec::new(),
             allocated: Vec::new(),
             pinned: Vec::new(),
@@ -196,6 +209,58 @@ impl Nvidia {
         // SAFETY: the pointers are to locals.
         check("cuMemGetInfo", unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) })?;
         Ok((free, total))
+    }
+
+    /// Work as a graph: launched on a queue that only takes it down.
+    fn graph(&mut self, work: &[Work]) -> Result<sys::CUgraphExec> {
+        const ALONE: sys::CUstreamCaptureMode =
+            sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        let stream = self.streams[0];
+        // SAFETY: the stream is this value's.
+        check("cuStreamBeginCapture", unsafe { sys::cuStreamBeginCapture_v2(stream, ALONE) })?;
+        let launched = self.launch_all(work);
+        let mut graph = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local; the stream was told to begin, and has to be told to end.
+        let ended = unsafe { sys::cuStreamEndCapture(stream, &mut graph) };
+        launched?;
+        check("cuStreamEndCapture", ended)?;
+        let mut ready = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local, the graph was just made.
+        let made = unsafe { sys::cuGraphInstantiateWithFlags(&mut ready, graph, 0) };
+        // SAFETY: what was made of it does not need it any more.
+        let _ = unsafe { sys::cuGraphDestroy(graph) };
+        check("cuGraphInstantiate", made)?;
+        Ok(ready)
+    }
+
+    fn launch_all(&mut self, work: &[Work]) -> Result<()> {
+        work.iter().try_for_each(|work| match work {
+            Work::Launch { kernel, grid, arguments } => self.launch(kernel, *grid, arguments),
+            Work::Forget { .. } => Ok(()),
+        })
+    }
+
+    /// Makes a graph of work, in the place of the one that was not used for longest if there are too many.
+    fn keep(&mut self, work: Vec<Work>) -> Result<()> {
+        if self.graphs.len() == GRAPHS {
+            // It may still be running.
+            self.finish()?;
+            let (_, graph) = self.graphs.remove(0);
+            // SAFETY: it was made by this value and is launched no more.
+            check("cuGraphExecDestroy", unsafe { sys::cuGraphExecDestroy(graph) })?;
+        }
+        self.enter()?;
+        let graph = self.graph(&work)?;
+        self.remembered.retain(|known| *known != work);
+        self.graphs.push((work, graph));
+        Ok(())
+    }
+
+    fn remember(&mut self, work: Vec<Work>) {
+        if work.len() >= GRAPH_LAUNCHES {
+            self.remembered.truncate(REMEMBERED - 1);
+            self.remembered.push_front(work);
+        }
     }
 
     /// Makes the context that of this thread.
@@ -271,6 +336,10 @@ impl Drop for Nvidia {
         for at in self.pinned.drain(..) {
             // SAFETY: see above.
             let _ = unsafe { sys::cuMemFreeHost(at) };
+        }
+        for (_, graph) in self.graphs.drain(..) {
+            // SAFETY: see above.
+            let _ = unsafe { sys::cuGraphExecDestroy(graph) };
         }
         for event in self.events.iter_mut().flat_map(|events| events.drain(..)) {
             // SAFETY: see above.
@@ -383,6 +452,25 @@ impl Driver for Nvidia {
                 std::ptr::null_mut(),
             )
         })
+    }
+
+    fn run(&mut self, mut work: Vec<Work>) -> Result<()> {
+        work.retain(|work| matches!(work, Work::Launch { .. }));
+        if let Some(index) = self.graphs.iter().position(|(known, _)| *known == work) {
+            let graph = self.graphs.remove(index);
+            self.graphs.push(graph);
+        } else if work.len() >= GRAPH_LAUNCHES && self.remembered.contains(&work) {
+            self.keep(work)?;
+        } else {
+            self.launch_all(&work)?;
+            self.remember(work);
+            return Ok(());
+        }
+        self.enter()?;
+        let graph = self.graphs[self.graphs.len() - 1].1;
+        // SAFETY: graph and stream are this value's. Its launches have the arguments they were taken down
+        // with, which are addresses in the arena and numbers.
+        check("cuGraphLaunch", unsafe { sys::cuGraphLaunch(graph, self.streams[0]) })
     }
 
     fn record(&mut self, queue: Queue) -> Result<u64> {
