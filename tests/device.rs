@@ -1,10 +1,11 @@
 //! Commands on a device: the emulated one, where there is a C++ compiler, and none at all.
 
 use crate::command::{Ran, Room, SREK, root};
-use std::path::PathBuf;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The emulated device's library, built once for this test binary; none without a compiler.
+/// The emulated device's library, built once for all tests; none without a compiler.
 fn emulated() -> Option<PathBuf> {
     if Command::new("g++").arg("--version").output().is_err() {
         crate::skip::skip("no C++ compiler g++ for the emulated device");
@@ -18,49 +19,109 @@ fn emulated() -> Option<PathBuf> {
     Some(library)
 }
 
-#[test]
-fn training_and_generating_go_over_the_device() {
-    let Some(library) = emulated() else { return };
+/// A random model of two blocks in 4 bits, documents, and a recipe over both.
+const RECIPE: &str = "[model]\ndirectory = \"base\"\n[lora]\nrank = 8\n[data]\ndirectory = \"set\"\n\
+     [batch]\ntokens = 64\n[schedule]\nsteps = 20\nlearning_rate = 3e-3\nwarmup_steps = 2\n\
+     [checkpoint]\nevery = 5\n";
+const NEW: &str = "[model]\ntokenizer = \"tiny/tokenizer.json\"\n[model.new]\nhidden = 128\nffn = 192\nlayers = 2\n\
+     heads = 2\nkv_heads = 1\ncontext = 256\ntied = true\n[data]\ndirectory = \"set\"\n[batch]\ntokens = 64\n\
+     [schedule]\nsteps = 2\nlearning_rate = 1e-3\n";
+
+fn prepared() -> Room {
     let room = Room::new();
     room.copy(&root().join("models/sre-tiny"), "tiny");
     room.copy(&root().join("datasets/samples"), "samples");
-    room.must("data build --input samples/pairs.jsonl --tokenizer tiny/tokenizer.json --context 96 --out set");
-    let recipe = "[model]\ndirectory = \"tiny\"\n[lora]\nrank = 8\n[data]\ndirectory = \"set\"\n[batch]\ntokens = 96\n\
-                  [schedule]\nsteps = 1\nlearning_rate = 1e-3\n";
-    room.write("t.toml", recipe);
-    let on = |arguments: &str, device: bool| -> Ran {
-        let mut command = room.command(SREK);
-        command.args(arguments.split(' ')).env("SREK_EMULATED_DEVICE", &library);
-        if device {
-            command.args(["--gpu", "0"]);
-        }
-        let ran = room.run(&mut command);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        ran
-    };
-    let loss = |device| {
-        let out = if device { "on-device" } else { "on-cpu" };
-        let json = on(&format!("train t.toml --json --out {out}"), device).json();
-        json["loss_first"].as_f64().unwrap_or_else(|| panic!("a loss in {json}"))
-    };
-    let (device, cpu) = (loss(true), loss(false));
-    assert!((device - cpu).abs() < 0.01 * cpu, "{device} on the device, {cpu} on the processor");
-    let generated = on("generate --model tiny --prompt pod --max-tokens 2 --json", true).json();
-    assert_eq!(generated["tier"], "cuda-sm86", "{generated}");
-    // The kernels would take f32 for bf16.
+    room.must("data build --input samples/pairs.jsonl --tokenizer tiny/tokenizer.json --context 64 --long split --out set");
+    room.write("new.toml", NEW);
+    room.must("pretrain new.toml --out new");
+    room.must("quantize --model new/model --out base");
+    room.write("tune.toml", RECIPE);
+    room
+}
+
+/// Runs `srek` with these arguments and variables on the device.
+fn on(library: &Path, room: &Room, arguments: &str, variables: &[(&str, &str)]) -> Ran {
     let mut command = room.command(SREK);
-    command.args("generate --model tiny --prompt pod --numerics f32 --gpu 0".split(' '));
-    let ran = room.run(command.env("SREK_EMULATED_DEVICE", &library));
+    command.args(arguments.split(' ')).args(["--gpu", "0"]);
+    command.env("SREK_EMULATED_DEVICE", library).envs(variables.iter().copied());
+    room.run(&mut command)
+}
+
+/// The losses of a run's steps.
+fn losses(room: &Room, run: &str) -> Vec<f64> {
+    let log = std::fs::read_to_string(room.path(run).join("log.jsonl")).expect("a log");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter_map(|line| line["loss"].as_f64()).collect()
+}
+
+/// The bytes of a file of a run.
+fn bytes(room: &Room, path: &str) -> Vec<u8> {
+    std::fs::read(room.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn twenty_steps_and_a_generation_go_over_the_device() {
+    let Some(library) = emulated() else { return };
+    let room = prepared();
+    let ran = on(&library, &room, "train tune.toml --json --out device", &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    room.must("train tune.toml --json --out cpu");
+    let (device, cpu) = (losses(&room, "device"), losses(&room, "cpu"));
+    assert_eq!((device.len(), cpu.len()), (20, 20));
+    for (step, (device, cpu)) in device.iter().zip(&cpu).enumerate() {
+        assert!((device - cpu).abs() < 0.02 * cpu, "step {step}: {device} and {cpu}");
+    }
+    assert!(cpu[19] < cpu[0] - 0.3, "{cpu:?}");
+    // Lost in the middle, the run goes on from its last checkpoint, to the same bits.
+    let lost =
+        on(&library, &room, "train tune.toml --out lost", &[("SREK_EMULATED_LOST_AFTER", "1500")]);
+    assert_eq!(lost.code, Some(1), "{}", lost.stderr);
+    assert!(
+        lost.stderr.contains("the device is lost") && lost.stderr.contains("--resume"),
+        "{}",
+        lost.stderr
+    );
+    assert!(!lost.stderr.contains("panicked"), "{}", lost.stderr);
+    let again = on(&library, &room, "train tune.toml --resume --out lost", &[]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let adapter = "adapter/adapter_model.safetensors";
+    assert!(bytes(&room, &format!("lost/{adapter}")) == bytes(&room, &format!("device/{adapter}")));
+
+    let arguments =
+        "generate --model base --adapter device/adapter --prompt pod --max-tokens 12 --json";
+    let generated = on(&library, &room, arguments, &[]).json();
+    assert_eq!(generated["tier"], "cuda-sm86", "{generated}");
+    let lost = on(&library, &room, arguments, &[("SREK_EMULATED_LOST_AFTER", "100")]);
+    assert!(lost.code == Some(1) && lost.stderr.contains("the device is lost"), "{}", lost.stderr);
+}
+
+#[test]
+fn what_a_device_cannot_do_is_said_before_it_begins() {
+    let Some(library) = emulated() else { return };
+    let room = prepared();
+    // The kernels would take f32 for bf16.
+    let ran = on(&library, &room, "generate --model base --prompt pod --numerics f32", &[]);
     assert!(ran.code != Some(0) && ran.stderr.contains("no kernels for f32"), "{}", ran.stderr);
+    // Less memory than the plan takes: nothing is loaded, nothing is left behind.
+    let small = [("SREK_EMULATED_MEMORY", "1000000")];
+    let ran = on(&library, &room, "train tune.toml --out none", &small);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not even one token would fit") && !room.path("none").exists(),
+        "{}",
+        ran.stderr
+    );
+    let ran = on(&library, &room, "generate --model base --prompt pod", &small);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("GPU's memory, 0 MiB are free"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
     let room = Room::new();
-    let ran = room.run(
-        room.command(SREK)
-            .args(["generate", "--prompt", "x", "--gpu", "0"])
-            .env("SREK_EMULATED_DEVICE", "none.so"),
-    );
+    let ran = on(Path::new("none.so"), &room, "generate --prompt x", &[]);
     assert!(ran.code == Some(2) && ran.stderr.contains("error: --gpu: none.so"), "{}", ran.stderr);
 }

@@ -31,11 +31,21 @@ static const Kernel* find(const char* name) {
     return kernel;
 }
 
+// What a variable of the environment says as a number; 0 where it says nothing.
+static u64 asked(const char* name) {
+    const char* text = getenv(name);
+    return text ? strtoull(text, nullptr, 10) : 0;
+}
+
+// A device of so many bytes, and one that is lost behind so many launches: for tests of what happens then.
+static const char *const MEMORY = "SREK_EMULATED_MEMORY", *const LOST = "SREK_EMULATED_LOST_AFTER";
+static u64 launches;
+static bool is_lost() { return asked(LOST) && launches > asked(LOST); }
+
 static unsigned worker_count() {
     if (CHECKED) return 1;
-    const char* asked = getenv("SREK_EMULATED_THREADS");
-    const unsigned count = asked ? strtoul(asked, nullptr, 10) : std::thread::hardware_concurrency();
-    return count ? count : 1;
+    const u64 count = asked("SREK_EMULATED_THREADS");
+    return count ? count : std::max(1u, std::thread::hardware_concurrency());
 }
 
 static void run(const Launch& launch) {
@@ -61,6 +71,8 @@ static void run(const Launch& launch) {
 
 static int launch(const char* name, const u32* grid, u32 threads, u32 shared, void** arguments, u32 count,
                   const u64* extents) {
+    ++launches;
+    if (is_lost()) return fail("the device is lost");
     const Kernel* kernel = find(name);
     if (!kernel) return fail(std::string("no kernel ") + name);
     const std::string of = std::string(name) + ": ";
@@ -101,13 +113,18 @@ API const char* srek_emulated_error() { return error.c_str(); }
 API void srek_emulated_seed(u64 value) { seed = value; }
 
 API int srek_emulated_allocate(u64 bytes, void** at) {
-    *at = memory().allocate(bytes);
+    const u64 most = asked(MEMORY);
+    *at = most && bytes > most ? nullptr : memory().allocate(bytes);
     return *at ? 0 : fail("no room for " + std::to_string(bytes) + " bytes");
 }
+
+// What it has, where it is told to have so much and no more, else 0.
+API u64 srek_emulated_memory() { return asked(MEMORY); }
 
 API int srek_emulated_free(void* at) { return memory().free(at) ? 0 : fail("free of what was not allocated"); }
 
 API int srek_emulated_copy_in(void* to, const void* from, u64 bytes) {
+    if (is_lost()) return fail("the device is lost");
     if (!memory().holds(to, bytes)) return fail("copy to outside of a buffer");
     memcpy(to, from, bytes);
     memory().written_by_host(to, bytes);
@@ -115,6 +132,7 @@ API int srek_emulated_copy_in(void* to, const void* from, u64 bytes) {
 }
 
 API int srek_emulated_copy_out(void* to, const void* from, u64 bytes) {
+    if (is_lost()) return fail("the device is lost");
     if (!memory().holds(from, bytes)) return fail("copy from outside of a buffer");
     memcpy(to, from, bytes);
     return 0;

@@ -55,11 +55,10 @@ impl Gpu {
     pub(crate) fn open(self) -> Result<Opened> {
         if let Some(library) = emulated() {
             let device = Emulated::load(&library).map_err(|error| unusable(&error))?;
-            return Ok(Opened { driver: Box::new(device), free: None });
+            return Opened::new(Box::new(device));
         }
         let device = Nvidia::open(self.ordinal).map_err(|error| unusable(&error))?;
-        let (free, _) = device.memory().map_err(|error| unusable(&error))?;
-        Ok(Opened { driver: Box::new(device), free: Some(free) })
+        Opened::new(Box::new(device))
     }
 }
 
@@ -71,6 +70,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    fn new(driver: Box<dyn Driver>) -> Result<Opened> {
+        let memory = driver.memory().map_err(|error| unusable(&error))?;
+        Ok(Opened { driver, free: memory.map(|memory| memory.free) })
+    }
+
     /// A backend of that size.
     ///
     /// # Errors

@@ -107,10 +107,18 @@ pub(crate) fn backend(machine: &Machine, size: ops::Size) -> anyhow::Result<ops:
             mib(available),
         )));
     }
-    match machine.gpu {
-        Some(gpu) => gpu.open()?.backend(size),
-        None => Ok(ops::Any::Cpu(ops::Cpu::new(machine.target(), size))),
+    let Some(gpu) = machine.gpu else {
+        return Ok(ops::Any::Cpu(ops::Cpu::new(machine.target(), size)));
+    };
+    let opened = gpu.open()?;
+    if let Some(free) = opened.free.filter(|free| size.device > *free) {
+        return Err(crate::exit::usage(format!(
+            "needs {} MiB of the GPU's memory, {} MiB are free\nhint: close what else uses it, take a shorter context or fewer sequences at once, or a 4-bit base",
+            size.device.div_ceil(1 << 20),
+            free >> 20,
+        )));
     }
+    opened.backend(size)
 }
 
 /// Bytes of memory in all and available now.

@@ -87,7 +87,8 @@ pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<
         resume: manner.resume.clone(),
         baseline_bytes: Some(baseline),
     };
-    let outcome = run(&mut backend, job, &plan, &site, &mut watcher)?;
+    let outcome = run(&mut backend, job, &plan, &site, &mut watcher)
+        .map_err(|error| with_last_checkpoint(error, manner.directory))?;
     let statistics = files::memory::statistics();
     drop(backend);
     let memory = Memory {
@@ -108,6 +109,21 @@ pub(crate) fn train(machine: &Machine, job: &Job, manner: Manner<'_>) -> Result<
         seconds: started.elapsed().as_secs_f64(),
         losses: losses(manner.directory)?,
     })
+}
+
+/// Where a device failed: the error, and what is left of the run.
+fn with_last_checkpoint(error: train::Error, run: &Path) -> anyhow::Error {
+    let is_device =
+        matches!(error, train::Error::Backend(_) | train::Error::Model(model::Error::Backend(_)));
+    let last = train::checkpoints(run).ok().and_then(|list| list.last().map(|(step, _)| *step));
+    match last.filter(|_| is_device) {
+        Some(step) => anyhow::anyhow!(
+            "{error}\nhint: everything up to step {step} is in {}; once the device is well, the same command \
+             with --resume goes on from there",
+            run.display()
+        ),
+        None => error.into(),
+    }
 }
 
 impl Ran {

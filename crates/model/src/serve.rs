@@ -189,22 +189,22 @@ impl Serve {
         backend.write(self.picks, picks);
         let (c, v) = (model.config().hidden, model.config().vocab);
         let pick = |buf: Buf| buf.slice(0, buf.len / self.wanted * w);
-        backend.together(|backend| {
-            let x = cut(self.saved.x);
-            backend.launch(embed::Forward { ids: cut(self.ids), table: model.embedding, y: x, c });
-            for (layer, [k, v]) in model.layers.iter().zip(&cache.layers) {
-                let around = Saved { k: self.ids, v: self.ids, ..self.saved };
-                let saved = Saved { k: *k, v: *v, ..around.map(cut) };
-                forward(backend, model, layer, &saved, (&flow, &temporaries), Some(x));
-            }
-            if w > 0 {
-                let (ids, y, normed) = (pick(self.picks), pick(self.picked), pick(self.normed));
-                // A gather of rows is an embedding whose table is the residual stream.
-                backend.launch(embed::Forward { ids, table: Storage::Dense(x), y, c });
-                normed_head(backend, model, y, normed, pick(self.rstd));
-                head_logits(backend, model, normed, pick(self.logits));
-            }
-        });
+        backend.gather();
+        let x = cut(self.saved.x);
+        backend.launch(embed::Forward { ids: cut(self.ids), table: model.embedding, y: x, c });
+        for (layer, [k, v]) in model.layers.iter().zip(&cache.layers) {
+            let around = Saved { k: self.ids, v: self.ids, ..self.saved };
+            let saved = Saved { k: *k, v: *v, ..around.map(cut) };
+            forward(backend, model, layer, &saved, (&flow, &temporaries), Some(x));
+        }
+        if w > 0 {
+            let (ids, y, normed) = (pick(self.picks), pick(self.picked), pick(self.normed));
+            // A gather of rows is an embedding whose table is the residual stream.
+            backend.launch(embed::Forward { ids, table: Storage::Dense(x), y, c });
+            normed_head(backend, model, y, normed, pick(self.rstd));
+            head_logits(backend, model, normed, pick(self.logits));
+        }
+        backend.go();
         if w > 0 {
             backend.read(self.logits, &mut logits[..w * v]);
         }

@@ -122,6 +122,14 @@ impl<B: Backend> Backend for Timed<'_, B> {
         self.timed(group(O::NAME), |inner| inner.host(op));
     }
 
+    fn gather(&mut self) {
+        self.inner.gather();
+    }
+
+    fn go(&mut self) {
+        self.inner.go();
+    }
+
     fn finish(&mut self) -> Result<(), BackendError> {
         self.inner.finish()
     }

@@ -7,7 +7,7 @@ use crate::output::{Answer, Format, bytes, duration, pairs, table};
 use crate::recipes;
 use anyhow::Result;
 use model::Policy;
-use ops::{Backend, Device, Dry, Event, Space, Target};
+use ops::{Backend, Dry, Event, Space, Target};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use train::{Budget, DeviceProfile, Job, Plan, Trainer};
 
 mod shape;
 
-/// Alignment of buffers on a GPU, in bytes: what its copies and vector loads want.
-const GPU_ALIGNMENT: usize = 256;
+pub(crate) use shape::longest_of;
+
 /// Time of each measurement of this machine.
 const MEASURE: Duration = Duration::from_millis(300);
 
@@ -110,7 +110,7 @@ fn total(job: &Job, seconds: f64) -> String {
 fn place(device: DeviceName, machine: &Machine) -> Place {
     let named = |name: &str, sm| {
         let profile = DeviceProfile::named(name).expect("a profile of this name exists");
-        let target = Target { device: Device::Cuda { sm }, alignment: GPU_ALIGNMENT };
+        let target = Target::cuda(sm);
         let budget = Budget { device: Some(profile.usable), host: profile.host_memory };
         Place { target, profile, budget }
     };

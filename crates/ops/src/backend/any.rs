@@ -72,15 +72,12 @@ impl Backend for Any {
         each!(self, it => it.launch(op));
     }
 
-    fn together(&mut self, work: impl FnOnce(&mut Any)) {
-        // What is asked of this value is asked of the one within, so it gathers there.
-        if let Any::Cuda(cuda) = self {
-            cuda.gather();
-        }
-        work(self);
-        if let Any::Cuda(cuda) = self {
-            cuda.go();
-        }
+    fn gather(&mut self) {
+        each!(self, it => it.gather());
+    }
+
+    fn go(&mut self) {
+        each!(self, it => it.go());
     }
 
     fn host<O: Op>(&mut self, op: O) {

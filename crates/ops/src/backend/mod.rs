@@ -263,14 +263,12 @@ pub trait Backend {
     /// Launches on the compute queue.
     fn launch<O: Op>(&mut self, op: O);
 
-    /// Does what `work` asks of this backend, which are launches alone, in one go: where the same launches
+    /// Gathers what follows, which are launches alone, until [`go`](Backend::go): where the same launches
     /// come again and again, a device can keep them.
-    fn together(&mut self, work: impl FnOnce(&mut Self))
-    where
-        Self: Sized,
-    {
-        work(self);
-    }
+    fn gather(&mut self) {}
+
+    /// Does what was gathered.
+    fn go(&mut self) {}
 
     /// Runs an op on pinned memory, on the host's cores, at once.
     fn host<O: Op>(&mut self, op: O);

@@ -8,11 +8,11 @@ use crate::models;
 use crate::output::{Answer, Format, bytes, pairs};
 use anyhow::{Result, anyhow};
 use model::{Base, Checkpoint, Config, Head, Origin, Pass, Policy, Spec, StepOptions, Trained};
-use ops::Numerics;
+use ops::{Numerics, Target};
 use serde_json::{Value, json};
 use std::path::Path;
 use train::recipe::{LoraSection, MemorySection, OptimizerSection, PolicyKind};
-use train::{Needs, Plan, longest};
+use train::{Budget, Needs, Plan, longest};
 
 /// Documents that the lists of a data set are counted for.
 const DOCUMENTS: usize = 10_000;
@@ -38,7 +38,7 @@ pub(super) fn run(model: &Path, args: &PlanArgs, place: Place, format: Format) -
     }
     let subject = Subject {
         weights: Checkpoint::of_shape(&config, &model.display().to_string())?,
-        spec: spec(config, args)?,
+        spec: spec(config, args.rank, args.head_8bit)?,
         memory: MemorySection::default(),
         optimizer: OptimizerSection::default(),
     };
@@ -67,6 +67,27 @@ pub(super) fn run(model: &Path, args: &PlanArgs, place: Place, format: Format) -
         ));
     }
     Ok(answer)
+}
+
+/// The longest document that an adapter of this rank over a published shape could be tuned on, if any.
+///
+/// # Errors
+/// No such shape or rank.
+pub(crate) fn longest_of(
+    shape: &str,
+    rank: usize,
+    target: Target,
+    budget: Budget,
+) -> Result<Option<usize>> {
+    let config = self::shape(Path::new(shape))?;
+    let most = config.context;
+    let subject = Subject {
+        weights: Checkpoint::of_shape(&config, shape)?,
+        spec: spec(config, rank, false)?,
+        memory: MemorySection::default(),
+        optimizer: OptimizerSection::default(),
+    };
+    Ok(longest(most, |seq| subject.with(seq, seq, |needs| needs.fit(target, budget)))?)
 }
 
 /// The model and how it would be tuned.
@@ -151,11 +172,10 @@ fn shape(model: &Path) -> Result<Config> {
     )))
 }
 
-fn spec(config: Config, args: &PlanArgs) -> Result<Spec> {
-    let lora = LoraSection { rank: args.rank, ..LoraSection::default() };
-    let lora =
-        lora.config().map_err(|problem| usage(format!("--rank {}: {problem}", args.rank)))?;
-    let head = if args.head_8bit { Head::EightBit } else { Head::AsStored };
+fn spec(config: Config, rank: usize, head_8bit: bool) -> Result<Spec> {
+    let lora = LoraSection { rank, ..LoraSection::default() };
+    let lora = lora.config().map_err(|problem| usage(format!("--rank {rank}: {problem}")))?;
+    let head = if head_8bit { Head::EightBit } else { Head::AsStored };
     let (numerics, base, trained) = (Numerics::Bf16, Base::Nf4Double, Trained::Adapter(lora));
     Ok(Spec { config, numerics, base, head, trained, positions: 0 })
 }

@@ -49,6 +49,15 @@ pub struct DriverError(pub String);
 /// Result of a driver's call.
 pub(super) type Result<T> = std::result::Result<T, DriverError>;
 
+/// A device's memory beside its context, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Nobody holds it.
+    pub free: usize,
+    /// All of it.
+    pub total: usize,
+}
+
 /// Something for the compute queue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
@@ -77,6 +86,12 @@ pub trait Driver: Send + Sync {
 
     /// Compute capability, 86 for 8.6.
     fn sm(&self) -> u32;
+
+    /// The device's memory; none where nobody counts it.
+    ///
+    /// # Errors
+    /// When the device has failed.
+    fn memory(&self) -> Result<Option<Memory>>;
 
     /// Device memory, zeroed; it stays until the driver goes.
     ///

@@ -2,7 +2,7 @@
 //! (`kernels/emulated/build`), behind the same trait as a real one.
 
 use super::super::Queue;
-use super::driver::{Argument, Driver, DriverError, Result, check_arguments};
+use super::driver::{Argument, Driver, DriverError, Memory, Result, check_arguments};
 use libloading::Library;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -14,6 +14,7 @@ type Fill = unsafe extern "C" fn(*mut c_void, u8, u64) -> c_int;
 type Allocate = unsafe extern "C" fn(u64, *mut *mut c_void) -> c_int;
 type CopyIn = unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> c_int;
 type Text = unsafe extern "C" fn() -> *const c_char;
+type Number = unsafe extern "C" fn() -> u64;
 type Nothing = unsafe extern "C" fn();
 type List = unsafe extern "C" fn(
     u32,
@@ -42,6 +43,7 @@ struct Calls {
     forget: Status,
     free: Free,
     launch: Launch,
+    memory: Number,
     error: Text,
     findings: Text,
     clear: Nothing,
@@ -94,6 +96,7 @@ impl Emulated {
             forget: call!("forget"),
             free: call!("free"),
             launch: call!("launch"),
+            memory: call!("memory"),
             error: call!("error"),
             findings: call!("findings"),
             clear: call!("clear"),
@@ -160,6 +163,12 @@ impl Driver for Emulated {
 
     fn sm(&self) -> u32 {
         86
+    }
+
+    fn memory(&self) -> Result<Option<Memory>> {
+        // SAFETY: it takes nothing.
+        let total = unsafe { (self.calls.memory)() } as usize;
+        Ok((total > 0).then_some(Memory { free: total, total }))
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<u64> {

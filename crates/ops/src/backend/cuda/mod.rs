@@ -8,8 +8,9 @@ mod driver;
 mod emulated;
 mod images;
 mod nvidia;
+mod nvml;
 
-pub use driver::{Argument, Driver, DriverError, Work};
+pub use driver::{Argument, Driver, DriverError, Memory as DeviceMemory, Work};
 pub use emulated::Emulated;
 pub use nvidia::{Gpu, Nvidia, gpus};
 
@@ -94,19 +95,6 @@ impl Cuda {
         match &mut self.gathered {
             Some(gathered) => gathered.push(work),
             None => _ = self.attempt(op, |driver| driver.run(vec![work])),
-        }
-    }
-
-    /// Gathers launches from here on.
-    pub(super) fn gather(&mut self) {
-        assert!(self.gathered.is_none(), "together within together");
-        self.gathered = Some(Vec::new());
-    }
-
-    /// Does what was gathered.
-    pub(super) fn go(&mut self) {
-        if let Some(gathered) = self.gathered.take() {
-            self.attempt("launch", |driver| driver.run(gathered));
         }
     }
 
@@ -318,10 +306,15 @@ impl Backend for Cuda {
         op.cuda(&mut Launches { cuda: self, op: O::NAME }, workspace);
     }
 
-    fn together(&mut self, work: impl FnOnce(&mut Cuda)) {
-        self.gather();
-        work(self);
-        self.go();
+    fn gather(&mut self) {
+        assert!(self.gathered.is_none(), "gathering within gathering");
+        self.gathered = Some(Vec::new());
+    }
+
+    fn go(&mut self) {
+        if let Some(gathered) = self.gathered.take() {
+            self.attempt("launch", |driver| driver.run(gathered));
+        }
     }
 
     fn host<O: Op>(&mut self, op: O) {

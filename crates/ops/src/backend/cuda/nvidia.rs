@@ -2,8 +2,9 @@
 //! to build or to start.
 
 use super::super::Queue;
-use super::driver::{Argument, Driver, DriverError, Result, Work, check_arguments};
+use super::driver::{Argument, Driver, DriverError, Memory, Result, Work, check_arguments};
 use super::images::{Entry, IMAGES, entries};
+use super::nvml;
 use cudarc::driver::sys;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, c_void};
@@ -67,15 +68,21 @@ fn driver_version() -> Result<i32> {
     let mut version = 0;
     // SAFETY: the pointer is to a local. This call needs no initialised driver.
     check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) })?;
-    if version < OLDEST_DRIVER {
-        let (major, minor) = (version / 1000, version % 1000 / 10);
-        return Err(DriverError(format!(
-            "the NVIDIA driver is for CUDA {major}.{minor}, expected 12.4 or newer\nhint: install driver 550 or newer"
-        )));
-    }
+    is_new_enough(version)?;
     // SAFETY: there are no flags.
     check("cuInit", unsafe { sys::cuInit(0) })?;
     Ok(version)
+}
+
+/// Whether the kernels run with a driver of this version.
+fn is_new_enough(version: i32) -> Result<()> {
+    if version >= OLDEST_DRIVER {
+        return Ok(());
+    }
+    let (major, minor) = (version / 1000, version % 1000 / 10);
+    Err(DriverError(format!(
+        "the NVIDIA driver is for CUDA {major}.{minor}, expected 12.4 or newer\nhint: install driver 550 or newer"
+    )))
 }
 
 fn describe(ordinal: i32, driver: i32) -> Result<Gpu> {
@@ -99,6 +106,18 @@ fn describe(ordinal: i32, driver: i32) -> Result<Gpu> {
     // SAFETY: the driver ends the name with a zero.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
     Ok(Gpu { ordinal, name, sm: (10 * major + minor) as u32, memory, driver })
+}
+
+/// A device's PCI address.
+fn bus(ordinal: i32) -> Option<CString> {
+    let (mut device, mut name) = (0, [0; 32]);
+    // SAFETY: the pointer is to a local.
+    check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, ordinal) }).ok()?;
+    // SAFETY: the name's length is the array's.
+    let told = unsafe { sys::cuDeviceGetPCIBusId(name.as_mut_ptr(), 32, device) };
+    check("cuDeviceGetPCIBusId", told).ok()?;
+    // SAFETY: the driver ends the name with a zero.
+    Some(unsafe { CStr::from_ptr(name.as_ptr()) }.to_owned())
 }
 
 fn check(call: &str, result: sys::CUresult) -> Result<()> {
@@ -127,6 +146,8 @@ struct Function {
 /// A GPU with its two queues.
 pub struct Nvidia {
     gpu: Gpu,
+    /// Bytes that were free before there was a context.
+    free_before: Option<usize>,
     device: sys::CUdevice,
     context: sys::CUcontext,
     streams: [sys::CUstream; 2],
@@ -168,6 +189,7 @@ impl Nvidia {
                 "{name} has compute capability {major}.{minor}, expected 8.0 or newer"
             )));
         }
+        let free_before = bus(ordinal).and_then(|bus| nvml::free(&bus));
         let (mut device, mut context) = (0, std::ptr::null_mut());
         // SAFETY: the pointer is to a local.
         check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, ordinal) })?;
@@ -176,6 +198,7 @@ impl Nvidia {
         check("cuDevicePrimaryCtxRetain", retained)?;
         let mut this = Nvidia {
             gpu,
+            free_before,
             device,
             context,
             streams: [std::ptr::null_mut(); 2],
@@ -199,16 +222,11 @@ impl Nvidia {
         &self.gpu
     }
 
-    /// Free and total memory, in bytes.
-    ///
-    /// # Errors
-    /// When the device has failed.
-    pub fn memory(&self) -> Result<(usize, usize)> {
-        self.enter()?;
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: the pointers are to locals.
-        check("cuMemGetInfo", unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) })?;
-        Ok((free, total))
+    /// What the context took of the device's memory when it was made, with all kernels, in bytes; none where
+    /// the driver does not tell. Others that come or go meanwhile count as well.
+    pub fn context_bytes(&self) -> Option<usize> {
+        let free = self.memory().ok().flatten()?.free;
+        self.free_before?.checked_sub(free)
     }
 
     /// Work as a graph: launched on a queue that only takes it down.
@@ -367,15 +385,23 @@ impl Driver for Nvidia {
         self.gpu.sm
     }
 
+    fn memory(&self) -> Result<Option<Memory>> {
+        self.enter()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: the pointers are to locals.
+        check("cuMemGetInfo", unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) })?;
+        Ok(Some(Memory { free, total }))
+    }
+
     fn allocate(&mut self, bytes: usize) -> Result<u64> {
         self.enter()?;
         let mut at = 0;
         // SAFETY: the pointer is to a local.
         let made = check("cuMemAlloc", unsafe { sys::cuMemAlloc_v2(&mut at, bytes) });
         if let Err(error) = made {
-            let free = self.memory().map_or(0, |(free, _)| free);
+            let free = self.memory().ok().flatten().map_or(0, |memory| memory.free);
             return Err(DriverError(format!(
-                "{error}: {bytes} bytes are wanted, {free} are free\nhint: close what else uses the GPU, or give memory.device_mib"
+                "{error}: {bytes} bytes are wanted, {free} are free\nhint: close what else uses the GPU, or ask for less context"
             )));
         }
         self.allocated.push(at);
@@ -517,6 +543,13 @@ impl Driver for Nvidia {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_driver_that_is_too_old_is_named_with_what_to_install() {
+        assert!(is_new_enough(12_040).is_ok() && is_new_enough(13_000).is_ok());
+        let error = is_new_enough(11_080).unwrap_err().to_string();
+        assert!(error.contains("CUDA 11.8") && error.contains("driver 550"), "{error}");
+    }
 
     /// Where there is no GPU, that is what is said, and nothing panics.
     #[test]
