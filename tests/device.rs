@@ -91,6 +91,18 @@ fn twenty_steps_and_a_generation_go_over_the_device() {
         "generate --model base --adapter device/adapter --prompt pod --max-tokens 12 --json";
     let generated = on(&library, &room, arguments, &[]).json();
     assert_eq!(generated["tier"], "cuda-sm86", "{generated}");
+    let arguments_ = "bench --model base --adapter device/adapter --train 32,64 --depth 0,20 --head q8 --rank 8 \
+                      --device-mib 64 --repeats 1 --json";
+    let rows = on(&library, &room, arguments_, &[]).json()["rows"].clone();
+    let rows = rows.as_array().expect("rows");
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    for row in rows {
+        assert!(
+            row["tokens_per_second"].as_f64() > Some(0.0) && row["share_of_limit"].is_null(),
+            "{row}"
+        );
+        assert!(row["plan_device_bytes"].as_u64() > Some(1 << 20), "{row}");
+    }
     let lost = on(&library, &room, arguments, &[("SREK_EMULATED_LOST_AFTER", "100")]);
     assert!(lost.code == Some(1) && lost.stderr.contains("the device is lost"), "{}", lost.stderr);
 }

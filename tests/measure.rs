@@ -29,12 +29,36 @@ fn bench_appends_rows() {
             for key in ["tokens_per_second", "share_of_limit", "share_of_bf16"] {
                 assert!(row[key].as_f64() > Some(0.0), "{key} in {row}");
             }
+            // More than the limit would mean that less was done than was counted.
+            assert!(row["share_of_limit"].as_f64() < Some(1.2), "{row}");
         }
         let table = std::fs::read_to_string(room.path("results/bench.csv")).expect("table");
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[0].starts_with("date,commit,machine,command,"), "{table}");
         assert_eq!(lines.len(), 1 + rows, "{table}");
         assert!(lines.iter().all(|line| line.split(',').count() == 10), "{table}");
+    }
+}
+
+#[test]
+fn bench_measures_the_model_that_was_named() {
+    let room = Room::new();
+    room.copy(&crate::command::root().join("models/sre-tiny"), "tiny");
+    let rows = room.must("bench --model tiny --train 48 --depth 30 --repeats 1 --json").json();
+    let rows = rows["rows"].as_array().expect("rows").clone();
+    let named: Vec<_> = rows.iter().map(|row| row["command"].as_str().expect("a name")).collect();
+    assert_eq!(
+        named,
+        ["train tiny context 48", "prefill tiny context 30", "decode tiny context 30"]
+    );
+    for (arguments, told) in [
+        ("--model tiny", "--train <T> or --depth <D> is missing"),
+        ("--model tiny --train 100000", "the model is made for 2048 tokens"),
+        ("--model tiny --depth 2040", "the model is made for 2048 tokens"),
+        ("--model none --train 9", "none"),
+    ] {
+        let ran = room.srek(&format!("bench {arguments}"));
+        assert!(ran.code == Some(2) && ran.stderr.contains(told), "{arguments}: {}", ran.stderr);
     }
 }
 

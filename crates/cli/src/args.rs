@@ -553,6 +553,27 @@ pub(crate) struct BenchArgs {
     /// Only the small model and the short context
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Measure this model instead: a directory, a .gguf file, or a name on the hub
+    #[arg(long, value_name = "MODEL", conflicts_with = "quick")]
+    pub(crate) model: Option<PathBuf>,
+    /// With --model: serve with this PEFT directory
+    #[arg(long, value_name = "DIR", requires = "model")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// With --model: tokens of training steps, each one document
+    #[arg(long, value_name = "T,...", value_delimiter = ',', requires = "model")]
+    pub(crate) train: Vec<usize>,
+    /// With --model: how many tokens are in the cache when decoding begins
+    #[arg(long, value_name = "D,...", value_delimiter = ',', requires = "model")]
+    pub(crate) depth: Vec<usize>,
+    /// With --model: R of the adapter that is trained
+    #[arg(long, value_name = "R", default_value_t = 16, requires = "model")]
+    pub(crate) rank: usize,
+    /// With --model: how the output head is held
+    #[arg(long, value_enum, requires = "model")]
+    pub(crate) head: Option<HeadName>,
+    /// With --train: device memory that the plan may take, in MiB [default: what is free]
+    #[arg(long, value_name = "MIB", requires = "train")]
+    pub(crate) device_mib: Option<usize>,
 }
 
 /// `srek demo`

@@ -1,8 +1,9 @@
 //! `srek bench`: tokens per second of training and generation, each beside what this machine could do
 //! at best, measured in the same run.
 //!
-//! Weights and documents are random. The limit of a row is the roofline of its own launches: for each
-//! the longer one of moving its bytes and of doing its arithmetic, added up.
+//! Documents are random, and so are the weights where no model is named. The limit of a row is the
+//! roofline of its own launches: for each the longer one of moving its bytes and of doing its arithmetic,
+//! added up. What a GPU could do is not measured here, so its rows have rates alone.
 
 use super::doctor::Peaks;
 use crate::args::BenchArgs;
@@ -10,20 +11,28 @@ use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, note, table};
 use anyhow::Result;
+use model::{Base, Config, Head};
+use std::path::PathBuf;
 use std::time::Duration;
 
 mod cases;
 mod results;
 mod scratch;
+mod sizes;
 
-use cases::{Case, SIZES};
+use cases::{Case, DECODED};
 use results::Row;
 use scratch::Scratch;
+use sizes::SIZES;
 
 /// Time of each of the three measurements of the machine, which precede every case.
 const MEASURE: Duration = Duration::from_millis(150);
-/// Tokens of the contexts.
+/// Tokens of the contexts of models that are made up.
 const CONTEXTS: [usize; 2] = [256, 1024];
+/// Tokens of a training step of theirs, whatever the context.
+const STEP_TOKENS: usize = 1024;
+/// Rank of the adapters that are trained on them.
+const RANK: usize = 16;
 /// Most repeats.
 const MOST_REPEATS: usize = 100;
 
@@ -33,27 +42,14 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
         let found = args.repeats;
         return Err(usage(format!("--repeats is {found}, expected 1 to {MOST_REPEATS}")));
     }
-    let (sizes, contexts) = match args.quick {
-        true => (&SIZES[..1], &CONTEXTS[..1]),
-        false => (&SIZES[..], &CONTEXTS[..]),
-    };
     if let Some(file) = &args.csv {
         results::check(file)?;
     }
     let scratch = Scratch::new()?;
-    let mut rows = Vec::new();
-    for size in sizes {
-        let model = size.write(machine, &scratch)?;
-        for &context in contexts {
-            let case = Case { size, model: &model, context, repeats: args.repeats };
-            note(&format!("{} at {context} tokens", size.name));
-            let peaks = Peaks::measure(machine, MEASURE);
-            rows.push(Row::new(&peaks, case.training(machine, &scratch, &peaks)?));
-            let peaks = Peaks::measure(machine, MEASURE);
-            let generation = case.generation(machine, &peaks)?;
-            rows.extend(generation.map(|timing| Row::new(&peaks, timing)));
-        }
-    }
+    let rows = match &args.model {
+        Some(model) => of_model(crate::models::directory(model)?, args, machine, &scratch)?,
+        None => made_up(args, machine, &scratch)?,
+    };
     if let Some(file) = &args.csv {
         results::append(file, machine, &rows)?;
     }
@@ -61,4 +57,93 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
     cells.extend(rows.iter().map(Row::cells));
     let json = serde_json::json!({ "rows": rows.iter().map(Row::json).collect::<Vec<_>>() });
     Ok(Answer { text: table(&cells), json })
+}
+
+/// The peaks of the processor, where that is what works.
+fn peaks(machine: &Machine) -> Option<Peaks> {
+    machine.gpu.is_none().then(|| Peaks::measure(machine, MEASURE))
+}
+
+/// Small models of random weights.
+fn made_up(args: &BenchArgs, machine: &Machine, scratch: &Scratch) -> Result<Vec<Row>> {
+    let (sizes, contexts) = match args.quick {
+        true => (&SIZES[..1], &CONTEXTS[..1]),
+        false => (&SIZES[..], &CONTEXTS[..]),
+    };
+    let mut rows = Vec::new();
+    for size in sizes {
+        let case = Case {
+            name: size.name.to_owned(),
+            model: size.write(machine, scratch)?,
+            vocab: size.vocab,
+            base: Base::Nf4Double,
+            head: Head::AsStored,
+            adapter: None,
+            rank: RANK,
+            repeats: args.repeats,
+        };
+        for &context in contexts {
+            note(&format!("{} at {context} tokens", size.name));
+            let peaks_ = peaks(machine);
+            let step =
+                cases::Step { context, tokens: STEP_TOKENS, policy: "keep", device_mib: None };
+            rows.push(Row::new(peaks_, case.training(machine, scratch, step, peaks_)?));
+            let peaks_ = peaks(machine);
+            let [read, decode] = case.generation(machine, context - DECODED, peaks_)?;
+            rows.extend([read, decode].map(|timing| Row::new(peaks_, timing)));
+        }
+    }
+    Ok(rows)
+}
+
+/// A model that was named, at the lengths that were.
+fn of_model(
+    model: PathBuf,
+    args: &BenchArgs,
+    machine: &Machine,
+    scratch: &Scratch,
+) -> Result<Vec<Row>> {
+    let config = Config::read(&model)?;
+    if args.train.is_empty() && args.depth.is_empty() {
+        return Err(usage(
+            "--train <T> or --depth <D> is missing beside --model\nhint: --train 512,2048 measures training \
+             steps, --depth 0,4096 decoding behind so many tokens",
+        ));
+    }
+    let steps = args.train.iter().map(|&tokens| ("--train", tokens.max(1), tokens));
+    let depths = args.depth.iter().map(|&depth| ("--depth", depth.max(1) + DECODED, depth));
+    for (option, most, found) in steps.chain(depths) {
+        let context = config.context;
+        if most > context || (option == "--train" && found < 2) {
+            return Err(usage(format!(
+                "{option} is {found}, and the model is made for {context} tokens"
+            )));
+        }
+    }
+    let name = model.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
+    let case = Case {
+        name,
+        model,
+        vocab: config.vocab,
+        base: Base::AsStored,
+        head: args.head.map_or(Head::AsStored, crate::args::HeadName::head),
+        adapter: args.adapter.clone(),
+        rank: args.rank,
+        repeats: args.repeats,
+    };
+    let mut rows = Vec::new();
+    for &tokens in &args.train {
+        note(&format!("training steps of {tokens} tokens"));
+        let peaks = peaks(machine);
+        let device_mib = args.device_mib;
+        let step = cases::Step { context: tokens, tokens, policy: "auto", device_mib };
+        rows.push(Row::new(peaks, case.training(machine, scratch, step, peaks)?));
+    }
+    for &depth in &args.depth {
+        note(&format!("decoding behind {depth} tokens"));
+        let peaks = peaks(machine);
+        let timings = case.generation(machine, depth, peaks)?;
+        rows.extend(timings.map(|timing| Row::new(peaks, timing)));
+    }
+    Ok(rows)
 }

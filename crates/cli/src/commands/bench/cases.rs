@@ -1,6 +1,6 @@
-//! What is measured: a random model of some size at some context, trained and asked.
+//! What is measured: a model at some length, trained and asked.
 
-use super::results::Timing;
+use super::results::{Planned, Timing};
 use super::scratch::Scratch;
 use crate::commands::doctor::Peaks;
 use crate::machine::{self, Machine};
@@ -8,8 +8,8 @@ use crate::serving::Serving;
 use crate::weights::{Form, Source};
 use anyhow::Result;
 use engine::{Engine, EngineLayout, EngineOptions};
-use model::{Base, Config, Head, Model, Origin, Spec, Trained};
-use ops::{Backend, Cpu, DType, Dry, Event, Numerics};
+use model::{Base, Head, Model};
+use ops::{Backend, Dry, Event, Numerics};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,83 +17,39 @@ use text::dataset::{self, BuildOptions, Vocabulary};
 use text::llm::{GenerateRequest, Prompt, Sampling};
 use train::{Budget, DeviceProfile, Job, Observer, Plan, Recipe, Resume, Site, StepMetrics};
 
-/// Tokens of a training step, whatever the context.
-const STEP_TOKENS: usize = 1024;
 /// Tokens that are decoded.
-const DECODED: usize = 32;
+pub(super) const DECODED: usize = 32;
 /// Seed of everything random.
-const SEED: u64 = 1;
+pub(super) const SEED: u64 = 1;
 
-/// A model's shape under a name.
-pub(super) struct Size {
+/// A model and how it is held.
+pub(super) struct Case {
     /// What rows call it.
-    pub(super) name: &'static str,
-    hidden: usize,
-    ffn: usize,
-    layers: usize,
-    heads: usize,
-    vocab: usize,
-}
-
-/// The sizes, smallest first.
-pub(super) const SIZES: [Size; 2] = [
-    Size { name: "4M", hidden: 256, ffn: 704, layers: 4, heads: 4, vocab: 2048 },
-    Size { name: "26M", hidden: 512, ffn: 1408, layers: 8, heads: 8, vocab: 4096 },
-];
-
-impl Size {
-    fn config(&self) -> Config {
-        Config {
-            hidden: self.hidden,
-            ffn: self.ffn,
-            layers: self.layers,
-            heads: self.heads,
-            kv_heads: self.heads / 2,
-            head_dim: self.hidden / self.heads,
-            vocab: self.vocab,
-            eps: 1e-5,
-            rope_theta: 500_000.0,
-            rope_scaling: None,
-            tied: false,
-            context: 8192,
-            bos: None,
-            eos: Vec::new(),
-        }
-    }
-
-    /// Writes a checkpoint of random weights and returns its directory.
-    pub(super) fn write(&self, machine: &Machine, scratch: &Scratch) -> Result<PathBuf> {
-        let spec = Spec {
-            config: self.config(),
-            numerics: Numerics::Bf16,
-            base: Base::AsStored,
-            head: Head::AsStored,
-            trained: Trained::Everything,
-            positions: 1,
-        };
-        let origin = Origin { weights: None, adapter: None, seed: SEED };
-        let mut dry = Dry::new(machine.target());
-        Model::layout(&mut dry, &spec, &origin)?;
-        let mut backend = Cpu::new(machine.target(), dry.trace().peak);
-        let mut model = Model::layout(&mut backend, &spec, &origin)?;
-        model.fill(&mut backend, &origin)?;
-        let directory = scratch.path().join(self.name);
-        files::create_dir_all(&directory)?;
-        model::save::model(&mut backend, &model, DType::Bf16, &directory)?;
-        Ok(directory)
-    }
-}
-
-/// One size at one context.
-pub(super) struct Case<'a> {
-    /// The size.
-    pub(super) size: &'a Size,
+    pub(super) name: String,
     /// Its checkpoint.
-    pub(super) model: &'a Path,
-    /// Tokens of a document, and of prompt and completion together.
-    pub(super) context: usize,
+    pub(super) model: PathBuf,
+    /// Its tokens.
+    pub(super) vocab: usize,
+    pub(super) base: Base,
+    pub(super) head: Head,
+    /// It is asked with this.
+    pub(super) adapter: Option<PathBuf>,
+    /// Of the adapter that is trained.
+    pub(super) rank: usize,
     /// How often to measure.
     pub(super) repeats: usize,
+}
+
+/// A training step.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    /// Tokens of a document.
+    pub(super) context: usize,
+    /// Tokens of a step.
+    pub(super) tokens: usize,
+    /// As recipes name it.
+    pub(super) policy: &'static str,
+    pub(super) device_mib: Option<usize>,
 }
 
 /// Remembers how long steps took.
@@ -106,105 +62,131 @@ impl Observer for Stopwatch {
     }
 }
 
-impl Case<'_> {
+impl Case {
     /// Token ids that look like nothing: document `index`, below the vocabulary.
     fn ids(&self, index: usize, len: usize) -> Vec<u32> {
         let stream = model::init::stream(SEED, &format!("document {index}"));
-        let middle = self.size.vocab as f32 / 2.0;
+        let middle = self.vocab as f32 / 2.0;
         let id = |at| model::init::uniform(stream, at, middle) + middle;
-        (0..len).map(|at| (id(at) as u32).min(self.size.vocab as u32 - 1)).collect()
+        (0..len).map(|at| (id(at) as u32).min(self.vocab as u32 - 1)).collect()
     }
 
-    /// QLoRA steps over NF4 with double-quantized scales, all projections.
+    /// QLoRA steps, all projections.
     pub(super) fn training(
         &self,
         machine: &Machine,
         scratch: &Scratch,
-        peaks: &Peaks,
+        step: Step,
+        peaks: Option<Peaks>,
     ) -> Result<Timing> {
-        let name = format!("{}-{}", self.size.name, self.context);
+        let name = format!("{}-{}", self.name, step.context);
         let directory = scratch.path().join(&name);
-        self.write_documents(&scratch.path().join(format!("{name}.jsonl")), &directory)?;
-        let job = Job::open(&self.recipe(&directory)?)?;
-        let plan = Plan::new(&job, machine.target(), Budget::default())?;
-        let memory = machine::memory().map_or(0, |(total, _)| total as usize);
-        let flops = peaks.bf16_flops.max(peaks.f32_flops);
-        let profile = DeviceProfile::cpu(memory, peaks.read_bandwidth, flops);
+        self.write_documents(&scratch.path().join(format!("{name}.jsonl")), &directory, step)?;
+        let job = Job::open(&self.recipe(&directory, step)?)?;
+        let opened = machine.gpu.map(|gpu| gpu.open()).transpose()?;
+        let available = machine::memory().map(|(_, available)| available as usize);
+        let device = opened.as_ref().and_then(|it| it.free);
+        let plan = Plan::new(&job, machine.target(), Budget { device, host: available })?;
         let mut stopwatch = Stopwatch::default();
-        let mut backend = Cpu::new(machine.target(), plan.size);
+        let mut backend = match opened {
+            Some(opened) => opened.backend(plan.size)?,
+            None => machine::backend(machine, plan.size)?,
+        };
         let run = scratch.path().join(format!("{name}.run"));
         let site = Site { directory: &run, resume: Resume::Fresh, baseline_bytes: None };
         train::run(&mut backend, &job, &plan, &site, &mut stopwatch)?;
+        let profile = peaks.map(|peaks| {
+            let flops = peaks.bf16_flops.max(peaks.f32_flops);
+            DeviceProfile::cpu(available.unwrap_or_default(), peaks.read_bandwidth, flops)
+        });
         Ok(Timing {
-            command: format!("train {} context {}", self.size.name, self.context),
-            tokens: STEP_TOKENS,
+            command: format!("train {} context {}", self.name, step.context),
+            tokens: step.tokens,
             // The first step touches every page for the first time.
             seconds: stopwatch.0.split_off(1),
-            best_seconds: plan.best_step_seconds(&profile),
+            best_seconds: profile.map(|profile| plan.best_step_seconds(&profile)),
             flops: plan.step.flops as f64,
             bytes: (plan.step.read + plan.step.written) as f64,
+            planned: Planned { size: plan.size, host_bytes: plan.host_bytes },
         })
     }
 
     /// As many documents as the steps take.
-    fn write_documents(&self, file: &Path, directory: &Path) -> Result<()> {
-        let count = (self.repeats + 1) * STEP_TOKENS / self.context;
+    fn write_documents(&self, file: &Path, directory: &Path, step: Step) -> Result<()> {
+        let count = (self.repeats + 1) * step.tokens / step.context;
         let mut text = String::new();
         for index in 0..count {
-            let ids = self.ids(index, self.context);
+            let ids = self.ids(index, step.context);
             let _ = writeln!(text, "{}", serde_json::json!({ "input_ids": ids, "labels": ids }));
         }
         files::write_atomic(file, |out| out.write_all(text.as_bytes()))?;
-        let vocabulary = Vocabulary::Ids { vocab_size: self.size.vocab as u32 };
-        let options = BuildOptions::new(self.context as u32);
+        let vocabulary = Vocabulary::Ids { vocab_size: self.vocab as u32 };
+        let options = BuildOptions::new(step.context as u32);
         dataset::build(&[file.to_owned()], vocabulary, &options, directory, &mut |_| {})?;
         Ok(())
     }
 
-    fn recipe(&self, data: &Path) -> Result<Recipe> {
-        let steps = self.repeats + 1;
+    fn recipe(&self, data: &Path, step: Step) -> Result<Recipe> {
+        let (steps, rank) = (self.repeats + 1, self.rank);
         let (model, data) = (self.model.display(), data.display());
-        let text = format!(
-            "[model]\ndirectory = {:?}\nbase = \"nf4-dq\"\n[lora]\nrank = 16\nalpha = 32\n\
-             [data]\ndirectory = {:?}\norder = \"file\"\n[batch]\ntokens = {STEP_TOKENS}\n\
-             [schedule]\nsteps = {steps}\n[memory]\npolicy = \"keep\"\n",
+        let mut text = format!(
+            "[model]\ndirectory = {:?}\nbase = {:?}\nhead = {:?}\n[lora]\nrank = {rank}\n\
+             alpha = {}\n[data]\ndirectory = {:?}\norder = \"file\"\n[batch]\ntokens = {}\n\
+             [schedule]\nsteps = {steps}\n[memory]\npolicy = {:?}\n",
             model.to_string(),
-            data.to_string()
+            self.base.name(),
+            if self.head == Head::EightBit { "q8" } else { "as-stored" },
+            2 * rank,
+            data.to_string(),
+            step.tokens,
+            step.policy,
         );
+        if let Some(mib) = step.device_mib {
+            let _ = writeln!(text, "device_mib = {mib}");
+        }
         Ok(Recipe::parse(&text, "the benchmark's recipe")?)
     }
 
-    /// Reading a prompt, and decoding after it, over NF4 with double-quantized scales.
-    pub(super) fn generation(&self, machine: &Machine, peaks: &Peaks) -> Result<[Timing; 2]> {
-        let form = Form { base: Base::Nf4Double, head: Head::AsStored, numerics: Numerics::Bf16 };
-        let source = Source::at(self.model, None, form)?;
-        let options = EngineOptions::new(1, self.context);
+    /// Reading a prompt of `depth` tokens, and decoding behind it.
+    pub(super) fn generation(
+        &self,
+        machine: &Machine,
+        depth: usize,
+        peaks: Option<Peaks>,
+    ) -> Result<[Timing; 2]> {
+        let form = Form { base: self.base, head: self.head, numerics: Numerics::Bf16 };
+        let source = Source::at(&self.model, self.adapter.as_deref(), form)?;
+        let options = EngineOptions::new(1, depth.max(1) + DECODED);
         let mut serving = Serving::new(machine, &source, options)?;
+        let planned = Planned { size: serving.size, host_bytes: serving.host_bytes };
         let mut engine = serving.engine(None);
-        let prompt = self.ids(0, self.context - DECODED);
         let (mut reading, mut decoding) = (Vec::new(), Vec::new());
-        ask(&mut engine, &prompt, 1)?;
-        for _ in 0..self.repeats {
+        // The first one touches every page for the first time.
+        for index in 0..=self.repeats {
+            // No prompt begins like the one before, whose keys and values the slot still holds.
+            let prompt = self.ids(index, depth.max(1));
             let read = ask(&mut engine, &prompt, 1)?;
-            let both = ask(&mut engine, &prompt, DECODED)?;
-            reading.push(read);
-            decoding.push((both - read).max(f64::MIN_POSITIVE));
+            let decoded = ask(&mut engine, &prompt, DECODED)?;
+            if index > 0 {
+                reading.push(read);
+                decoding.push(decoded);
+            }
         }
         drop(engine);
-        let read = Price::of(machine, &source, options, (&prompt, 1), peaks)?;
-        let both = Price::of(machine, &source, options, (&prompt, DECODED), peaks)?;
-        let (size, context) = (self.size.name, self.context);
+        let prompt = self.ids(0, depth.max(1));
+        let [read, decode] = Price::of(machine, &source, options, &prompt, peaks)?;
         let timing = |what: &str, tokens, seconds, price: Price| Timing {
-            command: format!("{what} {size} context {context}"),
+            command: format!("{what} {} context {depth}", self.name),
             tokens,
             seconds,
             best_seconds: price.best_seconds,
             flops: price.flops,
             bytes: price.bytes,
+            planned,
         };
         Ok([
             timing("prefill", prompt.len(), reading, read),
-            timing("decode", DECODED - 1, decoding, both.less(read)),
+            timing("decode", DECODED, decoding, decode),
         ])
     }
 }
@@ -227,42 +209,50 @@ fn ask<B: Backend>(engine: &mut Engine<'_, B>, prompt: &[u32], max_tokens: usize
 /// What a request's launches cost.
 #[derive(Clone, Copy, Debug, Default)]
 struct Price {
-    best_seconds: f64,
+    /// Where the peaks are known.
+    best_seconds: Option<f64>,
     flops: f64,
     bytes: f64,
 }
 
 impl Price {
-    /// Counts by running the same request on the backend that executes nothing.
+    /// Counts reading, and then decoding, by running the same requests on the backend that executes
+    /// nothing.
     fn of(
         machine: &Machine,
         source: &Source,
         options: EngineOptions,
-        (prompt, max_tokens): (&[u32], usize),
-        peaks: &Peaks,
-    ) -> Result<Price> {
-        let mut dry = Dry::new(machine.target());
-        let model = Model::layout(&mut dry, &source.spec(options.context), &source.origin())?;
-        let layout = EngineLayout::layout(&mut dry, &model, options)?;
-        dry.record_events();
-        ask(&mut Engine::new(&mut dry, &model, None, layout), prompt, max_tokens)?;
-        let flops_peak = peaks.bf16_flops.max(peaks.f32_flops);
-        let mut price = Price::default();
-        for event in dry.trace().events.iter().flatten() {
-            let Event::Launch { cost, .. } = event else { continue };
-            let (bytes, flops) = ((cost.read + cost.written) as f64, cost.flops as f64);
-            price.best_seconds += (bytes / peaks.read_bandwidth).max(flops / flops_peak);
-            price.flops += flops;
-            price.bytes += bytes;
-        }
-        Ok(price)
+        prompt: &[u32],
+        peaks: Option<Peaks>,
+    ) -> Result<[Price; 2]> {
+        let events = |asked: &[usize]| -> Result<Vec<Event>> {
+            let mut dry = Dry::new(machine.target());
+            let model = Model::layout(&mut dry, &source.spec(options.context), &source.origin())?;
+            let layout = EngineLayout::layout(&mut dry, &model, options)?;
+            dry.record_events();
+            let mut engine = Engine::new(&mut dry, &model, None, layout);
+            for &max_tokens in asked {
+                ask(&mut engine, prompt, max_tokens)?;
+            }
+            drop(engine);
+            Ok(dry.trace().events.clone().unwrap_or_default())
+        };
+        let (read, both) = (events(&[1])?, events(&[1, DECODED])?);
+        Ok([&read[..], &both[read.len()..]].map(|events| Price::sum(events, peaks)))
     }
 
-    fn less(self, other: Price) -> Price {
-        Price {
-            best_seconds: self.best_seconds - other.best_seconds,
-            flops: self.flops - other.flops,
-            bytes: self.bytes - other.bytes,
+    fn sum(events: &[Event], peaks: Option<Peaks>) -> Price {
+        let mut price = Price { best_seconds: peaks.map(|_| 0.0), ..Price::default() };
+        for event in events {
+            let Event::Launch { cost, .. } = event else { continue };
+            let (bytes, flops) = ((cost.read + cost.written) as f64, cost.flops as f64);
+            price.flops += flops;
+            price.bytes += bytes;
+            if let (Some(best), Some(peaks)) = (&mut price.best_seconds, peaks) {
+                let flops_peak = peaks.bf16_flops.max(peaks.f32_flops);
+                *best += (bytes / peaks.read_bandwidth).max(flops / flops_peak);
+            }
         }
+        price
     }
 }

@@ -5,6 +5,7 @@ use crate::exit::usage;
 use crate::machine::{self, Machine};
 use crate::paths;
 use anyhow::Result;
+use ops::Size;
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,42 +24,57 @@ pub(super) struct Timing {
     pub(super) tokens: usize,
     /// Seconds of every repeat, at least one.
     pub(super) seconds: Vec<f64>,
-    /// The shortest time that one repeat could take.
-    pub(super) best_seconds: f64,
+    /// The shortest time that one repeat could take, where the machine's peaks are known.
+    pub(super) best_seconds: Option<f64>,
     /// Floating-point operations of one repeat.
     pub(super) flops: f64,
     /// Bytes that one repeat's launches move.
     pub(super) bytes: f64,
+    /// The memory that it was given.
+    pub(super) planned: Planned,
+}
+
+/// Memory in bytes, as planned.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Planned {
+    /// The arenas.
+    pub(super) size: Size,
+    /// The heap beside them.
+    pub(super) host_bytes: usize,
 }
 
 /// One measured thing beside the machine's peaks.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    command: String,
-    tokens_per_second: f64,
+    timing: Timing,
+    /// Median of the seconds.
+    seconds: f64,
     /// (slowest - fastest) / median.
     spread: f64,
-    limit: f64,
-    bf16: f64,
-    f32: f64,
-    bandwidth: f64,
+    /// Of the limit, and of the peaks in bf16, f32 and bandwidth, where these are known.
+    shares: Option<[f64; 4]>,
 }
 
 impl Row {
-    pub(super) fn new(peaks: &Peaks, timing: Timing) -> Row {
-        let mut seconds = timing.seconds;
-        seconds.sort_by(f64::total_cmp);
-        let median = seconds[seconds.len() / 2];
+    pub(super) fn new(peaks: Option<Peaks>, mut timing: Timing) -> Row {
+        timing.seconds.sort_by(f64::total_cmp);
+        let all = &timing.seconds;
+        let median = all[all.len() / 2];
+        let spread = (all[all.len() - 1] - all[0]) / median;
         let rate = |amount: f64| amount / median;
-        Row {
-            command: timing.command,
-            tokens_per_second: rate(timing.tokens as f64),
-            spread: (seconds[seconds.len() - 1] - seconds[0]) / median,
-            limit: timing.best_seconds / median,
-            bf16: rate(timing.flops) / peaks.bf16_flops,
-            f32: rate(timing.flops) / peaks.f32_flops,
-            bandwidth: rate(timing.bytes) / peaks.read_bandwidth,
-        }
+        let shares = peaks.zip(timing.best_seconds).map(|(peaks, best)| {
+            [
+                rate(best),
+                rate(timing.flops) / peaks.bf16_flops,
+                rate(timing.flops) / peaks.f32_flops,
+                rate(timing.bytes) / peaks.read_bandwidth,
+            ]
+        });
+        Row { timing, seconds: median, spread, shares }
+    }
+
+    fn tokens_per_second(&self) -> f64 {
+        self.timing.tokens as f64 / self.seconds
     }
 
     pub(super) fn heading() -> Vec<String> {
@@ -68,26 +84,41 @@ impl Row {
     }
 
     pub(super) fn cells(&self) -> Vec<String> {
-        let mut cells = vec![self.command.clone(), format!("{:.1}", self.tokens_per_second)];
-        cells.extend(self.shares().map(|share| format!("{:.1} %", 100.0 * share)));
+        let rate = format!("{:.1}", self.tokens_per_second());
+        let mut cells = vec![self.timing.command.clone(), rate, percent(Some(self.spread))];
+        cells.extend(self.each_share().map(percent));
         cells
     }
 
-    fn shares(&self) -> [f64; 5] {
-        [self.spread, self.limit, self.bf16, self.f32, self.bandwidth]
+    fn each_share(&self) -> [Option<f64>; 4] {
+        self.shares.map_or([None; 4], |shares| shares.map(Some))
     }
 
     pub(super) fn json(&self) -> serde_json::Value {
+        let [limit, bf16, f32, bandwidth] = self.each_share();
+        let Timing { command, tokens, flops, bytes, planned, .. } = &self.timing;
         serde_json::json!({
-            "command": self.command,
-            "tokens_per_second": self.tokens_per_second,
+            "command": command,
+            "tokens": tokens,
+            "median_seconds": self.seconds,
+            "tokens_per_second": self.tokens_per_second(),
             "spread": self.spread,
-            "share_of_limit": self.limit,
-            "share_of_bf16": self.bf16,
-            "share_of_f32": self.f32,
-            "share_of_bandwidth": self.bandwidth,
+            "flops": flops,
+            "bytes": bytes,
+            "share_of_limit": limit,
+            "share_of_bf16": bf16,
+            "share_of_f32": f32,
+            "share_of_bandwidth": bandwidth,
+            "plan_device_bytes": planned.size.device,
+            "plan_pinned_bytes": planned.size.pinned,
+            "plan_host_bytes": planned.host_bytes,
         })
     }
+}
+
+/// A share for people.
+fn percent(share: Option<f64>) -> String {
+    share.map_or("-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 
 /// Checks that rows can be appended to a table, whose directory is made if it is missing.
@@ -119,13 +150,19 @@ fn read(file: &Path) -> Result<String> {
 /// Appends the rows to a table, which appears with its heading if it is new.
 pub(super) fn append(file: &Path, machine: &Machine, rows: &[Row]) -> Result<()> {
     let mut text = read(file)?;
-    let place = format!("{} {} {}", machine::processor(), machine.isa.name(), machine.threads);
+    let place = match machine.gpu {
+        Some(_) => machine.tier(),
+        None => format!("{} {} {}", machine::processor(), machine.isa.name(), machine.threads),
+    };
     let place = place.replace(',', " ");
     let (date, commit) = (today(), commit());
     for row in rows {
-        let numbers = row.shares().map(|share| format!("{:.1}", 100.0 * share)).join(",");
-        let (command, rate) = (&row.command, row.tokens_per_second);
-        text.push_str(&format!("{date},{commit},{place},{command},{rate:.1},{numbers}\n"));
+        let number =
+            |share: Option<f64>| share.map_or(String::new(), |it| format!("{:.1}", 100.0 * it));
+        let numbers = row.each_share().map(number).join(",");
+        let (command, rate) = (&row.timing.command.replace(',', " "), row.tokens_per_second());
+        let spread = number(Some(row.spread));
+        text.push_str(&format!("{date},{commit},{place},{command},{rate:.1},{spread},{numbers}\n"));
     }
     Ok(files::write_atomic(file, |out| out.write_all(text.as_bytes()))?)
 }
@@ -185,12 +222,14 @@ mod tests {
             command: "train".into(),
             tokens: 20,
             seconds: vec![4.0, 1.0, 2.0],
-            best_seconds: 1.0,
+            best_seconds: Some(1.0),
             flops: 100.0,
             bytes: 10.0,
+            planned: Planned::default(),
         };
-        let row = Row::new(&peaks, timing);
-        assert_eq!(row.tokens_per_second, 10.0);
-        assert_eq!(row.shares(), [1.5, 0.5, 0.5, 1.0, 0.5]);
+        let row = Row::new(Some(peaks), timing.clone());
+        assert_eq!((row.tokens_per_second(), row.spread), (10.0, 1.5));
+        assert_eq!(row.shares, Some([0.5, 0.5, 1.0, 0.5]));
+        assert_eq!(Row::new(None, timing).cells()[2..], ["150.0 %", "-", "-", "-", "-"]);
     }
 }
