@@ -58,6 +58,8 @@ fn less_memory_and_higher_ranks_fit_less() {
     assert!(longest("--reserve 2GiB") < plain);
     assert!(longest("--reserve 0") > plain);
     assert!(longest("--head-8bit") > plain);
+    // 0.98 GiB of the embedding are 16,000 tokens.
+    assert!(longest("--embedding-host") > plain + 15_000.0);
     // The model itself ends at 131,072 tokens.
     assert_eq!(longest("--memory 24GiB"), 131_072.0);
 }
@@ -76,6 +78,7 @@ fn what_cannot_be_planned_is_named() {
     );
     says("llama3-8b --seq 9000", "--seq is 9000, the model is made for 1 to 8192 tokens");
     says("llama3-8b --seq 0", "--seq is 0");
+    says("llama3.2-1b --seq 8 --embedding-host", "its head too");
     says("llama3-8b", "--seq <N>");
     says("llama3-8b --seq 8 --rank 0", "--rank 0");
     says(

@@ -118,6 +118,19 @@ API int srek_emulated_allocate(u64 bytes, void** at) {
     return *at ? 0 : fail("no room for " + std::to_string(bytes) + " bytes");
 }
 
+// Memory of the host that kernels see.
+API int srek_emulated_allocate_pinned(u64 bytes, void** at) {
+    *at = memory().allocate(bytes);
+    return *at ? 0 : fail("no room for " + std::to_string(bytes) + " pinned bytes");
+}
+
+// The host wrote into such memory by itself.
+API int srek_emulated_publish(void* at, u64 bytes) {
+    if (!memory().holds(at, bytes)) return fail("publish outside of a buffer");
+    memory().written_by_host(at, bytes);
+    return 0;
+}
+
 // What it has, where it is told to have so much and no more, else 0.
 API u64 srek_emulated_memory() { return asked(MEMORY); }
 

@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::output::note;
 use crate::vocabulary;
 use anyhow::Result;
-use model::{Base, Checkpoint, Config, Head, LoraConfig, Origin, Spec, Trained};
+use model::{Base, Checkpoint, Config, Embedding, Head, LoraConfig, Origin, Spec, Trained};
 use ops::Numerics;
 use std::path::Path;
 use text::tokenizer::Tokenizer;
@@ -165,6 +165,7 @@ impl Source {
             numerics: self.form.numerics,
             base: self.form.base,
             head: self.form.head,
+            embedding: Embedding::OnDevice,
             trained: Trained::Nothing(self.adapter.as_ref().map(|(lora, _)| lora.clone())),
             positions,
         }

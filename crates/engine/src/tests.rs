@@ -2,7 +2,7 @@
 //! calls sized.
 
 use crate::{AllLogits, Engine, EngineLayout, EngineOptions, Event, RequestId};
-use model::{Base, Checkpoint, Config, Head, LoraConfig, Model, Origin, Spec, Trained};
+use model::{Base, Checkpoint, Config, Embedding, Head, LoraConfig, Model, Origin, Spec, Trained};
 use ops::{Backend, Cpu, Dry, Isa, Numerics, Target};
 use std::path::PathBuf;
 use text::llm::{Completion, GenerateRequest, Prompt, Sampling};
@@ -75,6 +75,7 @@ impl Rig {
             numerics: Numerics::F32,
             base: Base::AsStored,
             head: Head::AsStored,
+            embedding: Embedding::OnDevice,
             trained: Trained::Everything,
             positions: CONTEXT,
         };
@@ -116,7 +117,15 @@ impl Golden {
             }
         };
         let (head, trained) = (Head::AsStored, Trained::Nothing(lora));
-        let spec = Spec { config, numerics, base, head, trained, positions: CONTEXT };
+        let spec = Spec {
+            config,
+            numerics,
+            base,
+            head,
+            embedding: Embedding::OnDevice,
+            trained,
+            positions: CONTEXT,
+        };
         Golden { spec, weights, adapter }
     }
 

@@ -31,7 +31,7 @@ mod tests;
 pub use batch::{Batch, Place};
 pub use config::Config;
 pub use error::{Error, Result};
-pub use llama::{Base, Head, Model, Origin, Param, Spec, Trained};
+pub use llama::{Base, Embedding, Head, Model, Origin, Param, Spec, Trained};
 pub use load::Checkpoint;
 pub use lora::LoraConfig;
 pub use serve::{Cache, Serve, Token};

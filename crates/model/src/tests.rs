@@ -48,7 +48,15 @@ impl Parts {
             chunk: 16,
             pass: Pass::Gradients,
         };
-        let spec = Spec { config, numerics, base, head: Head::AsStored, trained, positions: 96 };
+        let spec = Spec {
+            config,
+            numerics,
+            base,
+            head: Head::AsStored,
+            embedding: Embedding::OnDevice,
+            trained,
+            positions: 96,
+        };
         Parts {
             spec,
             options,

@@ -29,12 +29,13 @@ pub(crate) const MOMENTS: &str = "moments.safetensors";
 const PREFIX: &str = "checkpoint-";
 
 /// Keys of a recipe that change no bit of the result, or whose content the fingerprints cover.
-const FREE_KEYS: [&str; 9] = [
+const FREE_KEYS: [&str; 10] = [
     "checkpoint.every",
     "checkpoint.keep",
     "memory.policy",
     "memory.device_mib",
     "memory.host_mib",
+    "memory.embedding",
     "data.directory",
     "model.directory",
     "model.tokenizer",

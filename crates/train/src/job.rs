@@ -4,7 +4,7 @@ use crate::recipe::{LoraSection, OrderKind, SplitKind};
 use crate::trainer::trained_tokens;
 use crate::{Error, Provenance, Recipe, Result};
 use model::llama::Origin;
-use model::{Checkpoint, Config, LoraConfig, Pass, Policy, Spec, StepOptions, Trained};
+use model::{Checkpoint, Config, Embedding, LoraConfig, Pass, Policy, Spec, StepOptions, Trained};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use text::dataset::Dataset;
@@ -63,7 +63,16 @@ impl Job {
             _ => asked,
         };
         let numerics = recipe.model.numerics.into();
-        let spec = Spec { config, numerics, base, head, trained, positions: context };
+        let embedding = recipe.memory.embedding.into();
+        let stays = config.tied || recipe.lora.is_none();
+        if embedding == Embedding::OnHost && stays {
+            return Err(wrong(
+                "memory.embedding is \"host\", where an embedding cannot be that is trained or that is the \
+                 head too\nhint: embedding = \"device\""
+                    .into(),
+            ));
+        }
+        let spec = Spec { config, numerics, base, head, embedding, trained, positions: context };
         let mut job = Job {
             recipe,
             spec,

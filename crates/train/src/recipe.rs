@@ -5,7 +5,7 @@
 
 use crate::{Error, Result};
 use model::lora::{self, Patterns};
-use model::{Base, Config, Head, LoraConfig};
+use model::{Base, Config, Embedding, Head, LoraConfig};
 use ops::Numerics;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -362,6 +362,17 @@ impl Default for CheckpointSection {
     }
 }
 
+/// Where the embedding is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmbeddingKind {
+    /// In the device's memory.
+    #[default]
+    Device,
+    /// In the host's, out of which a GPU reads the rows that it needs.
+    Host,
+}
+
 /// What may be used. None of it changes a bit of the result, except `logits_rows`, whose chunks add
 /// up the head's gradient when the head is trained, and `tile_rows`, whose tiles add up all gradients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -375,6 +386,8 @@ pub struct MemorySection {
     /// Host memory that may be used, in MiB; what the machine has where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_mib: Option<usize>,
+    /// Which memory holds the embedding.
+    pub embedding: EmbeddingKind,
     /// Rows of logits that exist at a time; each is V numbers.
     pub logits_rows: usize,
     /// Rows of a micro-batch that go through norms and the MLP at a time.
@@ -387,6 +400,7 @@ impl Default for MemorySection {
             policy: PolicyKind::Auto,
             device_mib: None,
             host_mib: None,
+            embedding: EmbeddingKind::Device,
             logits_rows: 256,
             tile_rows: 2048,
         }
@@ -508,6 +522,15 @@ impl From<BaseKind> for Base {
             BaseKind::AsStored => Base::AsStored,
             BaseKind::Nf4 => Base::Nf4,
             BaseKind::Nf4Double => Base::Nf4Double,
+        }
+    }
+}
+
+impl From<EmbeddingKind> for Embedding {
+    fn from(kind: EmbeddingKind) -> Embedding {
+        match kind {
+            EmbeddingKind::Device => Embedding::OnDevice,
+            EmbeddingKind::Host => Embedding::OnHost,
         }
     }
 }

@@ -74,8 +74,14 @@ impl<B: Backend> Backend for Timed<'_, B> {
         self.inner.alloc(label, space, dtype, len)
     }
 
-    fn weights(&mut self, label: &'static str, dtype: DType, bytes: &HostBytes) -> Buf {
-        self.inner.weights(label, dtype, bytes)
+    fn weights(
+        &mut self,
+        label: &'static str,
+        space: Space,
+        dtype: DType,
+        bytes: &HostBytes,
+    ) -> Buf {
+        self.inner.weights(label, space, dtype, bytes)
     }
 
     fn mark(&self) -> Mark {

@@ -62,6 +62,16 @@ impl Head {
     }
 }
 
+/// Which memory holds the embedding. Where the host is the device, both are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Embedding {
+    /// The device's.
+    #[default]
+    OnDevice,
+    /// The host's, out of which a device reads the rows that it needs. A head that is tied cannot be there.
+    OnHost,
+}
+
 /// What gets gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trained {
@@ -84,6 +94,8 @@ pub struct Spec {
     pub base: Base,
     /// Storage of the head.
     pub head: Head,
+    /// Where the embedding is.
+    pub embedding: Embedding,
     /// What gets gradients.
     pub trained: Trained,
     /// Rows of the rotary table: the longest sequence this run can see.
@@ -262,25 +274,35 @@ impl<B: Backend> Layout<'_, B> {
 
     /// A frozen dense tensor, used where the checkpoint has it.
     fn weights(&mut self, label: &'static str, tensor: &Tensor) -> Buf {
-        self.backend.weights(label, tensor.dtype, &tensor.bytes)
+        self.backend.weights(label, Space::Device, tensor.dtype, &tensor.bytes)
     }
 
     fn embedding(&mut self, shape: [usize; 2]) -> Result<Storage> {
         if self.everything() {
             return Ok(Storage::Dense(self.table(EMBEDDING, &shape, "embedding")?));
         }
+        let space = match self.spec.embedding {
+            Embedding::OnHost if !self.spec.config.tied => Space::Pinned,
+            _ => Space::Device,
+        };
         match self.origin.stored(EMBEDDING, shape)? {
-            Stored::Dense(tensor) => Ok(Storage::Dense(self.weights("embedding", &tensor))),
-            Stored::Q8(q8) => Ok(self.stored_q8(["embedding codes", "embedding scales"], &q8)),
+            Stored::Dense(it) => {
+                Ok(Storage::Dense(self.backend.weights("embedding", space, it.dtype, &it.bytes)))
+            }
+            Stored::Q8(q8) => {
+                Ok(self.stored_q8(["embedding codes", "embedding scales"], space, &q8))
+            }
             Stored::Blocks(blocks) => Ok(self.stored_blocks("embedding", &blocks)),
             Stored::Nf4(nf4) => Err(nf4.refuse_table()),
         }
     }
 
     /// A weight in 8 bits as the checkpoint has it.
-    fn stored_q8(&mut self, labels: [&'static str; 2], weight: &Q8) -> Storage {
-        let codes = self.weights(labels[0], &weight.codes);
-        Storage::Q8 { codes, scales: self.weights(labels[1], &weight.scales) }
+    fn stored_q8(&mut self, labels: [&'static str; 2], space: Space, weight: &Q8) -> Storage {
+        let mut place =
+            |label, it: &Tensor| self.backend.weights(label, space, it.dtype, &it.bytes);
+        let codes = place(labels[0], &weight.codes);
+        Storage::Q8 { codes, scales: place(labels[1], &weight.scales) }
     }
 
     /// A weight in 4 bits as the checkpoint has it.
@@ -419,7 +441,9 @@ impl<B: Backend> Layout<'_, B> {
             return Ok((weight(embedding), None));
         }
         let storage = match self.origin.stored(self.spec.config.head_name(), [out, inner])? {
-            Stored::Q8(stored) => self.stored_q8(["head codes", "head scales"], &stored),
+            Stored::Q8(stored) => {
+                self.stored_q8(["head codes", "head scales"], Space::Device, &stored)
+            }
             Stored::Nf4(stored) => return Err(stored.refuse_table()),
             Stored::Dense(_) | Stored::Blocks(_) if self.spec.head == Head::EightBit => {
                 let mut alloc =

@@ -52,7 +52,15 @@ impl Subject {
         };
         let weights = Checkpoint::open(&out).unwrap();
         let (numerics, trained) = (Numerics::Bf16, Trained::Adapter(lora));
-        let spec = Spec { config, numerics, base: Base::Nf4Double, head, trained, positions: 128 };
+        let spec = Spec {
+            config,
+            numerics,
+            base: Base::Nf4Double,
+            head,
+            embedding: Embedding::OnDevice,
+            trained,
+            positions: 128,
+        };
         let options = StepOptions {
             tokens: 96,
             document: 96,
@@ -154,6 +162,26 @@ fn where_activations_stay_changes_no_bit_on_the_device() {
         subject.options.policies = policies.to_vec();
         let (again, same) = subject.on_device("fast").unwrap();
         assert!(losses == bits(&again) && gradients == bits(&same), "{policies:?}");
+    }
+}
+
+#[test]
+fn an_embedding_in_the_hosts_memory_changes_no_bit_and_takes_no_room_on_the_device() {
+    for head in [Head::AsStored, Head::EightBit] {
+        embedding_on_host(Subject::new(false, head));
+    }
+}
+
+fn embedding_on_host(mut subject: Subject) {
+    let Some((losses, gradients)) = subject.on_device("fast") else { return };
+    let before = subject.planned(Target::cuda(86)).peak;
+    subject.spec.embedding = Embedding::OnHost;
+    let after = subject.planned(Target::cuda(86)).peak;
+    let table = subject.spec.config.vocab * subject.spec.config.hidden;
+    assert!(before.device - after.device >= table && after.pinned - before.pinned >= table);
+    for mode in ["fast", "checked"] {
+        let (again, same) = subject.on_device(mode).unwrap();
+        assert!(bits(&losses) == bits(&again) && bits(&gradients) == bits(&same), "{mode}");
     }
 }
 

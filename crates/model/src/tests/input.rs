@@ -22,6 +22,7 @@ fn message(directory: &Path) -> String {
             numerics: Numerics::F32,
             base: Base::Nf4,
             head: Head::AsStored,
+            embedding: Embedding::OnDevice,
             trained: Trained::Nothing(None),
             positions: 8,
         };

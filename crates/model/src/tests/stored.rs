@@ -17,6 +17,7 @@ fn message(directory: &Path, spec: impl FnOnce(&mut Spec)) -> String {
             numerics: Numerics::F32,
             base: Base::AsStored,
             head: Head::AsStored,
+            embedding: Embedding::OnDevice,
             trained: Trained::Nothing(None),
             positions: 8,
         };

@@ -28,8 +28,14 @@ impl Backend for Any {
         each!(self, it => it.alloc(label, space, dtype, len))
     }
 
-    fn weights(&mut self, label: &'static str, dtype: DType, bytes: &HostBytes) -> Buf {
-        each!(self, it => it.weights(label, dtype, bytes))
+    fn weights(
+        &mut self,
+        label: &'static str,
+        space: Space,
+        dtype: DType,
+        bytes: &HostBytes,
+    ) -> Buf {
+        each!(self, it => it.weights(label, space, dtype, bytes))
     }
 
     fn mark(&self) -> Mark {

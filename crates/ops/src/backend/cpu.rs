@@ -126,8 +126,20 @@ impl Backend for Cpu {
         buf
     }
 
-    fn weights(&mut self, label: &'static str, dtype: DType, bytes: &HostBytes) -> Buf {
-        let buf = place_weights(&self.target, &mut self.trace, &mut self.maps, label, dtype, bytes);
+    fn weights(
+        &mut self,
+        label: &'static str,
+        space: Space,
+        dtype: DType,
+        bytes: &HostBytes,
+    ) -> Buf {
+        let buf = place_weights(
+            &self.target,
+            &mut self.trace,
+            &mut self.maps,
+            (label, space, dtype),
+            bytes,
+        );
         self.check();
         if let Space::Mapped(_) = buf.space {
             self.memory.mapped.push(bytes.clone());

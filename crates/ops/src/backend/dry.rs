@@ -32,8 +32,14 @@ impl Backend for Dry {
         self.trace.alloc(&self.target, label, space, dtype, len)
     }
 
-    fn weights(&mut self, label: &'static str, dtype: DType, bytes: &HostBytes) -> Buf {
-        place_weights(&self.target, &mut self.trace, &mut self.maps, label, dtype, bytes)
+    fn weights(
+        &mut self,
+        label: &'static str,
+        space: Space,
+        dtype: DType,
+        bytes: &HostBytes,
+    ) -> Buf {
+        place_weights(&self.target, &mut self.trace, &mut self.maps, (label, space, dtype), bytes)
     }
 
     fn mark(&self) -> Mark {
@@ -98,8 +104,7 @@ pub(super) fn place_weights(
     target: &Target,
     trace: &mut Trace,
     maps: &mut u32,
-    label: &'static str,
-    dtype: DType,
+    (label, space, dtype): (&'static str, Space, DType),
     bytes: &HostBytes,
 ) -> Buf {
     let bytes = bytes.bytes();
@@ -108,7 +113,7 @@ pub(super) fn place_weights(
     let in_place = matches!(target.device, Device::Cpu { .. })
         && bytes.as_ptr().addr().is_multiple_of(dtype.size());
     if !in_place {
-        return trace.alloc(target, label, Space::Device, dtype, len);
+        return trace.alloc(target, label, space, dtype, len);
     }
     let buf = Buf { space: Space::Mapped(*maps), dtype, offset: 0, len };
     *maps += 1;

@@ -230,8 +230,15 @@ pub trait Backend {
     /// A buffer of `len` elements; device buffers start zeroed.
     fn alloc(&mut self, label: &'static str, space: Space, dtype: DType, len: usize) -> Buf;
 
-    /// Frozen weights: used where they are if the backend can, uploaded otherwise.
-    fn weights(&mut self, label: &'static str, dtype: DType, bytes: &HostBytes) -> Buf;
+    /// Frozen weights: used where they are if the backend can, else copied to `space`. What is pinned,
+    /// kernels of gathers read from the host's memory.
+    fn weights(
+        &mut self,
+        label: &'static str,
+        space: Space,
+        dtype: DType,
+        bytes: &HostBytes,
+    ) -> Buf;
 
     /// The present height of the stack of buffers.
     fn mark(&self) -> Mark;

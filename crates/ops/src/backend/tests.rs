@@ -5,7 +5,7 @@ use quant::Isa;
 /// Some calls of every kind, on any backend.
 fn program<B: Backend>(backend: &mut B) {
     let weights = HostBytes::new(Arc::new(vec![0_u8; 64]), 0, 64);
-    backend.weights("weights", DType::U8, &weights);
+    backend.weights("weights", Space::Device, DType::U8, &weights);
     let a = backend.alloc("a", Space::Device, DType::F32, 5);
     let b = backend.alloc("b", Space::Device, DType::F32, 5);
     let host = backend.alloc("host", Space::Pinned, DType::F32, 5);
@@ -74,9 +74,10 @@ fn misaligned_weights_are_copied() {
     let mut cpu =
         Cpu::new(Target::cpu(Isa::detect(), 1), Size { device: 64, pinned: 0, mapped: 0 });
     let shift = (0..4).find(|s| bytes.as_ptr().addr().wrapping_add(*s) % 4 == 1).unwrap();
-    let odd = cpu.weights("odd", DType::F32, &HostBytes::new(bytes.clone(), shift, 8));
+    let odd =
+        cpu.weights("odd", Space::Device, DType::F32, &HostBytes::new(bytes.clone(), shift, 8));
     assert_eq!(odd.space, Space::Device);
-    let even = cpu.weights("even", DType::U8, &HostBytes::new(bytes, shift, 8));
+    let even = cpu.weights("even", Space::Device, DType::U8, &HostBytes::new(bytes, shift, 8));
     assert_eq!(even.space, Space::Mapped(0));
     let mut values = [0_u8; 8];
     cpu.read(even, &mut values);

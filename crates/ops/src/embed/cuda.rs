@@ -14,11 +14,11 @@ pub(super) fn forward(op: &Forward, on: &mut Launches<'_>) {
     match op.table {
         Storage::Dense(values) => {
             let name = format!("embed_forward_{}", float_suffix(values.dtype));
-            let arguments = [ids, on.at(values), y, c];
+            let arguments = [ids, on.anywhere(values), y, c];
             on.launch(&name, grid, &arguments);
         }
         Storage::Q8 { codes, scales } => {
-            let arguments = [ids, on.at(codes), on.at(scales), y, c];
+            let arguments = [ids, on.anywhere(codes), on.anywhere(scales), y, c];
             on.launch("embed_forward_q8", grid, &arguments);
         }
         other => on.refuse(format!("there is no kernel for an embedding as {other:?}")),

@@ -4,7 +4,7 @@ use super::cases::SEED;
 use super::scratch::Scratch;
 use crate::machine::Machine;
 use anyhow::Result;
-use model::{Base, Config, Head, Model, Origin, Spec, Trained};
+use model::{Base, Config, Embedding, Head, Model, Origin, Spec, Trained};
 use ops::{Backend, Cpu, DType, Dry, Isa, Numerics, Target};
 use std::path::PathBuf;
 
@@ -52,6 +52,7 @@ impl Size {
             numerics: Numerics::Bf16,
             base: Base::AsStored,
             head: Head::AsStored,
+            embedding: Embedding::OnDevice,
             trained: Trained::Everything,
             positions: 1,
         };

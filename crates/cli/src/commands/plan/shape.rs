@@ -7,7 +7,9 @@ use crate::exit::usage;
 use crate::models;
 use crate::output::{Answer, Format, bytes, pairs};
 use anyhow::{Result, anyhow};
-use model::{Base, Checkpoint, Config, Head, Origin, Pass, Policy, Spec, StepOptions, Trained};
+use model::{
+    Base, Checkpoint, Config, Embedding, Head, Origin, Pass, Policy, Spec, StepOptions, Trained,
+};
 use ops::{Numerics, Target};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -38,7 +40,7 @@ pub(super) fn run(model: &Path, args: &PlanArgs, place: Place, format: Format) -
     }
     let subject = Subject {
         weights: Checkpoint::of_shape(&config, &model.display().to_string())?,
-        spec: spec(config, args.rank, args.head_8bit)?,
+        spec: spec(config, args.rank, (args.head_8bit, args.embedding_host))?,
         memory: MemorySection::default(),
         optimizer: OptimizerSection::default(),
     };
@@ -83,7 +85,7 @@ pub(crate) fn longest_of(
     let most = config.context;
     let subject = Subject {
         weights: Checkpoint::of_shape(&config, shape)?,
-        spec: spec(config, rank, false)?,
+        spec: spec(config, rank, (false, false))?,
         memory: MemorySection::default(),
         optimizer: OptimizerSection::default(),
     };
@@ -172,12 +174,18 @@ fn shape(model: &Path) -> Result<Config> {
     )))
 }
 
-fn spec(config: Config, rank: usize, head_8bit: bool) -> Result<Spec> {
+fn spec(config: Config, rank: usize, (head_8bit, embedding_host): (bool, bool)) -> Result<Spec> {
     let lora = LoraSection { rank, ..LoraSection::default() };
     let lora = lora.config().map_err(|problem| usage(format!("--rank {rank}: {problem}")))?;
+    if embedding_host && config.tied {
+        return Err(usage(
+            "--embedding-host: the embedding of this model is its head too, and stays on the device",
+        ));
+    }
+    let embedding = if embedding_host { Embedding::OnHost } else { Embedding::OnDevice };
     let head = if head_8bit { Head::EightBit } else { Head::AsStored };
     let (numerics, base, trained) = (Numerics::Bf16, Base::Nf4Double, Trained::Adapter(lora));
-    Ok(Spec { config, numerics, base, head, trained, positions: 0 })
+    Ok(Spec { config, numerics, base, head, embedding, trained, positions: 0 })
 }
 
 /// What was asked, and the plan for it.

@@ -99,11 +99,18 @@ pub trait Driver: Send + Sync {
     /// When there is no room.
     fn allocate(&mut self, bytes: usize) -> Result<u64>;
 
-    /// Host memory that both queues copy from and to, zeroed; it stays until the driver goes.
+    /// Host memory that both queues copy from and to, and kernels may read, zeroed; it stays until the driver goes.
     ///
     /// # Errors
     /// When there is no room.
     fn allocate_pinned(&mut self, bytes: usize) -> Result<*mut u8>;
+
+    /// The host wrote into a range of pinned memory what kernels will read there. Only drivers that check
+    /// take notice.
+    ///
+    /// # Errors
+    /// When the range is none of pinned memory.
+    fn publish(&mut self, at: u64, bytes: usize) -> Result<()>;
 
     /// Copies from the host.
     ///

@@ -37,6 +37,8 @@ type Launch = unsafe extern "C" fn(
 /// The calls of the library, which stay valid as long as it is loaded.
 struct Calls {
     allocate: Allocate,
+    allocate_pinned: Allocate,
+    publish: Status,
     copy_in: CopyIn,
     copy_out: CopyIn,
     fill: Fill,
@@ -61,7 +63,6 @@ struct Kernel {
 pub struct Emulated {
     calls: Calls,
     kernels: HashMap<String, Kernel>,
-    pinned: Vec<Box<[u64]>>,
     allocated: Vec<u64>,
     points: u64,
     /// Keeps the calls valid.
@@ -90,6 +91,8 @@ impl Emulated {
         let list: List = call!("kernel");
         let calls = Calls {
             allocate: call!("allocate"),
+            allocate_pinned: call!("allocate_pinned"),
+            publish: call!("publish"),
             copy_in: call!("copy_in"),
             copy_out: call!("copy_out"),
             fill: call!("fill"),
@@ -101,8 +104,8 @@ impl Emulated {
             findings: call!("findings"),
             clear: call!("clear"),
         };
-        let (kernels, pinned, allocated) = (kernels(list), Vec::new(), Vec::new());
-        Ok(Emulated { calls, kernels, pinned, allocated, points: 0, _library: library })
+        let (kernels, allocated) = (kernels(list), Vec::new());
+        Ok(Emulated { calls, kernels, allocated, points: 0, _library: library })
     }
 
     /// The names of all kernels, in no order.
@@ -182,10 +185,13 @@ impl Driver for Emulated {
     }
 
     fn allocate_pinned(&mut self, bytes: usize) -> Result<*mut u8> {
-        let mut words = vec![0_u64; bytes.div_ceil(8)].into_boxed_slice();
-        let at = words.as_mut_ptr().cast();
-        self.pinned.push(words);
-        Ok(at)
+        let mut at = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local that lives through the call.
+        self.check(unsafe { (self.calls.allocate_pinned)(bytes as u64, &mut at) })?;
+        self.allocated.push(at as u64);
+        // SAFETY: the range was just allocated; the library checks it.
+        self.check(unsafe { (self.calls.fill)(at, 0, bytes as u64) })?;
+        Ok(at.cast())
     }
 
     unsafe fn copy_in(
@@ -262,6 +268,11 @@ impl Driver for Emulated {
 
     fn finish(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    fn publish(&mut self, at: u64, bytes: usize) -> Result<()> {
+        // SAFETY: the library checks the range.
+        self.check(unsafe { (self.calls.publish)(at as *mut c_void, bytes as u64) })
     }
 
     fn forget(&mut self, at: u64, bytes: usize) -> Result<()> {

@@ -161,6 +161,14 @@ impl Launches<'_> {
         Argument::Pointer(self.cuda.address(buf), buf.bytes() as u64)
     }
 
+    /// The same where it may be in the host's memory, which kernels see under the same address.
+    pub fn anywhere(&self, buf: Buf) -> Argument {
+        match buf.space {
+            Space::Pinned => Argument::Pointer(self.cuda.pinned(buf) as u64, buf.bytes() as u64),
+            _ => self.at(buf),
+        }
+    }
+
     /// The same where there may be none.
     pub fn at_or_null(&self, buf: Option<Buf>) -> Argument {
         buf.map_or(Argument::Pointer(0, 0), |buf| self.at(buf))
@@ -223,11 +231,31 @@ impl Backend for Cuda {
         buf
     }
 
-    fn weights(&mut self, label: &'static str, dtype: DType, bytes: &HostBytes) -> Buf {
-        let buf = place_weights(&self.target, &mut self.trace, &mut self.maps, label, dtype, bytes);
+    fn weights(
+        &mut self,
+        label: &'static str,
+        space: Space,
+        dtype: DType,
+        bytes: &HostBytes,
+    ) -> Buf {
+        let buf = place_weights(
+            &self.target,
+            &mut self.trace,
+            &mut self.maps,
+            (label, space, dtype),
+            bytes,
+        );
         self.check();
-        self.renew(buf);
-        self.upload(buf, bytes.bytes());
+        if space == Space::Device {
+            self.renew(buf);
+            self.upload(buf, bytes.bytes());
+            return buf;
+        }
+        self.access()
+            .write::<u8>(Buf { dtype: DType::U8, len: buf.bytes(), ..buf })
+            .copy_from_slice(bytes.bytes());
+        let at = self.pinned(buf) as u64;
+        self.attempt("weights", |driver| driver.publish(at, buf.bytes()));
         buf
     }
 

@@ -414,7 +414,8 @@ impl Driver for Nvidia {
     fn allocate_pinned(&mut self, bytes: usize) -> Result<*mut u8> {
         self.enter()?;
         let mut at = std::ptr::null_mut();
-        // SAFETY: the pointer is to a local; the memory is read by the CPU, so it is not write-combined.
+        // SAFETY: the pointer is to a local; the memory is read by the CPU, so it is not write-combined. On
+        // all devices that are new enough, kernels see it under the same address.
         check("cuMemHostAlloc", unsafe { sys::cuMemHostAlloc(&mut at, bytes, 0) })?;
         self.pinned.push(at);
         // SAFETY: the range was just allocated, and nobody else knows it.
@@ -532,6 +533,10 @@ impl Driver for Nvidia {
             // SAFETY: the stream is this value's.
             check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(stream) })?;
         }
+        Ok(())
+    }
+
+    fn publish(&mut self, _at: u64, _bytes: usize) -> Result<()> {
         Ok(())
     }
 
