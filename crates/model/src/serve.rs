@@ -1,7 +1,7 @@
 //! Serving passes over a KV cache: prefill in any chunks, decode of several sequences, or both at
 //! once. The same block as in training, and so the same bits.
 
-use crate::llama::{Extent, Flow, Saved, Temporaries, forward, normed_head};
+use crate::llama::{Extent, Flow, Kept, Saved, Temporaries, forward, normed_head};
 use crate::step::{Pass, head_logits};
 use crate::{Model, Result};
 use ops::attention::{Window, cache_type};
@@ -115,7 +115,7 @@ impl Serve {
     ) -> Serve {
         let config = model.config();
         let (c, v) = (config.hidden, config.vocab);
-        let saved = Saved::layout_around(backend, config, tokens, cache.layers[0], false);
+        let saved = Saved::layout_around(backend, config, tokens, cache.layers[0], Kept::Nothing);
         let extent = Extent { tokens, tile: tokens, with_mlp: true, pass: Pass::Loss };
         let temporaries = Temporaries::layout(backend, config, extent);
         let values = backend.target().activation();

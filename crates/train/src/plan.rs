@@ -207,17 +207,23 @@ impl<'a> Needs<'a> {
     }
 }
 
+/// What may be used of what there is, in bytes.
+fn least(mib: Option<usize>, there: Option<usize>) -> Option<usize> {
+    let asked = mib.map(|mib| mib.saturating_mul(MIB));
+    asked.into_iter().chain(there).min()
+}
+
 impl Plan {
-    /// Plans with the recipe's policy. `budget` is what the machine has; for `auto` the recipe's own
-    /// limits stand before it.
+    /// Plans with the recipe's policy. `budget` is what the machine has; for `auto` the recipe may allow
+    /// less.
     ///
     /// # Errors
     /// As [`Needs::plan`].
     pub fn new(job: &Job, target: Target, budget: Budget) -> Result<Plan> {
         let memory = &job.recipe().memory;
         let own = Budget {
-            device: memory.device_mib.map(|mib| mib * MIB).or(budget.device),
-            host: memory.host_mib.map(|mib| mib * MIB).or(budget.host),
+            device: least(memory.device_mib, budget.device),
+            host: least(memory.host_mib, budget.host),
         };
         let budget = if memory.policy == PolicyKind::Auto { own } else { budget };
         Needs::of(job).plan(memory.policy, target, budget)

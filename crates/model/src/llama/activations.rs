@@ -27,12 +27,24 @@ pub(crate) struct Saved {
     pub(crate) o: Buf,
     /// (N,H).
     pub(crate) lse: Buf,
-    /// (N,C) between the two halves; in the backward, scratch once the MLP is done.
+    /// (N,C) between the two halves; in the backward, scratch once the MLP is done. Without a backward the
+    /// place of x.
     pub(crate) m: Buf,
     /// (N).
     pub(crate) rstd2: Buf,
     /// (N,F) gate and up; where they are not saved, the backward computes them tile by tile.
     pub(crate) mlp: Option<[Buf; 2]>,
+}
+
+/// How much of a block there is a backward for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// None: what flows on may take the place of what it came from.
+    Nothing,
+    /// All but gate and up.
+    Halves,
+    /// All of it.
+    Mlp,
 }
 
 impl Saved {
@@ -47,7 +59,8 @@ impl Saved {
         let cache = cache_type(model.spec.numerics);
         let mut alloc = |dtype, len| backend.alloc("activations", Space::Device, dtype, len);
         let [k, v] = [alloc(cache, kv), alloc(cache, kv)];
-        Saved::layout_around(backend, model.config(), n, [k, v], with_mlp)
+        let kept = if with_mlp { Kept::Mlp } else { Kept::Halves };
+        Saved::layout_around(backend, model.config(), n, [k, v], kept)
     }
 
     /// Lays out a set of `n` rows whose k and v live elsewhere.
@@ -56,22 +69,23 @@ impl Saved {
         config: &Config,
         n: usize,
         [k, v]: [Buf; 2],
-        with_mlp: bool,
+        kept: Kept,
     ) -> Saved {
         let values = backend.target().activation();
         let mut alloc = |dtype, len| backend.alloc("activations", Space::Device, dtype, len);
         let Sizes { c, q, f, heads, .. } = sizes(config, n);
+        let x = alloc(values, c);
         Saved {
-            x: alloc(values, c),
+            x,
             rstd1: alloc(DType::F32, n),
             q: alloc(values, q),
             k,
             v,
             o: alloc(values, q),
             lse: alloc(DType::F32, heads),
-            m: alloc(values, c),
+            m: if kept == Kept::Nothing { x } else { alloc(values, c) },
             rstd2: alloc(DType::F32, n),
-            mlp: with_mlp.then(|| [alloc(values, f), alloc(values, f)]),
+            mlp: (kept == Kept::Mlp).then(|| [alloc(values, f), alloc(values, f)]),
         }
     }
 

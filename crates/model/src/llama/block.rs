@@ -50,7 +50,7 @@ pub(crate) fn forward<B: Backend>(
     backend.launch(block.attention());
     for tile in temporaries.tiles(n) {
         let m = tile.rows(saved.m);
-        backend.launch(residual::Copy { from: tile.rows(saved.x), to: m });
+        copy(backend, tile.rows(saved.x), m);
         block.project(backend, P::O, [tile.rows(saved.o), m]);
         match (saved.mlp, y) {
             (Some(_), _) => block.widen(backend, &tile),
@@ -64,9 +64,16 @@ pub(crate) fn forward<B: Backend>(
                 let [gate, up] = tile.mlp(saved);
                 backend.launch(swiglu::Forward { gate, up, h });
             }
-            backend.launch(residual::Copy { from: m, to: y });
+            copy(backend, m, y);
             block.project(backend, P::Down, [h, y]);
         }
+    }
+}
+
+/// Copies the residual stream on, unless it stays where it is.
+fn copy<B: Backend>(backend: &mut B, from: Buf, to: Buf) {
+    if from != to {
+        backend.launch(residual::Copy { from, to });
     }
 }
 

@@ -6,7 +6,7 @@ mod fill;
 mod linear;
 
 use activations::Tile;
-pub(crate) use activations::{Extent, Saved, Temporaries};
+pub(crate) use activations::{Extent, Kept, Saved, Temporaries};
 pub(crate) use block::{Flow, backward, forward, normed_head};
 pub use fill::Origin;
 pub(crate) use linear::Linear;
