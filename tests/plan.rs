@@ -49,6 +49,25 @@ fn llama_3_1_8b_has_room_for_long_documents_on_12_gib() {
 }
 
 #[test]
+fn serving_is_planned_for_by_the_bytes_that_a_token_moves() {
+    let plan = |arguments: &str| planned(&format!("llama3.1-8b --rank 16 --head-8bit {arguments}"));
+    let (near, far) = (plan("--decode 0"), plan("--decode 4096"));
+    // 4 bits and their scales of 7 billion weights, 8 of a head of 128,256 x 4,096, and an adapter in bf16.
+    let weights = 6_979_321_856.0 * (0.5 + 1.0 / 64.0 + 4.0 / (64.0 * 256.0))
+        + 128_256.0 * 4096.0 * (1.0 + 4.0 / 64.0)
+        + 2.0 * 41_943_040.0;
+    let moved = number(&near, "token_bytes");
+    assert!(moved > weights && moved < 1.01 * weights, "{moved} for {weights}");
+    // Keys and values of 32 layers, 8 heads of 128, in bf16.
+    let cache = 4096.0 * 32.0 * 2.0 * 1024.0 * 2.0;
+    let more = number(&far, "token_bytes") - moved;
+    assert!(more > 0.99 * cache && more < 1.05 * cache, "{more} for {cache}");
+    assert!(near["fits"] == true && number(&near, "tokens_per_second_best") > 80.0, "{near}");
+    let ran = Room::new().srek("plan --device rtx3060 --model llama3-8b --decode 8191");
+    assert!(ran.code == Some(2) && ran.stderr.contains("made for 8192 tokens"), "{}", ran.stderr);
+}
+
+#[test]
 fn less_memory_and_higher_ranks_fit_less() {
     let longest =
         |arguments: &str| number(&planned(&format!("llama3.1-8b --max-seq {arguments}")), "seq");

@@ -249,6 +249,9 @@ pub(crate) struct PlanArgs {
     /// With --model: find the longest document that fits
     #[arg(long, conflicts_with_all = ["recipe", "seq"])]
     pub(crate) max_seq: bool,
+    /// With --model: plan for serving instead, a token behind D tokens
+    #[arg(long, value_name = "D", conflicts_with_all = ["recipe", "seq", "max_seq"])]
+    pub(crate) decode: Option<usize>,
     /// With --model: R of the adapter of all linear layers
     #[arg(long, value_name = "R", default_value_t = 16, conflicts_with = "recipe")]
     pub(crate) rank: usize,

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 use train::{Budget, DeviceProfile, Job, Plan, Trainer};
 
+mod decode;
 mod shape;
 
 pub(crate) use shape::longest_of;
@@ -32,7 +33,10 @@ pub(crate) fn run(args: &PlanArgs, machine: &Machine, format: Format) -> Result<
     let place = place(args.device, machine);
     match (&args.recipe, &args.model) {
         (Some(recipe), _) => of_recipe(recipe, args, place),
-        (None, Some(model)) => shape::run(model, args, place, format),
+        (None, Some(model)) => match args.decode {
+            Some(depth) => decode::run(model, depth, args, place),
+            None => shape::run(model, args, place, format),
+        },
         (None, None) => unreachable!("one of them is required"),
     }
 }

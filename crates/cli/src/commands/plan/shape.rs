@@ -28,7 +28,7 @@ pub(super) fn run(model: &Path, args: &PlanArgs, place: Place, format: Format) -
     if args.seq.is_none() && !args.max_seq {
         return Err(usage(
             "--seq <N> is missing beside --model\nhint: --seq N plans for documents of N tokens, --max-seq finds \
-             the longest that fits",
+             the longest that fits, --decode D plans for serving",
         ));
     }
     let place = with_memory(place, args)?;
@@ -130,7 +130,7 @@ impl Subject {
 }
 
 /// The machine with the memory that the arguments give it.
-fn with_memory(mut place: Place, args: &PlanArgs) -> Result<Place> {
+pub(super) fn with_memory(mut place: Place, args: &PlanArgs) -> Result<Place> {
     let mut profile = place.profile;
     let reserved = args.reserve.unwrap_or(profile.reserved());
     if let Some(memory) = args.memory {
@@ -159,7 +159,7 @@ fn with_memory(mut place: Place, args: &PlanArgs) -> Result<Place> {
     Ok(Place { profile, ..place })
 }
 
-fn shape(model: &Path) -> Result<Config> {
+pub(super) fn shape(model: &Path) -> Result<Config> {
     if let Some(config) = model.to_str().and_then(Config::known) {
         return Ok(config);
     }
@@ -174,7 +174,11 @@ fn shape(model: &Path) -> Result<Config> {
     )))
 }
 
-fn spec(config: Config, rank: usize, (head_8bit, embedding_host): (bool, bool)) -> Result<Spec> {
+pub(super) fn spec(
+    config: Config,
+    rank: usize,
+    (head_8bit, embedding_host): (bool, bool),
+) -> Result<Spec> {
     let lora = LoraSection { rank, ..LoraSection::default() };
     let lora = lora.config().map_err(|problem| usage(format!("--rank {rank}: {problem}")))?;
     if embedding_host && config.tied {
