@@ -20,11 +20,11 @@ mod serve;
 mod step;
 
 #[cfg(test)]
-#[path = "../../../tests/emulated_device.rs"]
-mod emulated_device;
-#[cfg(test)]
 #[path = "../../../tests/skip.rs"]
 mod skip;
+#[cfg(test)]
+#[path = "../../../tests/test_device.rs"]
+mod test_device;
 #[cfg(test)]
 mod tests;
 

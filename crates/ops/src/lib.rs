@@ -24,15 +24,13 @@ pub mod swiglu;
 extern crate self as ops;
 
 #[cfg(test)]
-mod device_tests;
-#[cfg(test)]
-#[path = "../../../tests/emulated_device.rs"]
-mod emulated_device;
-#[cfg(test)]
 #[path = "../../../tests/skip.rs"]
 mod skip;
 #[cfg(test)]
 mod test_bench;
+#[cfg(test)]
+#[path = "../../../tests/test_device.rs"]
+mod test_device;
 
 pub use backend::{
     Access, Any, Backend, Buf, Cost, Cpu, Cuda, DType, Device, Dry, Element, Event, Fence,

@@ -1,6 +1,7 @@
 //! What the rooms' tests share: a backend on any tier with any number of threads, random values,
 //! weights in every storage, and two independent oracles.
 
+mod device;
 mod oracle;
 mod values;
 mod weights;

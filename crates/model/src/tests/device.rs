@@ -2,9 +2,9 @@
 
 use super::bits::{batch_of, bits};
 use super::*;
-use crate::emulated_device::emulated_device;
 use crate::lora::{Patterns, Projection};
 use crate::save::{BaseForm, random_base};
+use crate::test_device::test_device;
 use ops::{Cuda, Trace};
 use tempfile::TempDir;
 
@@ -124,9 +124,9 @@ impl Subject {
 
     /// On the device, with its trace; none without a compiler.
     fn on_device(&self, mode: &str) -> Option<(Vec<f32>, Vec<f32>)> {
-        let (driver, _turn) = emulated_device(mode)?;
+        let (driver, _turn) = test_device(mode)?;
         let plan = self.planned(Target::cuda(86));
-        let mut cuda = Cuda::new(Box::new(driver), plan.peak).unwrap();
+        let mut cuda = Cuda::new(driver, plan.peak).unwrap();
         cuda.record_events();
         let got = self.run(&mut cuda);
         let (planned, ran) = (plan.events.unwrap(), cuda.trace().events.clone().unwrap());
@@ -232,9 +232,9 @@ fn passes_on_the_device_are_those_of_the_cpu_within_roundings() {
     let target = Target::cpu(Isa::detect(), rayon::current_num_threads());
     let want = served(&subject, &mut Cpu::new(target, planned(target).peak));
     for mode in ["fast", "checked"] {
-        let Some((driver, _turn)) = emulated_device(mode) else { return };
+        let Some((driver, _turn)) = test_device(mode) else { return };
         let plan = planned(Target::cuda(86));
-        let mut cuda = Cuda::new(Box::new(driver), plan.peak).unwrap();
+        let mut cuda = Cuda::new(driver, plan.peak).unwrap();
         cuda.record_events();
         let got = served(&subject, &mut cuda);
         let apart = relative(&got, &want);

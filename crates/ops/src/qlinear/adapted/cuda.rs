@@ -52,13 +52,14 @@ fn down<const P: usize>(
     }
     let inner = number(op.parts[0].weight.inner);
     let mut arguments = vec![on.at(op.x), inner, inner, number(n)];
-    for index in 0..MOST_PARTS {
-        let part = op.parts.get(index).and_then(|part| part.adapter.zip(places[index]));
-        let Some((adapter, place)) = part else {
-            arguments.extend([NONE, number(0), NONE, number(0)]);
-            continue;
-        };
-        arguments.extend([on.at(adapter.a), inner, on.at(place), number(adapter.rank)]);
+    for (part, place) in op.parts.iter().zip(places) {
+        arguments.extend(match part.adapter.zip(place) {
+            Some((it, place)) => [on.at(it.a), inner, on.at(place), number(it.rank)],
+            None => [NONE, number(0), NONE, number(0)],
+        });
+    }
+    for _ in P..MOST_PARTS {
+        arguments.extend([NONE, number(0), NONE, number(0)]);
     }
     let most = op.parts.iter().filter_map(|part| part.adapter).map(|it| it.rank).max();
     on.launch("lora_down_few", [most.unwrap_or(0), MOST_PARTS, 1], &arguments);

@@ -9,12 +9,10 @@ mod attention;
 mod products;
 mod rows;
 
-use crate::backend::cuda::{Driver, Nvidia};
-use crate::emulated_device::emulated_device;
 use crate::test_bench::{assert_close, assert_same_bits, put, rounded, wide};
+use crate::test_device::{Turn, on_gpu, test_device};
 use crate::{Backend, Buf, Cpu, Cuda, DType, Dry, Isa, Op, Target};
 use half::bf16;
-use std::sync::MutexGuard;
 
 /// What rounding activations to bf16 once makes of a result, as relative L2: 2⁻⁹ at most, and a little
 /// for sums in another order.
@@ -86,22 +84,13 @@ impl<B: Backend> On<'_, B> {
     }
 }
 
-fn on_gpu() -> bool {
-    std::env::var("SREK_DEVICE").is_ok_and(|name| name == "nvidia")
-}
-
 /// Numbers of rows: few, odd, and more than a tile has.
 fn rows() -> &'static [usize] {
     if on_gpu() { &[1, 3, 8, 9, 512, 2049] } else { &[1, 3, 8, 9, 160] }
 }
 
-/// The device and the turn to use it; none where there is no compiler.
-fn device() -> Option<(Box<dyn Driver>, Option<MutexGuard<'static, ()>>)> {
-    if on_gpu() {
-        return Some((Box::new(Nvidia::open(0).expect("a GPU was asked for")), None));
-    }
-    let (driver, turn) = emulated_device("checked")?;
-    Some((Box::new(driver), Some(turn)))
+fn device() -> Option<Turn> {
+    test_device("checked")
 }
 
 fn planned(case: &impl Case, target: Target) -> Dry {
