@@ -51,7 +51,6 @@ def parse():
 def ask(arguments, seconds):
     """Runs `python -m suite.one`; gives its exit status and the last line it printed."""
     command = [sys.executable, "-m", "suite.one", *map(str, arguments)]
-    last = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             output, _ = process.communicate(timeout=seconds)
@@ -63,6 +62,8 @@ def ask(arguments, seconds):
     for line in lines[:-1]:
         print(line, flush=True)
     last = lines[-1] if lines else ""
+    if process.returncode < 0:
+        return process.returncode, f"ended by signal {-process.returncode} after: {last}"
     return process.returncode, last
 
 
