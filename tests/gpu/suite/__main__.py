@@ -3,8 +3,10 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -49,22 +51,32 @@ def parse():
 
 
 def ask(arguments, seconds):
-    """Runs `python -m suite.one`; gives its exit status and the last line it printed."""
-    command = [sys.executable, "-m", "suite.one", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    """Runs `python -m suite.one`, shows what it prints; gives its exit status and the last line."""
+    command, last = [sys.executable, "-u", "-m", "suite.one", *map(str, arguments)], None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        stopped = []
+        timer = threading.Timer(seconds, lambda: (stopped.append(True), end(process)))
+        timer.start()
         try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            return 124, f"stopped after {seconds:.0f} s"
-    lines = output.strip().splitlines()
-    for line in lines[:-1]:
-        print(line, flush=True)
-    last = lines[-1] if lines else ""
+            for line in process.stdout:
+                if last is not None:
+                    print(last, flush=True)
+                last = line.rstrip()
+        except BaseException:
+            end(process)
+            raise
+        finally:
+            timer.cancel()
+    if stopped:
+        return 124, f"stopped after {seconds:.0f} s; last: {last}"
     if process.returncode < 0:
-        return process.returncode, f"ended by signal {-process.returncode} after: {last}"
-    return process.returncode, last
+        return process.returncode, f"ended by signal {-process.returncode}; last: {last}"
+    return process.returncode, last or ""
+
+
+def end(process):
+    """With what it started: a program that lives on would hold the device."""
+    os.killpg(process.pid, signal.SIGKILL)
 
 
 def identify(options):

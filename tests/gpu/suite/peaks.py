@@ -43,11 +43,13 @@ def copies(device, recorder):
     copied = 2 * count / time.median
     recorder.add(what=f"copy on the device, {count >> 20} MiB", rate=copied / 1e9, unit="GB/s", **clock.row(time))
     rates = {"copy": copied}
-    host, count = torch.empty(1 << 29, dtype=torch.uint8).pin_memory(), 1 << 29
+    count = min(1 << 29, count)
+    host = torch.empty(count, dtype=torch.uint8).pin_memory()
     for what, to, source in (("to_device", a[:count], host), ("to_host", host, a[:count])):
+        # The engine's copies are launched one by one, so these are.
         time = clock.measure([lambda to=to, source=source: to.copy_(source, non_blocking=True)], graph=False)
         rates[what] = count / time.median
-        recorder.add(what=f"copy {what.replace('_', ' ')}, pinned, 512 MiB", rate=rates[what] / 1e9, unit="GB/s", **clock.row(time))
+        recorder.add(what=f"copy {what.replace('_', ' ')}, pinned, {count >> 20} MiB", rate=rates[what] / 1e9, unit="GB/s", **clock.row(time))
     return rates
 
 

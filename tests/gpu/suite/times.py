@@ -13,7 +13,7 @@ from suite.device import open_device
 from suite.weights import Source
 
 ROTATED = 1 << 28  # bytes; several times any second cache
-MOST_SETS = 16
+MOST_SETS = 64
 
 
 def footprint(call):
