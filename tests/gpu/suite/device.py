@@ -60,6 +60,9 @@ class Device:
         kernel = self.kernels[call.name]
         if len(call.arguments) != len(kernel.sizes):
             raise ValueError(f"{call.name} takes {len(kernel.sizes)} arguments, not {len(call.arguments)}")
+        for value in call.arguments:
+            if isinstance(value, torch.Tensor) and value.device.type != self.torch_device.type:
+                raise ValueError(f"{call.name}: a tensor on {value.device}, not {self.torch_device}")
         self.launched.add(call.name)
         return [pack_one(call.name, i, *each) for i, each in enumerate(zip(call.arguments, kernel.sizes, kernel.floats))]
 

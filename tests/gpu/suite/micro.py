@@ -80,16 +80,22 @@ def keep(folder, case, got):
     return listed
 
 
-def host_of(device, options):
-    """The emulated device beside a real one, where the bundle has it."""
+def host_of(recorder, device, options):
+    """The emulated device beside a real one, where the bundle has it and this system can load it."""
     library = places.emulated_library(options.bundle)
-    return None if device.is_emulated or not library else open_device(library)
+    if device.is_emulated or not library:
+        return None
+    try:
+        return open_device(library)
+    except OSError as error:
+        recorder.add(case="emulated device", against="none", first=f"cannot be loaded: {error}")
+        return None
 
 
 def run(recorder, options):
     device = open_device(options.emulated)
     sm = device.identity()["sm"]
-    host = host_of(device, options)
+    host = host_of(recorder, device, options)
     folder = Path(options.goldens or options.out / "goldens") / sm
     folder.mkdir(parents=True, exist_ok=True)
     listed = {}

@@ -35,14 +35,13 @@ def plain_name(device):
 
 
 def commit():
-    """The tree's commit, with a mark where files differ from it; what a bundle says of itself elsewhere."""
-    stamp = ROOT / "commit.txt"
-    if stamp.exists():
-        return stamp.read_text().strip()
+    """The tree's commit, with a mark where files differ from it; where git knows of none, what the bundle says."""
     try:
         git = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
         changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
         return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        folder = bundle()
+        stamp = folder / "commit.txt" if folder else None
+        return stamp.read_text().strip() if stamp and stamp.exists() else "unknown"
