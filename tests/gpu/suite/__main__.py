@@ -102,7 +102,7 @@ def run_step(step, device, options, emulated, out):
     if code == 0:
         return "done", line, seconds
     record.fail(out, step, device, line)
-    return "FAILED", line[:160], seconds
+    return "FAILED", line[:300], seconds
 
 
 def main():

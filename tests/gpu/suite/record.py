@@ -65,8 +65,8 @@ class Recorder:
         """Writes the result; raises StepFailed where a row says that something is wrong."""
         bad = [row for row in self.rows if row.get("ok") is False]
         if bad:
-            name = " ".join(str(value) for value in list(bad[0].values())[:3])
-            raise StepFailed(f"{len(bad)} of {len(self.rows)} rows are wrong, the first: {name}")
+            words = " ".join(str(shown(value)) for key, value in bad[0].items() if key != "ok" and value is not None)
+            raise StepFailed(f"{len(bad)} of {len(self.rows)} rows are wrong, the first: {words[:200]}")
         write_atomically(self.out / f"{self.step}.csv", self.table())
         result = {**header(self.step), "summary": summary, "rows": self.rows}
         write_atomically(self.out / f"{self.step}.json", json.dumps(result, indent=1, default=str) + "\n")
