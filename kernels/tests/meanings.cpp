@@ -125,6 +125,12 @@ std::vector<Case> cases() {
          {fresh("root", nan, k), fresh("quotient", nan, k), fresh("sig", nan, k)},
          n},
         {"pack", "probe_pack", 1, {raw(6, n), raw(7, n)}, {fresh("packed", same, k)}, n},
+        {"halves",
+         "probe_halves",
+         1,
+         {raw(21, n)},
+         {fresh("low", same, k), fresh("high", same, k), fresh("rounded", same, k)},
+         n},
         {"widen",
          "probe_widen",
          1,
@@ -240,6 +246,11 @@ void hold(const Case& one, const std::vector<Bytes>& got) {
     } else if (one.name == "quotients") {
         each(0, [&](u32 i) { return std::sqrt(in[0][i]); });
         each(1, [&](u32 i) { return in[0][i] / in[1][i]; });
+    } else if (one.name == "halves") {
+        const auto pairs = as<u32>(one.inputs[0]);
+        each(0, [&](u32 i) { return from_bf16(u16(pairs[i])); });
+        each(1, [&](u32 i) { return from_bf16(u16(pairs[i] >> 16)); });
+        each(2, [&](u32 i) { return is_nan(pairs[i]) ? from_bf16(0x7fff) : round_bf16(in[0][i]); });
     } else if (one.name == "widen") {
         each(1, [&](u32 i) { return from_bf16(u16(i)); });
         each(0, [&](u32 i) {

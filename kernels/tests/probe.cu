@@ -137,6 +137,15 @@ KERNEL(probe_pack, 128, 1, 0, (const float* low, const float* high, u32* packed,
     for (u32 i = threadIdx.x; i < n; i += 128) packed[i] = pack_bf16(low[i], high[i]);
 }
 
+// The halves of a pair, and a value that goes to bf16 and back.
+KERNEL(probe_halves, 128, 1, 0, (const u32* pairs, u32* low, u32* high, u32* rounded, u32 n)) {
+    for (u32 i = threadIdx.x; i < n; i += 128) {
+        low[i] = bits_of_float(low_half(pairs[i]));
+        high[i] = bits_of_float(high_half(pairs[i]));
+        rounded[i] = bits_of_float(round_bf16(float_of_bits(pairs[i])));
+    }
+}
+
 // Every pattern of 16 bits as each kind of half.
 KERNEL(probe_widen, 128, 1, 0, (const u16* from, u32* of_f16, u32* of_bf16, u32 n)) {
     for (u32 i = threadIdx.x; i < n; i += 128) {

@@ -133,6 +133,7 @@ def wanted(case):
         return {"packed": (packed(ins[0], ins[0] ^ -(1 << 31)), None)}
     simple = {
         "pack": lambda: {"packed": packed(*ins)},
+        "halves": lambda: {"low": ins[0] << 16, "high": ins[0] & -65536, "rounded": packed(ins[0], ins[0]) & -65536},
         "streaming": lambda: {"to": ins[0]},
         "groups": lambda: {"first": copied(ins[0], ins[1]), "second": copied(ins[0], 16 - ins[1])},
         "shuffle": lambda: {"to": shuffled(ins[0])},

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tempfile
 import unittest
 from pathlib import Path
@@ -38,6 +39,21 @@ class Numbers(unittest.TestCase):
         values = checkpoint.dynamic_map()
         self.assertEqual((len(values), values[127].item(), values[-1].item()), (256, 0.0, 1.0))
         self.assertAlmostEqual(values[0].item(), -0.99296874, places=7)
+
+
+class Probes(unittest.TestCase):
+    def test_every_instruction_has_a_probe(self):
+        # A function whose two compilers see different things.
+        text = (places.ROOT / "kernels/common.cuh").read_text()
+        probes = (places.ROOT / "kernels/tests/probe.cu").read_text()
+        parts = [part for part in re.split(r"^(?=DEVICE )", text, flags=re.M) if part.startswith("DEVICE ")]
+        both = [part for part in parts if "#ifdef SREK_EMULATED" in part]
+        found = {re.match(r"DEVICE [\w ]*?(\w+)\(", part)[1] for part in both}
+        self.assertGreaterEqual(found, {"pack_bf16", "start_copy16", "multiply_add", "shuffle_xor"})
+        missing = [name for name in found if not re.search(rf"\b{name}\b", probes)]
+        # Called by what a probe calls.
+        missing = sorted(set(missing) - {"float_of_bits", "sync_block"})
+        self.assertEqual(missing, [], "kernels/tests/probe.cu and suite/cases.py have no case for these")
 
 
 class Launching(unittest.TestCase):
