@@ -24,7 +24,11 @@ def main():
     parser.add_argument("step")
     options = parser.parse_args()
     if options.step == "identify":
-        print(json.dumps(devices.open_device(options.emulated).identity()))
+        try:
+            print(json.dumps(devices.open_device(options.emulated).identity()))
+        except (OSError, RuntimeError) as error:
+            print(error)
+            return 1
         return 0
     recorder = record.Recorder(options.out, options.step)
     try:
