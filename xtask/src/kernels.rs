@@ -27,6 +27,9 @@ const WHEELS: [&str; 3] = [
 /// Where the results lie, in the tree.
 const OUTPUT: &str = "kernels/ptx";
 
+/// What `tests/gpu` runs on a device besides the kernels: `srek` holds none of it, so it has a list of its own.
+const PROBE: &str = "probe";
+
 /// What runs on a 3060; its cubins are checked in.
 const TUNED: &str = "sm_86";
 
@@ -92,6 +95,9 @@ fn generate(root: &Path, output: &Path) -> Result<()> {
     if let Some(usage) = spilling.first() {
         bail!("{} spills registers on {}: give it fewer", usage.kernel, usage.architecture);
     }
+    tools.assemble(output, PROBE, ARCHITECTURES[1])?;
+    let probe = fs::read_to_string(output.join(format!("{PROBE}.ptx")))?;
+    fs::write(output.join("probe.tsv"), Kernel::list(&ptx::kernels(PROBE, &probe)?))?;
     fs::write(output.join("kernels.tsv"), Kernel::list(&kernels))?;
     fs::write(output.join("usage.csv"), Usage::table(&usages))?;
     Ok(())
@@ -199,7 +205,8 @@ impl Tools {
     fn compile(&self, root: &Path, sources: &[String], output: &Path) -> Result<()> {
         let mut command = Command::new(&self.python);
         command.current_dir(root.join("kernels")).arg(root.join("xtask/src/kernels/compile.py"));
-        command.arg(&self.nvrtc).arg(".").arg(&self.headers).arg("--");
+        command.arg(&self.nvrtc).args([".", "tests"]).arg(&self.headers).arg("--");
+        command.arg("tests/probe.cu").arg(output.join(format!("{PROBE}.ptx")));
         for source in sources {
             command.arg(format!("{source}.cu")).arg(output.join(format!("{source}.ptx")));
         }
