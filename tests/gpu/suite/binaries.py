@@ -15,7 +15,7 @@ TOTAL = re.compile(r"^test result: (\w+)\. (\d+) passed; (\d+) failed; (\d+) ign
 def run_one(recorder, name, path):
     """A row per test; one more where the binary did not end as its tests did."""
     environment = {**os.environ, "SREK_DEVICE": "nvidia"}
-    command = [str(path.resolve()), "--test-threads=1"]
+    command = [str(path.resolve()), "device::", "--test-threads=1"]
     try:
         ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=LONGEST, check=False, cwd=places.ROOT)
     except subprocess.TimeoutExpired:

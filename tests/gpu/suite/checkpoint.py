@@ -149,6 +149,28 @@ def write(folder, shape, on="cpu"):
     (folder / "config.json").write_text(json.dumps(config(shape), indent=1) + "\n")
 
 
+def adapter_tensors(shape, rank, on):
+    """A and B of every projection, both random: as after some training."""
+    for layer in range(shape.layers):
+        for name, out, inner in shape.projections():
+            for letter, size in (("A", (rank, inner)), ("B", (out, rank))):
+                make = lambda size=size: (torch.randn(size, device=on) * 0.02).bfloat16()
+                yield Tensor(f"base_model.model.model.layers.{layer}.{name}.lora_{letter}.weight", torch.bfloat16, size, make)
+
+
+def write_adapter(folder, shape, rank=16, on="cpu"):
+    """A PEFT directory for all projections."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(9)
+    write_safetensors(folder / "adapter_model.safetensors", list(adapter_tensors(shape, rank, on)))
+    modules = sorted(name.split(".")[1] for name, _, _ in shape.projections())
+    described = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": 2 * rank, "lora_dropout": 0.0,
+                 "bias": "none", "target_modules": modules, "inference_mode": True}
+    (folder / "adapter_config.json").write_text(json.dumps(described, indent=1) + "\n")
+    return folder
+
+
 def kept(shape, name, on="cpu"):
     """A folder of this machine's disk with that model, written if it is not there yet."""
     folder = Path(tempfile.gettempdir()) / f"srek-gpu-{name}"

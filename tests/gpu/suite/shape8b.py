@@ -1,7 +1,7 @@
 """srek bench on the device, on a random checkpoint of the Llama 3.1 8B shape; the device's memory is watched beside it.
 
 srek bench answers {"rows": [{...}]}; its rows are stored as they come. Of each command, what it took of the device at
-most stands beside the plan's bytes (plan_device_bytes + context_bytes of its rows, where they are named so).
+most stands beside the plan's bytes: the greatest plan_device_bytes of its rows, and what srek doctor says a context costs.
 """
 
 import json
@@ -14,7 +14,10 @@ import torch
 from suite import checkpoint, places
 from suite.record import StepFailed
 
-COMMANDS = (("--train", "512,2048,8192,32768", "--device-mib", "11520"), ("--depth", "0,4096,16384"))
+COMMANDS = (
+    ("--train", "512,2048,8192,32768", "--device-mib", "11520"),
+    ("--depth", "0,4096,16384", "--head", "q8", "--adapter", "ADAPTER"),
+)
 LONGEST = 230  # seconds of each
 POLL = 0.05
 
@@ -70,16 +73,24 @@ def bench(srek, model, more, seconds=LONGEST, device=("--gpu", "0")):
         return None, str(error)
 
 
-def report(recorder, what, rows, error, taken):
+def context_bytes(srek):
+    """What a context took of the device when srek doctor opened it; 0 where it does not tell."""
+    ran = subprocess.run([str(srek), "doctor", "--json"], capture_output=True, text=True, timeout=LONGEST, check=True)
+    found = json.loads(ran.stdout)["gpu"]["found"]
+    return (found[0].get("context_bytes") if found else None) or 0
+
+
+def report(recorder, what, answered, context, taken):
     """A command's rows as they came, its memory and, where it failed, why."""
+    rows, error = answered
     for row in rows or []:
         recorder.rows.append({"command": what, **row})
         print(json.dumps(row), flush=True)
         if row.get("error"):
             recorder.add(command=what, error=str(row["error"]), ok=False)
-    planned = [row.get("plan_device_bytes", 0) + row.get("context_bytes", 0) for row in rows or []]
-    most = max(planned, default=0) or None
-    recorder.add(command=what, taken_bytes=taken, planned_bytes=most, taken_of_plan=taken / most if most else None, error=error,
+    planned = max((row["plan_device_bytes"] for row in rows or []), default=0)
+    share = (taken - context) / planned if planned else None
+    recorder.add(command=what, taken_bytes=taken, context_bytes=context, planned_bytes=planned, taken_of_plan=share, error=error,
                  ok=error is None and bool(rows))
 
 
@@ -89,12 +100,14 @@ def run(recorder, options):
         raise StepFailed("no bundle with bin/srek: tests/gpu/build makes one")
     started = time.monotonic()
     model = checkpoint.kept(checkpoint.LLAMA_8B, "shape8b", "cuda")
+    adapter = checkpoint.write_adapter(model.parent / f"{model.name}-adapter", checkpoint.LLAMA_8B, on="cuda")
     torch.cuda.empty_cache()
+    context = context_bytes(srek)
     size = (model / "model.safetensors").stat().st_size
     recorder.add(what="checkpoint", bytes=size, seconds=time.monotonic() - started)
     for more in COMMANDS:
         with Watch() as watch:
-            rows, error = bench(srek, model, more)
-        report(recorder, " ".join(more), rows, error, watch.taken())
+            answered = bench(srek, model, [str(adapter) if word == "ADAPTER" else word for word in more])
+        report(recorder, " ".join(more), answered, context, watch.taken())
     taken = max(row.get("taken_bytes", 0) for row in recorder.rows)
     return f"{len(recorder.rows)} rows; at most {taken / 2**30:.2f} GiB of the device"
