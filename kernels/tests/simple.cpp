@@ -81,6 +81,37 @@ static Test rotation("rope", "there and back", [] {
     }
 });
 
+static Test placing("rope", "in place and into a cache", [] {
+    for (u32 d : {12u, 64u, 128u}) {
+        const u32 n = 3, heads = 5, key_heads = 2, most = 9, slots = 7;
+        const auto q = bf16_values(1, n * heads * d), k = bf16_values(2, n * key_heads * d), v = bf16_values(3, n * key_heads * d);
+        const auto table = values(4, most * d), before = bf16_values(5, slots * key_heads * d);
+        const Buffer<u32> positions(std::vector<u32>{8, 0, 3}), rows(std::vector<u32>{6, 0, 2});
+        const Buffer<float> bt(table);
+        // One by one, by the kernels that are compared with loops above.
+        Halves q1(q), k1(k);
+        const u64 wide = n * heads * d / 2, narrow = n * key_heads * d / 2;
+        launch("rope_rotate", {div_up(wide, 256)}, q1, positions, bt, wide, heads, d, 1.0f);
+        launch("rope_rotate", {div_up(narrow, 256)}, k1, positions, bt, narrow, key_heads, d, 1.0f);
+        Halves q2(q), k2(k), v2(v), keys2(before), values2(before);
+        launch("rope_place", {n, div_up(heads + 2 * key_heads, 4)}, q2, k2, v2, positions, bt, rows, keys2, values2, heads,
+               key_heads, d);
+        const auto turned = widened(k1.get());
+        auto keys = before, stored = before;
+        const u32 place[] = {6, 0, 2}, width = key_heads * d;
+        for (u32 i = 0; i < n * width; ++i) {
+            keys[place[i / width] * width + i % width] = turned[i];
+            stored[place[i / width] * width + i % width] = v[i];
+        }
+        auto same = [](const std::string& what, const Halves& got, const std::vector<float>& want) {
+            compare(what, widened(got.get()), std::vector<double>(want.begin(), want.end()), 0, 0);
+        };
+        same("q", q2, widened(q1.get()));
+        same("keys", keys2, keys);
+        same("values", values2, stored);
+    }
+});
+
 static Test gates("swiglu", "forward and backward", [] {
     for (u64 count : {8ull, 1016ull, 2504ull}) {
         const auto g = bf16_values(1, count, 20.0f), u = bf16_values(2, count), dh = bf16_values(3, count);

@@ -168,6 +168,12 @@ def rms_weight_gradient(x, rstd, dy, dw):
     return Call("rms_norm_weight_gradient", (tiles(c, COLUMNS),), (x, rstd, dy, dw, n, c))
 
 
+def rope_place(q, k, v, positions, table, rows, keys, values):
+    n, heads, d = q.shape
+    grid = (n, tiles(heads + 2 * k.shape[1], 4))
+    return Call("rope_place", grid, (q, k, v, positions, table, rows, keys, values, heads, k.shape[1], d))
+
+
 def rope(x, positions, table, heads, d, sign):
     pairs = x.numel() // 2
     return Call("rope_rotate", (tiles(pairs, PAIRS),), (x, positions, table, pairs, heads, d, sign))

@@ -53,6 +53,22 @@ def check_rope(on, source, n, heads, d):
         on.rounded(case, f"sign {sign:.0f}", got, want, within, "2^-22 (|low| + |high|)")
 
 
+def check_place(on, source, n, heads, d):
+    case, keys = f"N {n} H {heads} D {d}", 2
+    q, k, v = source.half(n, heads, d), source.half(n, keys, d), source.half(n, keys, d)
+    table, before = source.single(64, d), source.half(n + 3, keys, d)
+    positions = (torch.arange(n, device=source.on) * 37 % 64).int()
+    rows = torch.arange(n - 1, -1, -1, device=source.on).int()
+    got = on.twice(case, lambda: [like(on.device, it) for it in (q, before, before)],
+                   lambda it, ks, vs: [calls.rope_place(it, k, v, positions, table, rows, ks, vs)])
+    turned = [on.twice(case, lambda x=x: [like(on.device, x)],
+                       lambda it, x=x: [calls.rope(it, positions, table, x.shape[1], d, 1.0)])[0] for x in (q, k)]
+    want_keys, want_values = before.clone(), before.clone()
+    want_keys[rows.long()], want_values[rows.long()] = turned[1].to(before.device), v
+    for name, one, other in zip(("q", "keys", "values"), got, (turned[0], want_keys, want_values)):
+        on.equal(case, f"{name} as rope_rotate has it", one, other)
+
+
 def check_gates(on, source, count):
     case, bound = f"{count}", "2e-6 of the terms' sizes"
     g, u, dh = source.half(count, scale=5.0), source.half(count), source.half(count)
@@ -118,6 +134,7 @@ def run(recorder, device, sizes):
             check_norm(checker("rms_norm"), source, n, sizes.hidden, dtype)
     for d, h, *_ in sizes.dims:
         check_rope(checker("rope"), source, sizes.rows[-1], h, d)
+        check_place(checker("rope"), source, sizes.rows[-1], h, d)
     for count in (8, 1016, sizes.rows[-1] * sizes.ffn):
         check_gates(checker("swiglu"), source, count)
     check_embed(checker("embed"), source, sizes.rows[-1], sizes.vocabulary, sizes.hidden)

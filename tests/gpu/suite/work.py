@@ -162,6 +162,11 @@ def rows(it):
     d = s.hidden // s.heads
     table, places = torch.ones(n, d, device=it.on), it.integers(range(n))
     yield Work(f"rope_rotate N {n} H {s.heads} D {d}", lambda: calls.rope(x(), places, table, s.heads, d, 1.0), 2 * size, 0)
+    keys = s.keys // d
+    halves = lambda heads: it.half(n, heads, d)
+    yield Work(f"rope_place N {n} H {s.heads} Hkv {keys} D {d}",
+               lambda: calls.rope_place(halves(s.heads), halves(keys), halves(keys), places, table, places, halves(keys), halves(keys)),
+               2 * size + 8.0 * n * s.keys, 0)
     f, wide = 2.0 * n * s.ffn, (lambda: it.half(n, s.ffn))
     yield Work(f"swiglu_forward N {n} F {s.ffn}", lambda: calls.swiglu_forward(wide(), wide(), wide()), 3 * f, 0)
     yield Work(f"swiglu_backward N {n} F {s.ffn}", lambda: calls.swiglu_backward(wide(), wide(), wide()), 5 * f, 0)

@@ -11,7 +11,7 @@ use super::{Layer, Model, Saved, Temporaries, Tile};
 use crate::lora::Projection as P;
 use ops::attention::{self, Window};
 use ops::qlinear::{Adapted, Gated, Mode, Part};
-use ops::rope::{Direction, Rotate};
+use ops::rope::{Direction, Place, Rotate};
 use ops::{Backend, Buf, residual, rms_norm, swiglu};
 
 /// How tokens flow: which rows they take and see.
@@ -96,8 +96,8 @@ pub(crate) fn backward<B: Backend>(
     let d_o = gradients.d_o.unwrap_or(saved.m);
     block.project_back(backend, P::O, [saved.o, d, d_o], Mode::Overwrite);
     backend.launch(attention::Backward { forward: block.attention(), d_o, dq, dk, dv });
-    block.rotate(backend, dq, flow.positions, Direction::Backward);
-    block.rotate(backend, dk, flow.positions, Direction::Backward);
+    block.turn_back(backend, dq);
+    block.turn_back(backend, dk);
     let (w, dw) = (layer.norm1.w, layer.norm1.dw);
     for tile in temporaries.tiles(n) {
         let ([dh, _], h) = (tile.gradients(), tile.h());
@@ -132,8 +132,10 @@ impl Block<'_> {
         self.layer.projection(p).backward(backend, self.model.spec.numerics, buffers, mode);
     }
 
-    fn rotate<B: Backend>(&self, backend: &mut B, x: Buf, positions: Buf, direction: Direction) {
+    /// Turns a gradient back to where x was before it was turned.
+    fn turn_back<B: Backend>(&self, backend: &mut B, x: Buf) {
         let (head_dim, table) = (self.model.spec.config.head_dim, self.model.rope_table);
+        let (positions, direction) = (self.flow.positions, Direction::Backward);
         backend.launch(Rotate { x, positions, table, head_dim, direction });
     }
 
@@ -151,10 +153,9 @@ impl Block<'_> {
         let (positions, rows) = (tile.rows(self.flow.positions), tile.rows(self.flow.rows));
         let (q, [k, v]) = (tile.rows(saved.q), tile.kv(config.kv_heads * config.head_dim));
         self.write(backend, y, [self.part(P::Q, q), self.part(P::K, k), self.part(P::V, v)]);
-        self.rotate(backend, q, positions, Direction::Forward);
-        self.rotate(backend, k, positions, Direction::Forward);
-        backend.launch(attention::Store { from: k, to: saved.k, rows });
-        backend.launch(attention::Store { from: v, to: saved.v, rows });
+        let (head_dim, table) = (config.head_dim, self.model.rope_table);
+        let (keys, values) = (saved.k, saved.v);
+        backend.launch(Place { q, k, v, positions, table, rows, keys, values, head_dim });
     }
 
     /// The MLP's input of a tile, from between the halves.

@@ -6,6 +6,7 @@
 //!
 //! x (N,H,D) f32, in place · positions (N) u32 · table (P,D) f32: cos of the D/2 angles, then sin.
 //! backward: the rotation by -θ. Bound: memory.
+//! [`Place`] turns q and k, and puts k and v into their rows of the cache (S,Hkv,D), in its type.
 //!
 //! f_i = base^(-2i/D); with llama3 scaling, wavelengths beyond `original / low` are divided by
 //! `factor`, those below `original / high` stay, and between them a linear blend (Llama 3.1 release,
@@ -17,6 +18,7 @@ mod cuda;
 #[cfg(test)]
 mod tests;
 
+use crate::attention::Store;
 use crate::{Access, Buf, Cost, Launches, Op, Target};
 
 /// The llama3 scaling of frequencies.
@@ -54,6 +56,67 @@ pub struct Rotate {
     pub head_dim: usize,
     /// Which way.
     pub direction: Direction,
+}
+
+/// q turned in place; k turned and v as it is, each in its row of the cache. What k holds then is nobody's.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// (N,H,D) f32.
+    pub q: Buf,
+    /// (N,Hkv,D) f32.
+    pub k: Buf,
+    /// (N,Hkv,D) f32.
+    pub v: Buf,
+    /// (N) u32, each below P.
+    pub positions: Buf,
+    /// (P,D) f32 from [`table`].
+    pub table: Buf,
+    /// (N) u32: the row of each token.
+    pub rows: Buf,
+    /// (S,Hkv,D) in the cache type.
+    pub keys: Buf,
+    /// (S,Hkv,D) in the cache type.
+    pub values: Buf,
+    /// D.
+    pub head_dim: usize,
+}
+
+impl Place {
+    fn turns(&self) -> [Rotate; 2] {
+        let Place { positions, table, head_dim, .. } = *self;
+        let direction = Direction::Forward;
+        [self.q, self.k].map(|x| Rotate { x, positions, table, head_dim, direction })
+    }
+
+    fn stores(&self) -> [Store; 2] {
+        let Place { k, v, rows, keys, values, .. } = *self;
+        [(k, keys), (v, values)].map(|(from, to)| Store { from, to, rows })
+    }
+}
+
+impl Op for Place {
+    const NAME: &'static str = "rope.place";
+
+    fn cost(&self, target: &Target) -> Cost {
+        let mut total = self.stores()[1].cost(target);
+        self.turns().iter().for_each(|turn| total.follow(turn.cost(target)));
+        total
+    }
+
+    fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
+        for turn in self.turns() {
+            turn.cpu(memory, workspace);
+            memory.renew();
+        }
+        for store in self.stores() {
+            store.cpu(memory, workspace);
+            memory.renew();
+        }
+    }
+
+    fn cuda(&self, on: &mut Launches<'_>, _workspace: Buf) {
+        cuda::place(self, on);
+    }
 }
 
 impl Op for Rotate {

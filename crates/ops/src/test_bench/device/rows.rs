@@ -64,6 +64,12 @@ impl Case for Elements {
         {
             on.launch(rope::Rotate { x, positions, table, head_dim, direction });
         }
+        // In place and into a cache with one row more than there are tokens, backwards.
+        let rows: Vec<u32> = (0..n as u32).rev().collect();
+        let (rows, q) = (on.numbers(&rows), on.values(&random(8, n * width)));
+        let [k, v] = [9, 10].map(|seed| on.values(&random(seed, n * head_dim)));
+        let [keys, values] = [(); 2].map(|()| on.half(&vec![0.5; (n + 1) * head_dim]));
+        on.launch(rope::Place { q, k, v, positions, table, rows, keys, values, head_dim });
         let [gate, up, dh] = [3, 4, 5].map(|seed| on.values(&random(seed, n * width)));
         let (h, copied) = (on.nothing(n * width), on.nothing(n * width));
         on.launch(swiglu::Forward { gate, up, h });
@@ -71,7 +77,9 @@ impl Case for Elements {
         on.launch(swiglu::Backward { dh, gate, up });
         let zeroed = on.floats(&random(6, n));
         on.launch(residual::Zero { to: zeroed });
-        [turned[0], turned[1], h, copied, gate, up, zeroed].map(|buf| on.get(buf)).into()
+        [turned[0], turned[1], q, keys, values, h, copied, gate, up, zeroed]
+            .map(|buf| on.get(buf))
+            .into()
     }
 }
 
