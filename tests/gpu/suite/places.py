@@ -1,7 +1,9 @@
 """Where things lie: this tree, or the bundle, which has the same folders."""
 
+import lzma
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -16,9 +18,13 @@ def bundle(named=None):
 
 
 def program(named, name):
-    """A program of the bundle, or None."""
+    """A program of the bundle, unpacked into the temporary folder where it is packed, or None."""
     folder = bundle(named)
     path = folder / "bin" / name if folder else None
+    if path and path.with_name(f"{name}.xz").exists():
+        packed, path = path.with_name(f"{name}.xz"), Path(tempfile.mkdtemp(prefix="srek-gpu-")) / name
+        path.write_bytes(lzma.decompress(packed.read_bytes()))
+        path.chmod(0o755)
     return path if path and path.exists() else None
 
 
