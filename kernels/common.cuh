@@ -132,11 +132,23 @@ DEVICE u32 pack_bf16(float low, float high) {
 }
 
 DEVICE bf16 to_bf16(float value) { return bf16{(u16)pack_bf16(value, 0.0f)}; }
-DEVICE float round_bf16(float value) { return widen(to_bf16(value)); }
+// As one instruction: the rounded value in the high half, zeros below, is the wide one.
+DEVICE float round_bf16(float value) { return float_of_bits(pack_bf16(0.0f, value)); }
 
 // The halves of a packed pair.
 DEVICE float low_half(u32 pair) { return float_of_bits(pair << 16); }
 DEVICE float high_half(u32 pair) { return float_of_bits(pair & 0xffff0000u); }
+
+// Byte i of a word, over the low byte of another one.
+DEVICE u32 byte_on(u32 word, u32 i, u32 other) {
+#ifdef SREK_EMULATED
+    return (word >> (8 * i) & 0xff) | (other & 0xffffff00u);
+#else
+    return __byte_perm(word, other, 0x7650 + i);
+#endif
+}
+
+DEVICE u32 byte_of(u32 word, u32 i) { return byte_on(word, i, 0); }
 
 // e^x as crates/ops/src/math.rs computes it, operation by operation.
 DEVICE float exponential(float x) {
