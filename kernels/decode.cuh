@@ -75,7 +75,7 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
         UNROLL for (u32 w = 1; w < DECODE_WARPS; ++w) high = greater(high, warps[g * DECODE_WARPS + w]);
         float total = 0.0f;
         for (u32 j = lane; j < count; j += WARP) {
-            const float p = exponential(scores[g * PART + j] - high);
+            const float p = exponential_below_88(scores[g * PART + j] - high);
             total += p;
             scores[g * PART + j] = round_bf16(p);
         }
@@ -137,7 +137,7 @@ DEVICE void add_parts(const float* from, const u32* visible, bf16* o, float* lse
     float sum = 0.0f, total = 0.0f;
     for (u32 part = 0; part < count; ++part) {
         const float* const line = from + part_at(row, parts, part, D);
-        const float factor = exponential(line[D] - most);
+        const float factor = exponential_below_88(line[D] - most);
         sum = fused(line[threadIdx.x], factor, sum);
         total = fused(line[D + 1], factor, total);
     }
