@@ -93,7 +93,7 @@ DEVICE void multiply_factors(float (&to)[D / 8][4], const float (&factors)[OCTET
 
 // Over the four lanes that share a row.
 DEVICE float row_most(float value) {
-    value = greater(value, shuffle_xor(value, 1));
+    value = greater(value, shuffle_xor(value, 1, seeded(wrong_mask) ? 0x0000ffffu : ALL_LANES));
     return greater(value, shuffle_xor(value, 2));
 }
 DEVICE float row_sum(float value) {
@@ -253,7 +253,7 @@ KERNEL(attention_delta, 256, 4, 0, (const bf16* d_o, const bf16* o, float* delta
         sum = fused(low_half(left[i]), low_half(right[i]), sum);
         sum = fused(high_half(left[i]), high_half(right[i]), sum);
     }
-    sum = warp_sum(sum);
+    sum = warp_sum(sum, seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES);
     if (threadIdx.x % WARP == 0) delta[row] = sum;
 }
 

@@ -39,7 +39,8 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
     const u32 part = blockIdx.x, key_head = blockIdx.y, query = blockIdx.z, group = h / hkv;
     const u32 start = part * PART, seen = visible[query];
     if (start >= seen) return;
-    const u32 count = seen - start < PART ? seen - start : PART;
+    const u32 left = seeded(bound) ? seen + 1 - start : seen - start;
+    const u32 count = left < PART ? left : PART;
     const u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     float* const scores = (float*)shared;                       // (group, PART)
     float* const sums = scores + MOST_GROUP * PART;             // (2, group, D)
@@ -60,7 +61,7 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
             if (g >= group) continue;
             float sum = 0.0f;
             UNROLL for (u32 i = 0; i < EACH; ++i) sum = fused(own[g][i], elements[i], sum);
-            sum = warp_sum(sum) * scale;
+            sum = warp_sum(sum, seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES) * scale;
             most[g] = greater(most[g], sum);
             if (lane == 0) scores[g * PART + j] = sum;
         }

@@ -55,7 +55,7 @@ DEVICE float block_all(float value, float* values, Combine combine) {
         value = combine(value, shuffle_xor(value, distance, seeded(wrong_mask) ? 0xfffffffeu : ALL_LANES));
     }
     if (threadIdx.x % WARP == 0) values[threadIdx.x / WARP] = value;
-    sync_block();
+    if (!seeded(dropped_barrier)) sync_block();
     float all = values[0];
     UNROLL for (u32 warp = 1; warp < WARPS; ++warp) all = combine(all, values[warp]);
     sync_block();
