@@ -132,11 +132,23 @@ DEVICE u32 pack_bf16(float low, float high) {
 }
 
 DEVICE bf16 to_bf16(float value) { return bf16{(u16)pack_bf16(value, 0.0f)}; }
-DEVICE float round_bf16(float value) { return widen(to_bf16(value)); }
+// As one instruction: the rounded value in the high half, zeros below, is the wide one.
+DEVICE float round_bf16(float value) { return float_of_bits(pack_bf16(0.0f, value)); }
 
 // The halves of a packed pair.
 DEVICE float low_half(u32 pair) { return float_of_bits(pair << 16); }
 DEVICE float high_half(u32 pair) { return float_of_bits(pair & 0xffff0000u); }
+
+// Byte i of a word, over the low byte of another one.
+DEVICE u32 byte_on(u32 word, u32 i, u32 other) {
+#ifdef SREK_EMULATED
+    return (word >> (8 * i) & 0xff) | (other & 0xffffff00u);
+#else
+    return __byte_perm(word, other, 0x7650 + i);
+#endif
+}
+
+DEVICE u32 byte_of(u32 word, u32 i) { return byte_on(word, i, 0); }
 
 // e^x as crates/ops/src/math.rs computes it, operation by operation.
 DEVICE float exponential(float x) {
@@ -158,6 +170,26 @@ DEVICE float exponential(float x) {
     const i32 half = whole >> 1;
     const float y = p * float_of_bits((u32)(half + 127) << 23) * float_of_bits((u32)(whole - half + 127) << 23);
     return x < -87.3f ? 0.0f : (x > 88.72f ? float_of_bits(0x7f800000u) : y);
+}
+
+// The same bits for x below 88, where 2^n is a float, in fewer operations: what is below -87.3 needs no
+// clamping, since its power is not used.
+DEVICE float exponential_below_88(float x) {
+    const float ROUND = 12582912.0f;
+    const float shifted = x * 1.44269504088896340736f + ROUND;
+    const float n = shifted - ROUND;
+    const float r = fused(n, 2.121944400e-4f, fused(n, -0.693359375f, x));
+    float p = 1.0f / 5040.0f;
+    p = fused(p, r, 1.0f / 720.0f);
+    p = fused(p, r, 1.0f / 120.0f);
+    p = fused(p, r, 1.0f / 24.0f);
+    p = fused(p, r, 1.0f / 6.0f);
+    p = fused(p, r, 0.5f);
+    p = fused(p, r, 1.0f);
+    p = fused(p, r, 1.0f);
+    // The bits of ROUND end in 22 zeros, so those of the sum end in n.
+    const float power = float_of_bits((bits_of_float(shifted) << 23) + 0x3f800000u);
+    return x < -87.3f ? 0.0f : p * power;
 }
 
 DEVICE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }

@@ -39,7 +39,8 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
     const u32 part = blockIdx.x, key_head = blockIdx.y, query = blockIdx.z, group = h / hkv;
     const u32 start = part * PART, seen = visible[query];
     if (start >= seen) return;
-    const u32 count = seen - start < PART ? seen - start : PART;
+    const u32 left = seeded(bound) ? seen + 1 - start : seen - start;
+    const u32 count = left < PART ? left : PART;
     const u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     float* const scores = (float*)shared;                       // (group, PART)
     float* const sums = scores + MOST_GROUP * PART;             // (2, group, D)
@@ -60,7 +61,7 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
             if (g >= group) continue;
             float sum = 0.0f;
             UNROLL for (u32 i = 0; i < EACH; ++i) sum = fused(own[g][i], elements[i], sum);
-            sum = warp_sum(sum) * scale;
+            sum = warp_sum(sum, seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES) * scale;
             most[g] = greater(most[g], sum);
             if (lane == 0) scores[g * PART + j] = sum;
         }
@@ -75,7 +76,7 @@ DEVICE void decode_part(u8* shared, const bf16* q, const bf16* k, const bf16* v,
         UNROLL for (u32 w = 1; w < DECODE_WARPS; ++w) high = greater(high, warps[g * DECODE_WARPS + w]);
         float total = 0.0f;
         for (u32 j = lane; j < count; j += WARP) {
-            const float p = exponential(scores[g * PART + j] - high);
+            const float p = exponential_below_88(scores[g * PART + j] - high);
             total += p;
             scores[g * PART + j] = round_bf16(p);
         }
@@ -137,7 +138,7 @@ DEVICE void add_parts(const float* from, const u32* visible, bf16* o, float* lse
     float sum = 0.0f, total = 0.0f;
     for (u32 part = 0; part < count; ++part) {
         const float* const line = from + part_at(row, parts, part, D);
-        const float factor = exponential(line[D] - most);
+        const float factor = exponential_below_88(line[D] - most);
         sum = fused(line[threadIdx.x], factor, sum);
         total = fused(line[D + 1], factor, total);
     }

@@ -1,9 +1,8 @@
 // y[n] = table[ids[n]]. The contract is crates/ops/src/embed/mod.rs; ids are checked where they are
 // uploaded.
 //
-// y and dy are bf16, C a multiple of 8: a thread has eight elements at a time. A block has a token;
-// backward, a thread has a column and goes through the tokens in order, because tokens repeat. Bound:
-// memory.
+// y and dy are bf16, C a multiple of 8. Forward, a block has a token and a thread eight elements at a time.
+// Backward goes through the tokens in order, because they repeat. Bound: memory.
 
 #include "common.cuh"
 
@@ -40,8 +39,29 @@ KERNEL(embed_forward_q8, THREADS, 4, 0, (const u32* ids, const i8* codes, const 
     });
 }
 
-KERNEL(embed_backward, 64, 1, 0, (const u32* ids, const bf16* dy, float* dtable, u32 n, u32 c)) {
-    const u32 column = blockIdx.x * 64 + threadIdx.x;
-    if (column >= c) return;
-    for (u32 row = 0; row < n; ++row) dtable[(u64)ids[row] * c + column] += widen(dy[(u64)row * c + column]);
+// dtable[ids[n]] += dy[n]. A block has 64 columns, a lane two of them. Warp w of 16 takes the tokens whose id
+// is w modulo 16, in order: no two warps add to the same row. Grid: ceil(C / 64).
+constexpr u32 WARPS = 16, COLUMNS = 2 * WARP;
+constexpr u32 LISTED = 1024;  // ids in shared memory at a time
+
+KERNEL(embed_backward, WARPS * WARP, 2, LISTED * 4, (const u32* ids, const bf16* dy, float* dtable, u32 n, u32 c)) {
+    SHARED(shared);
+    u32* const listed = (u32*)shared;
+    const u32 warp = threadIdx.x / WARP;
+    const u32 column = blockIdx.x * COLUMNS + 2 * (threadIdx.x % WARP);
+    const bool in = column < (seeded(bound) ? c + 2 : c);
+    for (u32 start = 0; start < n; start += LISTED) {
+        const u32 count = n - start < LISTED ? n - start : LISTED;
+        if (!seeded(dropped_barrier)) sync_block();  // the ids before have been used
+        for (u32 i = threadIdx.x; i < count; i += WARPS * WARP) listed[i] = ids[start + i];
+        sync_block();
+        for (u32 i = 0; i < count; ++i) {
+            const u32 id = listed[i];
+            if (id % WARPS != warp || !in) continue;
+            const u32 pair = *(const u32*)(dy + (u64)(start + i) * c + column);
+            float2* const to = (float2*)(dtable + (u64)id * c + column);
+            const float2 before = *to;
+            *to = make_float2(before.x + low_half(pair), before.y + high_half(pair));
+        }
+    }
 }

@@ -55,7 +55,7 @@ DEVICE float block_all(float value, float* values, Combine combine) {
         value = combine(value, shuffle_xor(value, distance, seeded(wrong_mask) ? 0xfffffffeu : ALL_LANES));
     }
     if (threadIdx.x % WARP == 0) values[threadIdx.x / WARP] = value;
-    sync_block();
+    if (!seeded(dropped_barrier)) sync_block();
     float all = values[0];
     UNROLL for (u32 warp = 1; warp < WARPS; ++warp) all = combine(all, values[warp]);
     sync_block();
@@ -76,7 +76,7 @@ KERNEL(linear_cross_entropy_rows, THREADS, 4, WARPS * 4,
     for (u32 i = threadIdx.x; i < v; i += THREADS) most = greater(most, row[i]);
     most = block_all(most, (float*)shared, [](float a, float b) { return greater(a, b); });
     float sum = 0.0f;
-    for (u32 i = threadIdx.x; i < v; i += THREADS) sum += exponential(row[i] - most);
+    for (u32 i = threadIdx.x; i < v; i += THREADS) sum += exponential_below_88(row[i] - most);
     sum = block_all(sum, (float*)shared, [](float a, float b) { return a + b; });
     const float lse = most + logarithm(sum);
     if (threadIdx.x == 0) loss[place] = lse - row[target];
@@ -87,7 +87,7 @@ KERNEL(linear_cross_entropy_rows, THREADS, 4, WARPS * 4,
         float values[EACH];
         UNROLL for (u32 j = 0; j < EACH; ++j) {
             const u32 i = step + j * THREADS + threadIdx.x;
-            values[j] = i < v ? *scale * exponential(row[i] - lse) - (i == target ? *scale : 0.0f) : 0.0f;
+            values[j] = i < v ? *scale * exponential_below_88(row[i] - lse) - (i == target ? *scale : 0.0f) : 0.0f;
         }
         sync_block();
         UNROLL for (u32 j = 0; j < EACH; ++j) {

@@ -87,10 +87,10 @@ KERNEL(lora_down_few, NARROW_THREADS, 4, FEW * FEW_WARPS * 4,
         }
     }
     UNROLL for (u32 row = 0; row < FEW; ++row) {
-        const float sum = warp_sum(sums[row]);
+        const float sum = warp_sum(sums[row], seeded(wrong_mask) ? 0x7fffffffu : ALL_LANES);
         if (threadIdx.x % WARP == 0) warps[row * FEW_WARPS + threadIdx.x / WARP] = sum;
     }
-    sync_block();
+    if (!seeded(dropped_barrier)) sync_block();
     if (threadIdx.x >= n) return;
     float sum = 0.0f;
     UNROLL for (u32 warp = 0; warp < FEW_WARPS; ++warp) sum += warps[threadIdx.x * FEW_WARPS + warp];

@@ -26,8 +26,11 @@ DEVICE void start_tile(u8* to, const bf16* from, u32 stride, u32 outer, u32 oute
     constexpr u32 ROWS = ALONG == Along::K ? OUTER : STEP;
     constexpr u32 WIDTH = ALONG == Along::K ? STEP : OUTER;
     constexpr u32 CHUNKS = WIDTH / 8;
-    UNROLL for (u32 i = threadIdx.x; i < ROWS * CHUNKS; i += THREADS) {
-        const u32 row = i / CHUNKS, chunk = i % CHUNKS;
+    static_assert(THREADS % CHUNKS == 0, "a thread's chunks stand in one column");
+    // A known number of rounds: the last one has no branch.
+    static_assert(ROWS * CHUNKS % THREADS == 0, "all threads copy as much");
+    UNROLL for (u32 i = 0; i < ROWS * CHUNKS; i += THREADS) {
+        const u32 row = (i + threadIdx.x) / CHUNKS, chunk = threadIdx.x % CHUNKS;
         const u32 r = (ALONG == Along::K ? outer : k) + row, c = (ALONG == Along::K ? k : outer) + 8 * chunk;
         const u32 rows = ALONG == Along::K ? outers : ks, columns = ALONG == Along::K ? ks : outers;
         const u32 bytes = r < (seeded(bound) ? rows + 1 : rows) ? whole_bytes(c, columns) : 0;

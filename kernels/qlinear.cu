@@ -78,15 +78,21 @@ struct Nf4Weights {
         uint4 codes;
         Scale scale;
     };
-    DEVICE_MEMBER Lane load(u32 row, u32 k) const {
-        const u64 element = (u64)row * inner + k;
-        return {load_streaming(weight.codes + element / 2), fetch_scale(weight, element / BLOCK)};
+    static constexpr u32 TOGETHER = 1;
+    // Two rows of x leave four blocks no register for it (it spills 200 bytes).
+    template <u32 N>
+    static constexpr bool AHEAD = N != 2;
+    DEVICE_MEMBER Lane load(u32, u32 row, u32 k) const {
+        // W has fewer than 2^32 blocks.
+        const u32 block = row * (inner / BLOCK) + k / BLOCK;
+        return {load_streaming(weight.codes + (u64)block * (BLOCK / 2) + k % BLOCK / 2), fetch_scale(weight, block)};
     }
-    DEVICE_MEMBER void eight(u32, const Lane& lane, u32 j, const u8* tables, float (&w)[8]) const {
-        const float* const table = (const float*)tables;
+    DEVICE_MEMBER float scale(u32, const Lane& lane, const u8* tables) const {
+        return scale_of(weight, lane.scale, (const float*)tables);
+    }
+    DEVICE_MEMBER void eight(u32, const Lane& lane, float absmax, u32 j, const u8* tables, float (&w)[8]) const {
         const u32 words[4] = {lane.codes.x, lane.codes.y, lane.codes.z, lane.codes.w};
-        const float absmax = scale_of(weight, lane.scale, table);
-        unpack_eight(w, decode_eight(words[j], absmax, table));
+        decode_eight(w, words[j], absmax, (const float*)tables);
     }
 };
 
@@ -98,16 +104,18 @@ struct Q8Weights {
         uint4 codes[2];
         float scale;
     };
-    DEVICE_MEMBER Lane load(u32 row, u32 k) const {
+    static constexpr u32 TOGETHER = 1;
+    template <u32 N>
+    static constexpr bool AHEAD = false;  // it would cost a block per SM
+    DEVICE_MEMBER Lane load(u32, u32 row, u32 k) const {
         const u64 element = (u64)row * inner + k;
         return {{load_streaming(codes + element), load_streaming(codes + element + 16)}, scales[element / BLOCK]};
     }
-    DEVICE_MEMBER void eight(u32, const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
+    DEVICE_MEMBER float scale(u32, const Lane& lane, const u8*) const { return lane.scale; }
+    DEVICE_MEMBER void eight(u32, const Lane& lane, float scale, u32 j, const u8*, float (&w)[8]) const {
         const uint4 half = lane.codes[j / 2];
         const u32 words[2] = {j % 2 ? half.z : half.x, j % 2 ? half.w : half.y};
-        UNROLL for (u32 i = 0; i < 8; ++i) {
-            w[i] = round_bf16((float)(i8)(words[i / 4] >> (8 * (i % 4)) & 0xff) * lane.scale);
-        }
+        UNROLL for (u32 i = 0; i < 8; ++i) w[i] = round_bf16(signed_byte(words[i / 4] ^ FLIPPED, i % 4) * scale);
     }
 };
 
@@ -117,7 +125,10 @@ struct DenseWeights {
     struct Lane {
         uint4 values[4];
     };
-    DEVICE_MEMBER Lane load(u32 row, u32 k) const {
+    static constexpr u32 TOGETHER = 1;
+    template <u32 N>
+    static constexpr bool AHEAD = false;  // it spills
+    DEVICE_MEMBER Lane load(u32, u32 row, u32 k) const {
         const bf16* const from = values + (u64)row * pitch + k;
         Lane lane;
         UNROLL for (u32 j = 0; j < 4; ++j) {
@@ -126,7 +137,8 @@ struct DenseWeights {
         }
         return lane;
     }
-    DEVICE_MEMBER void eight(u32, const Lane& lane, u32 j, const u8*, float (&w)[8]) const {
+    DEVICE_MEMBER float scale(u32, const Lane&, const u8*) const { return 1.0f; }
+    DEVICE_MEMBER void eight(u32, const Lane& lane, float, u32 j, const u8*, float (&w)[8]) const {
         unpack_eight(w, lane.values[j]);
     }
 };
@@ -200,13 +212,18 @@ THREE_VECTORS(8, 2, 2)
 struct GatedWeights {
     Nf4Weights gate, up;
     using Lane = Nf4Weights::Lane;
-    DEVICE_MEMBER Lane load(u32 row, u32 k) const { return row % 2 ? up.load(row / 2, k) : gate.load(row / 2, k); }
-    DEVICE_MEMBER void eight(u32 row, const Lane& lane, u32 j, const u8* tables, float (&w)[8]) const {
-        if (row % 2) {
-            up.eight(row, lane, j, tables + TABLE_BYTES, w);
-        } else {
-            gate.eight(row, lane, j, tables, w);
-        }
+    static constexpr u32 TOGETHER = 2;
+    template <u32 N>
+    static constexpr bool AHEAD = Nf4Weights::AHEAD<N>;
+    DEVICE_MEMBER Lane load(u32 r, u32 row, u32 k) const {
+        return r % 2 ? up.load(r, row / 2, k) : gate.load(r, row / 2, k);
+    }
+    // A warp's first row is even: up's rows are known when this is compiled.
+    DEVICE_MEMBER float scale(u32 r, const Lane& lane, const u8* tables) const {
+        return r % 2 ? up.scale(r, lane, tables + TABLE_BYTES) : gate.scale(r, lane, tables);
+    }
+    DEVICE_MEMBER void eight(u32 r, const Lane& lane, float absmax, u32 j, const u8* tables, float (&w)[8]) const {
+        gate.eight(r, lane, absmax, j, tables, w);  // the levels are the same
     }
 };
 

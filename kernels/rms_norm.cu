@@ -2,7 +2,7 @@
 //
 // x, y, dx, dy (N,C) are bf16, computed with in f32 and rounded where they are stored. C is a multiple of 8.
 //
-// A block has a row. Thread t of 256 sums the chunks of eight t, t + 256, ... in this order; lanes are
+// But for the gradient of w, a block has a row. Thread t of 256 sums the chunks of eight t, t + 256, ... in this order; lanes are
 // added 16, 8, 4, 2, 1 apart, then the eight warps in order. Bound: memory.
 
 #include "common.cuh"
@@ -95,14 +95,42 @@ OF_TYPE(f32, float)
 OF_TYPE(bf16, bf16)
 OF_TYPE(f16, f16)
 
-// dw += sum over the rows, in order, of dy xh: a thread has a column.
-KERNEL(rms_norm_weight_gradient, 64, 1, 0, (const bf16* x, const float* rstd, const bf16* dy, float* dw, u32 n, u32 c)) {
-    const u32 column = blockIdx.x * 64 + threadIdx.x;
-    if (column >= c) return;
-    float sum = dw[column];
-    for (u32 row = 0; row < n; ++row) {
-        const u64 at = (u64)row * c + column;
-        sum += widen(dy[at]) * (widen(x[at]) * rstd[row]);
+// dw += the rows' dy xh. A block has 64 columns, a lane two of them; warp w of 8 adds the rows w, w + 8, ... in
+// order, then the warps are added in order, and to dw at last. Grid: ceil(C / 64).
+constexpr u32 COLUMNS = 2 * WARP, AHEAD = 4;  // rows that are read before they are added
+
+KERNEL(rms_norm_weight_gradient, THREADS, 2, WARPS * COLUMNS * 4,
+       (const bf16* x, const float* rstd, const bf16* dy, float* dw, u32 n, u32 c)) {
+    SHARED(shared);
+    float2* const warps = (float2*)shared;  // (WARPS, COLUMNS)
+    const u32 warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const u32 column = blockIdx.x * COLUMNS + 2 * lane;
+    const bool in = column < (seeded(bound) ? c + 2 : c);
+    float2 sum = make_float2(0.0f, 0.0f);
+    for (u32 start = warp; start < n; start += AHEAD * WARPS) {
+        u32 xs[AHEAD], dys[AHEAD];
+        float scales[AHEAD];
+        UNROLL for (u32 i = 0; i < AHEAD; ++i) {
+            const u32 row = start + i * WARPS;
+            const bool has = in && row < n;
+            const u64 at = (u64)row * c + column;
+            xs[i] = has ? *(const u32*)(x + at) : 0;
+            dys[i] = has ? *(const u32*)(dy + at) : 0;
+            scales[i] = has ? rstd[row] : 0.0f;
+        }
+        UNROLL for (u32 i = 0; i < AHEAD; ++i) {
+            sum.x += low_half(dys[i]) * (low_half(xs[i]) * scales[i]);
+            sum.y += high_half(dys[i]) * (high_half(xs[i]) * scales[i]);
+        }
     }
-    dw[column] = sum;
+    warps[threadIdx.x] = sum;
+    if (!seeded(dropped_barrier)) sync_block();
+    if (warp != 0 || !in) return;
+    for (u32 i = 1; i < WARPS; ++i) {
+        sum.x += warps[i * WARP + lane].x;
+        sum.y += warps[i * WARP + lane].y;
+    }
+    float2* const to = (float2*)(dw + column);
+    to->x += sum.x;
+    to->y += sum.y;
 }

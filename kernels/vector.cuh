@@ -5,6 +5,9 @@
 // chunks permuted so that the lanes of a load lie in different banks. A lane adds its weights in order of
 // k, the lanes are added 16, 8, 4, 2, 1 apart: an output's bits do not depend on N. An adapter's part is
 // where a lane's sum begins.
+//
+// The loop is bound by instructions before it is by memory (tests/count.py): nothing in it branches but for
+// its end, codes are turned to places in the table four at a time, and rounding to bf16 leaves an f32.
 #pragma once
 
 #include "product.cuh"
@@ -70,8 +73,9 @@ struct ModedVectors {
     }
 };
 
-// Weights (out rows) has Lane: what a lane loads for its 32 weights, load(row, k) that gives it, and
-// eight(row, lane, j, tables, w) that decodes the j-th eight of them. `block` counts stretches of rows.
+// Weights (out rows) has Lane: what a lane loads for its 32 weights, load(r, row, k) that gives it, scale(r, lane,
+// tables), what is common to them, and eight(r, lane, scale, j, tables, w) that decodes the j-th eight of them. r
+// is the row's place in its warp, and rows are given in groups of TOGETHER. `block` counts stretches of rows.
 template <u32 N, u32 ROWS, class Weights, class Adapter, class Output>
 DEVICE void multiply_vectors(u8* shared, const u8* tables, u32 block, const Weights& weights, const bf16* x, u32 stride,
                              u32 out, u32 inner, u32 n, const Adapter& adapter, const Output& output) {
@@ -83,6 +87,20 @@ DEVICE void multiply_vectors(u8* shared, const u8* tables, u32 block, const Weig
             sums[r][row] = first + r < out && row < n ? adapter.start(first + r, row) : 0.0f;
         }
     }
+    // A warp without rows has nothing to do but to stage x.
+    const u32 limit = first < out ? inner : 0;
+    // What the next step decodes is read before this one is, where registers are left for it.
+    constexpr bool AHEAD = Weights::template AHEAD<N>;
+    typename Weights::Lane next[ROWS];
+    // What lies behind the last row is the warp's first once more, and not stored: no branch stands between the
+    // rows.
+    auto fetch = [&](u32 k) {
+        if (k >= limit) return;
+        UNROLL for (u32 r = 0; r < ROWS; ++r) {
+            next[r] = weights.load(r, first + (first + r < out ? r : r % Weights::TOGETHER), k);
+        }
+    };
+    if (AHEAD) fetch(lane * EACH);
     for (u32 piece = 0; piece < inner; piece += PIECE) {
         // The piece before has been used by all; the tables are there.
         if (!seeded(dropped_barrier)) sync_block();
@@ -90,28 +108,30 @@ DEVICE void multiply_vectors(u8* shared, const u8* tables, u32 block, const Weig
         sync_block();
         for (u32 step = 0; step < PIECE; step += WARP * EACH) {
             const u32 k = piece + step + lane * EACH;
-            if (k >= inner) break;
+            if (k >= limit) break;
+            if (!AHEAD) fetch(k);
             typename Weights::Lane raw[ROWS];
+            float scales[ROWS];
             UNROLL for (u32 r = 0; r < ROWS; ++r) {
-                if (first + r < out) raw[r] = weights.load(first + r, k);
+                raw[r] = next[r];
+                scales[r] = weights.scale(r, raw[r], tables);
             }
             UNROLL for (u32 j = 0; j < EACH / 8; ++j) {
-                uint4 xs[N];
+                float xs[N][8];
                 UNROLL for (u32 row = 0; row < N; ++row) {
                     const u32 chunk = (step + lane * EACH) / 8 + j;
                     const u32 at = seeded(swizzle) ? chunk : vector_chunk(chunk);
-                    xs[row] = ((const uint4*)shared)[row * VECTOR_CHUNKS + at];
+                    unpack_eight(xs[row], ((const uint4*)shared)[row * VECTOR_CHUNKS + at]);
                 }
                 UNROLL for (u32 r = 0; r < ROWS; ++r) {
-                    if (first + r >= out) continue;
                     float w[8];
-                    weights.eight(first + r, raw[r], j, tables, w);
+                    weights.eight(r, raw[r], scales[r], j, tables, w);
                     UNROLL for (u32 row = 0; row < N; ++row) {
-                        float x8[8];
-                        unpack_eight(x8, xs[row]);
-                        UNROLL for (u32 i = 0; i < 8; ++i) sums[r][row] = fused(x8[i], w[i], sums[r][row]);
+                        UNROLL for (u32 i = 0; i < 8; ++i) sums[r][row] = fused(xs[row][i], w[i], sums[r][row]);
                     }
                 }
+                // Now that a register per row is free.
+                if (AHEAD && j == 0) fetch(k + WARP * EACH);
             }
         }
     }

@@ -43,7 +43,7 @@ struct Scale {
     u32 q;
 };
 
-DEVICE Scale fetch_scale(const Nf4& weight, u64 block) {
+DEVICE Scale fetch_scale(const Nf4& weight, u32 block) {
     if (weight.q) return {weight.nested[block / 256], weight.q[block]};
     return {weight.absmax[block], 0};
 }
@@ -52,14 +52,31 @@ DEVICE float scale_of(const Nf4& weight, const Scale& scale, const float* table)
     return weight.q ? table[16 + scale.q] * scale.first + weight.offset : scale.first;
 }
 
-// Eight codes (four bytes, the high nibble first) to eight bf16.
+// Eight codes (four bytes, the high nibble first) to levels: code 2 i + 1 is the low nibble of byte i. Where a
+// level lies in the table is made for four codes at a time, in bytes.
+struct Levels {
+    const u8* table;
+    u32 high, low;
+    DEVICE_MEMBER Levels(u32 bytes, const float* table)
+        : table((const u8*)table), high(bytes >> 2 & 0x3c3c3c3cu), low(bytes << 2 & 0x3c3c3c3cu) {}
+    DEVICE_MEMBER float of(u32 code) const {
+        return *(const float*)(table + byte_of(code % 2 ? low : high, code / 2));
+    }
+};
+
+// To eight bf16, packed; and as f32 that hold them.
 DEVICE uint4 decode_eight(u32 bytes, float absmax, const float* table) {
+    const Levels levels(bytes, table);
     u32 pairs[4];
     UNROLL for (u32 i = 0; i < 4; ++i) {
-        const u32 byte = bytes >> (8 * i) & 0xff;
-        pairs[i] = pack_bf16(table[byte >> 4] * absmax, table[byte & 15] * absmax);
+        pairs[i] = pack_bf16(levels.of(2 * i) * absmax, levels.of(2 * i + 1) * absmax);
     }
     return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+}
+
+DEVICE void decode_eight(float (&w)[8], u32 bytes, float absmax, const float* table) {
+    const Levels levels(bytes, table);
+    UNROLL for (u32 i = 0; i < 8; ++i) w[i] = round_bf16(levels.of(i) * absmax);
 }
 
 // NF4 as the right operand: k along W's rows (y) or across them (dx). Two threads share 32 codes.
@@ -97,7 +114,7 @@ struct Nf4Right {
         u64 element;
         const bool in = inside(column, columns, k, ks, threadIdx.x / PER_ROW, threadIdx.x % PER_ROW * 16, element);
         // What lies outside is finite, and meets zeros of left or outputs that are not stored.
-        scale = in ? fetch_scale(weight, element / BLOCK) : Scale{0.0f, 0};
+        scale = in ? fetch_scale(weight, (u32)(element / BLOCK)) : Scale{0.0f, 0};
     }
 
     DEVICE_MEMBER void decode(const u8* raw, u8* tile, const u8* tables) const {
@@ -109,6 +126,13 @@ struct Nf4Right {
         *(uint4*)Tile<WIDTH>::at(tile, row, chunk + 1) = decode_eight(codes.y, absmax, table);
     }
 };
+
+// Byte i of a word of signed bytes that was XORed with FLIPPED, exactly: it is below 256, so it is the end of
+// the mantissa of 2^23 + byte.
+constexpr u32 FLIPPED = 0x80808080u;
+DEVICE float signed_byte(u32 flipped, u32 i) {
+    return float_of_bits(byte_on(flipped, i, 0x4b000000u)) - (8388608.0f + 128.0f);
+}
 
 // Signed bytes with a scale per 64, the same way. Two threads share 32 codes.
 template <Along ALONG_, u32 COLUMNS>
@@ -142,11 +166,11 @@ struct Q8Right {
     }
     DEVICE_MEMBER void decode(const u8* raw, u8* tile, const u8*) const {
         const uint4 bytes = *(const uint4*)(raw + threadIdx.x * CHUNK);
-        const u32 words[4] = {bytes.x, bytes.y, bytes.z, bytes.w};
+        const u32 words[4] = {bytes.x ^ FLIPPED, bytes.y ^ FLIPPED, bytes.z ^ FLIPPED, bytes.w ^ FLIPPED};
         u32 pairs[8];
         UNROLL for (u32 i = 0; i < 8; ++i) {
-            const u32 two = words[i / 2] >> (16 * (i % 2));
-            pairs[i] = pack_bf16((float)(i8)(two & 0xff) * scale, (float)(i8)(two >> 8 & 0xff) * scale);
+            const u32 word = words[i / 2], at = i % 2 * 2;
+            pairs[i] = pack_bf16(signed_byte(word, at) * scale, signed_byte(word, at + 1) * scale);
         }
         const u32 row = threadIdx.x / PER_ROW, chunk = threadIdx.x % PER_ROW * 2;
         *(uint4*)Tile<WIDTH>::at(tile, row, chunk) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);

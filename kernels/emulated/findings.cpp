@@ -31,32 +31,78 @@ std::string three(Index index) {
 
 }  // namespace
 
-// file:line of the instruction before the return address, then what it was inlined into.
+// Where an instruction stands is looked up when findings are asked for, all at once: until then the text has a
+// mark with its address.
+constexpr char MARK = 1, MARK_END = 2;
+
 std::string place_of(const void* site) {
-    static std::map<const void*, std::string> known;
-    std::string& place = known[site];
-    if (!place.empty()) return place;
-    place = "an unknown place";
-    Dl_info info;
-    if (!site || !dladdr(site, &info) || !info.dli_fname) return place;
-    const u64 offset = static_cast<const u8*>(site) - static_cast<const u8*>(info.dli_fbase) - 1;
-    char command[4096];
-    snprintf(command, sizeof command, "addr2line -s -i -e '%s' 0x%llx 2>/dev/null", info.dli_fname, offset);
-    FILE* pipe = popen(command, "r");
-    if (!pipe) return place;
-    std::string lines;
-    char line[512];
-    while (fgets(line, sizeof line, pipe)) {
-        std::string frame(line);
-        while (!frame.empty() && (frame.back() == '\n' || frame.back() == ')')) frame.pop_back();
-        const size_t note = frame.find(" (discriminator");
-        if (note != std::string::npos) frame.resize(note);
-        lines += lines.empty() ? frame : " < " + frame;
-    }
-    pclose(pipe);
-    if (!lines.empty()) place = lines;
-    return place;
+    char words[32];
+    snprintf(words, sizeof words, "%c%llx%c", MARK, static_cast<u64>(reinterpret_cast<uintptr_t>(site)), MARK_END);
+    return words;
 }
+
+namespace {
+
+// file:line of the instruction before a return address, then what it was inlined into; by address.
+std::map<u64, std::string> places;
+
+// Looks up what a text's marks name and is not known yet: one run of addr2line for each thousand.
+void look_up(const std::string& marked) {
+    std::map<std::string, std::map<u64, u64>> wanted;  // offsets in a file, and the addresses
+    for (size_t at = marked.find(MARK); at != std::string::npos; at = marked.find(MARK, at + 1)) {
+        const u64 site = std::stoull(marked.substr(at + 1), nullptr, 16);
+        Dl_info info;
+        if (!places.emplace(site, "an unknown place").second || !site) continue;
+        if (!dladdr(reinterpret_cast<void*>(site), &info) || !info.dli_fname) continue;
+        wanted[info.dli_fname][site - reinterpret_cast<uintptr_t>(info.dli_fbase) - 1] = site;
+    }
+    for (const auto& [file, offsets] : wanted) {
+        auto next = offsets.begin();
+        while (next != offsets.end()) {
+            std::string command = "addr2line -a -s -i -e '" + file + "'";
+            for (int count = 0; count < 1000 && next != offsets.end(); ++count, ++next) {
+                char words[32];
+                snprintf(words, sizeof words, " 0x%llx", next->first);
+                command += words;
+            }
+            FILE* pipe = popen((command + " 2>/dev/null").c_str(), "r");
+            if (!pipe) return;
+            std::string* place = nullptr;
+            bool first = true;
+            char line[512];
+            while (fgets(line, sizeof line, pipe)) {
+                std::string frame(line);
+                while (!frame.empty() && (frame.back() == '\n' || frame.back() == ')')) frame.pop_back();
+                if (frame.rfind("0x", 0) == 0) {
+                    const auto found = offsets.find(std::stoull(frame, nullptr, 16));
+                    place = found == offsets.end() ? nullptr : &places[found->second];
+                    first = true;
+                    continue;
+                }
+                const size_t note = frame.find(" (discriminator");
+                if (note != std::string::npos) frame.resize(note);
+                if (place) *place = first ? frame : *place + " < " + frame;
+                first = false;
+            }
+            pclose(pipe);
+        }
+    }
+}
+
+// The text with places for its marks.
+std::string placed(const std::string& marked) {
+    look_up(marked);
+    std::string out;
+    size_t from = 0;
+    for (size_t at = marked.find(MARK); at != std::string::npos; at = marked.find(MARK, from)) {
+        const size_t end = marked.find(MARK_END, at);
+        out += marked.substr(from, at - from) + places[std::stoull(marked.substr(at + 1), nullptr, 16)];
+        from = end + 1;
+    }
+    return out + marked.substr(from);
+}
+
+}  // namespace
 
 void report(const Fiber& fiber, const char* what, const void* site, const std::string& more) {
     const std::lock_guard<std::mutex> lock(guard);
@@ -102,6 +148,7 @@ const std::string& findings() {
         if (finding.times > 1) text += " (" + std::to_string(finding.times) + " times)";
         text += "\n";
     }
+    text = placed(text);
     return text;
 }
 

@@ -101,6 +101,8 @@ void check(const Case& c, u32 rows, bool backward) {
 Test documents("attention", "packed documents", [] {
     check(packed(64, 4, 2, {3, 70, 1, 9}), 83, true);
     check(packed(128, 2, 1, {67}), 67, true);
+    check(packed(64, 4, 2, {90, 1, 33, 35}), 159, true);
+    check(packed(128, 2, 2, {31, 128}), 159, true);
 });
 
 // Queries at the end of what a cache holds, in two slots.
@@ -114,7 +116,7 @@ Test slots("attention", "slots of a cache", [] {
 });
 
 // One query per slot against many rows; alone it has the same bits.
-Test decode("attention", "decode", [] {
+Test decode("decode", "queries of a cache", [] {
     for (u32 d : {64u, 128u}) {
         Case c = {d, 6, 2, {7, 330, 0}, {300, 256, 1}};
         const u32 rows = 600, n = 3, width = c.h * d, parts = 2;

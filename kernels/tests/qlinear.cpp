@@ -37,33 +37,40 @@ Test large("qlinear", "nf4", [] {
     check_nf4(37, 72, 64, true, 0);
     check_nf4(130, 136, 192, true, 1);
     check_nf4(5, 40, 128, false, 0);
+    check_nf4(159, 256, 256, true, 1);
 });
 
 Test eight_bits("qlinear", "8 bits", [] {
-    const u32 n = 21, out = 88, inner = 128;
-    const Q8Weight w(1, out, inner);
-    const auto x = bf16_values(2, n * inner), dy = bf16_values(3, n * out), before = bf16_values(4, n * out);
-    Buffer<i8> codes(w.codes);
-    Buffer<float> scales(w.scales);
-    Halves bx(x), bdy(dy), y(before), dx(n * inner);
-    launch("qlinear_q8_forward", {1, 1}, bx, inner, codes, scales, out, inner, y, n, 1u);
-    launch("qlinear_q8_backward", {1, 1}, bdy, out, codes, scales, out, inner, dx, n, 0u);
-    compare_sums("y", y.get(), multiply(x, w.effective, n, out, inner), before);
-    compare_sums("dx", dx.get(), multiply(dy, transposed(w.effective, out, inner), n, inner, out), {});
+    const u32 shapes[][3] = {{21, 88, 128}, {159, 256, 256}};
+    for (const auto [n, out, inner] : shapes) {
+        const Grid along = {div_up(n, 128), div_up(out, 128)}, back = {div_up(n, 128), div_up(inner, 128)};
+        const Q8Weight w(1, out, inner);
+        const auto x = bf16_values(2, n * inner), dy = bf16_values(3, n * out), before = bf16_values(4, n * out);
+        Buffer<i8> codes(w.codes);
+        Buffer<float> scales(w.scales);
+        Halves bx(x), bdy(dy), y(before), dx(n * inner);
+        launch("qlinear_q8_forward", along, bx, inner, codes, scales, out, inner, y, n, 1u);
+        launch("qlinear_q8_backward", back, bdy, out, codes, scales, out, inner, dx, n, 0u);
+        compare_sums("y", y.get(), multiply(x, w.effective, n, out, inner), before);
+        compare_sums("dx", dx.get(), multiply(dy, transposed(w.effective, out, inner), n, inner, out), {});
+    }
 });
 
 Test dense("qlinear", "dense", [] {
-    const u32 n = 45, out = 104, inner = 88;
-    const auto x = bf16_values(2, n * inner), dy = bf16_values(3, n * out), w = bf16_values(4, out * inner);
-    const auto before = values(5, out * inner), dx_before = bf16_values(6, n * inner);
-    Halves bx(x), bdy(dy), bw(w), y(n * out), dx(dx_before);
-    Buffer<float> dw(before);
-    launch("qlinear_dense_forward", {1, 1}, bx, inner, bw, inner, out, inner, y, n, 0u);
-    launch("qlinear_dense_backward", {1, 1}, bdy, out, bw, inner, out, inner, dx, n, 1u);
-    launch("qlinear_weight_gradient", {1, 1}, bdy, out, bx, inner, dw, out, inner, n);
-    compare_sums("y", y.get(), multiply(x, w, n, out, inner), {});
-    compare_sums("dx", dx.get(), multiply(dy, transposed(w, out, inner), n, inner, out), dx_before);
-    compare_sums("dw", dw.get(), multiply(transposed(dy, n, out), transposed(x, n, inner), out, inner, n), before);
+    const u32 shapes[][3] = {{45, 104, 88}, {159, 256, 256}};
+    for (const auto [n, out, inner] : shapes) {
+        const Grid along = {div_up(n, 128), div_up(out, 128)}, back = {div_up(n, 128), div_up(inner, 128)};
+        const auto x = bf16_values(2, n * inner), dy = bf16_values(3, n * out), w = bf16_values(4, out * inner);
+        const auto before = values(5, out * inner), dx_before = bf16_values(6, n * inner);
+        Halves bx(x), bdy(dy), bw(w), y(n * out), dx(dx_before);
+        Buffer<float> dw(before);
+        launch("qlinear_dense_forward", along, bx, inner, bw, inner, out, inner, y, n, 0u);
+        launch("qlinear_dense_backward", back, bdy, out, bw, inner, out, inner, dx, n, 1u);
+        launch("qlinear_weight_gradient", {div_up(out, 128), div_up(inner, 128)}, bdy, out, bx, inner, dw, out, inner, n);
+        compare_sums("y", y.get(), multiply(x, w, n, out, inner), {});
+        compare_sums("dx", dx.get(), multiply(dy, transposed(w, out, inner), n, inner, out), dx_before);
+        compare_sums("dw", dw.get(), multiply(transposed(dy, n, out), transposed(x, n, inner), out, inner, n), before);
+    }
 });
 
 // A head's logits stay in f32, and a vocabulary may be odd.
