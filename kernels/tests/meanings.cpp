@@ -131,6 +131,7 @@ std::vector<Case> cases() {
          {raw(21, n)},
          {fresh("low", same, k), fresh("high", same, k), fresh("rounded", same, k)},
          n},
+        {"bytes", "probe_bytes", 1, {raw(31, n), raw(32, n)}, {fresh("to", same, 4 * k)}, n},
         {"widen",
          "probe_widen",
          1,
@@ -251,6 +252,12 @@ void hold(const Case& one, const std::vector<Bytes>& got) {
         each(0, [&](u32 i) { return from_bf16(u16(pairs[i])); });
         each(1, [&](u32 i) { return from_bf16(u16(pairs[i] >> 16)); });
         each(2, [&](u32 i) { return is_nan(pairs[i]) ? from_bf16(0x7fff) : round_bf16(in[0][i]); });
+    } else if (one.name == "bytes") {
+        const auto words = as<u32>(one.inputs[0]), others = as<u32>(one.inputs[1]);
+        for (u32 i = 0; i < got[0].size() / 4; ++i) {
+            const u32 want = (words[i / 4] >> (8 * (i % 4)) & 0xff) + others[i / 4] / 256 * 256;
+            if (as<u32>(got[0])[i] != want) compare("bytes", {float(i)}, {-1.0}, 0, 0);
+        }
     } else if (one.name == "widen") {
         each(1, [&](u32 i) { return from_bf16(u16(i)); });
         each(0, [&](u32 i) {

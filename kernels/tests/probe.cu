@@ -146,6 +146,13 @@ KERNEL(probe_halves, 128, 1, 0, (const u32* pairs, u32* low, u32* high, u32* rou
     }
 }
 
+// Each byte of a word, over another one's: to (n,4).
+KERNEL(probe_bytes, 128, 1, 0, (const u32* words, const u32* others, u32* to, u32 n)) {
+    for (u32 i = threadIdx.x; i < n; i += 128) {
+        UNROLL for (u32 j = 0; j < 4; ++j) to[4 * i + j] = byte_on(words[i], j, others[i]);
+    }
+}
+
 // Every pattern of 16 bits as each kind of half.
 KERNEL(probe_widen, 128, 1, 0, (const u16* from, u32* of_f16, u32* of_bf16, u32 n)) {
     for (u32 i = threadIdx.x; i < n; i += 128) {

@@ -61,6 +61,7 @@ def numbers():
              tuple(fresh(name, NAN, k) for name in ("root", "quotient", "sig")), n),
         Case("pack", "probe_pack", 1, (raw(6, n), raw(7, n)), (fresh("packed", BITS, k),), n),
         Case("halves", "probe_halves", 1, (raw(21, n),), tuple(fresh(name, BITS, k) for name in ("low", "high", "rounded")), n),
+        Case("bytes", "probe_bytes", 1, (raw(31, n), raw(32, n)), (fresh("to", BITS, 4 * k),), n),
         Case("widen", "probe_widen", 1, (every_half(),), (fresh("of_f16", NAN, 1 << 18), fresh("of_bf16", BITS, 1 << 18)),
              65536),
         Case("sums", "probe_sums", 4, (counter.span(14, 1024, 3.0),),

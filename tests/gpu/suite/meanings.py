@@ -134,6 +134,7 @@ def wanted(case):
     simple = {
         "pack": lambda: {"packed": packed(*ins)},
         "halves": lambda: {"low": ins[0] << 16, "high": ins[0] & -65536, "rounded": packed(ins[0], ins[0]) & -65536},
+        "bytes": lambda: {"to": ((ins[0][:, None] >> torch.arange(0, 32, 8).int() & 255) | (ins[1][:, None] & -256)).reshape(-1)},
         "streaming": lambda: {"to": ins[0]},
         "groups": lambda: {"first": copied(ins[0], ins[1]), "second": copied(ins[0], 16 - ins[1])},
         "shuffle": lambda: {"to": shuffled(ins[0])},
