@@ -77,6 +77,8 @@ pub struct Token {
 pub struct Serve {
     tokens: usize,
     wanted: usize,
+    /// (5 T + W) u32, written at once: ids, positions, rows, first and visible rows of T tokens, and last the W picks.
+    numbers: Buf,
     ids: Buf,
     flow: Flow,
     saved: Saved,
@@ -91,18 +93,12 @@ pub struct Serve {
     rstd: Buf,
     /// (W,V).
     logits: Buf,
-    host: HostSide,
+    /// The numbers on their way to the device, kept so that passes allocate nothing.
+    host: Vec<u32>,
 }
 
-/// The pass's numbers on their way to the device, kept so that passes allocate nothing.
-#[derive(Clone, Debug, Default)]
-struct HostSide {
-    ids: Vec<u32>,
-    positions: Vec<u32>,
-    rows: Vec<u32>,
-    first: Vec<u32>,
-    visible: Vec<u32>,
-}
+/// Numbers of a token.
+const NUMBERS: usize = 5;
 
 impl Serve {
     /// Lays out passes of at most `tokens` tokens, of which the logits of at most `wanted` are asked.
@@ -120,30 +116,27 @@ impl Serve {
         let temporaries = Temporaries::layout(backend, config, extent);
         let values = backend.target().activation();
         let mut alloc = |label, dtype, len| backend.alloc(label, Space::Device, dtype, len);
-        let mut index = |label, len| alloc(label, DType::U32, len);
-        let (ids, picks) = (index("ids", tokens), index("picked rows", wanted));
+        let numbers = alloc("numbers of a pass", DType::U32, NUMBERS * tokens + wanted);
+        let part = |index| numbers.slice(index * tokens, tokens);
         let flow = Flow {
-            positions: index("positions", tokens),
-            rows: index("rows", tokens),
-            window: Window {
-                first: index("first rows", tokens),
-                visible: index("visible rows", tokens),
-                most: cache.context,
-            },
+            positions: part(1),
+            rows: part(2),
+            window: Window { first: part(3), visible: part(4), most: cache.context },
         };
         Serve {
             tokens,
             wanted,
-            ids,
+            numbers,
+            ids: part(0),
             flow,
             saved,
             temporaries,
-            picks,
+            picks: numbers.slice(NUMBERS * tokens, wanted),
             picked: alloc("picked", values, wanted * c),
             normed: alloc("picked, normed", values, wanted * c),
             rstd: alloc("rstd", DType::F32, wanted),
             logits: alloc("logits", DType::F32, wanted * v),
-            host: HostSide::default(),
+            host: vec![0; NUMBERS * tokens + wanted],
         }
     }
 
@@ -174,7 +167,8 @@ impl Serve {
     ) -> Result<()> {
         let (n, w) = (tokens.len(), picks.len());
         assert!(n > 0 && n <= self.tokens && w <= self.wanted, "a pass of {n} tokens, {w} wanted");
-        self.write(backend, model, cache, tokens);
+        self.gather(model, cache, tokens, picks);
+        backend.write(self.numbers, &self.host);
         let cut = |buf: Buf| buf.slice(0, buf.len / self.tokens * n);
         let flow = Flow {
             positions: cut(self.flow.positions),
@@ -186,7 +180,6 @@ impl Serve {
             },
         };
         let temporaries = self.temporaries.cut(&cut);
-        backend.write(self.picks, picks);
         let (c, v) = (model.config().hidden, model.config().vocab);
         let pick = |buf: Buf| buf.slice(0, buf.len / self.wanted * w);
         backend.gather();
@@ -212,35 +205,19 @@ impl Serve {
         Ok(())
     }
 
-    fn write<B: Backend>(
-        &mut self,
-        backend: &mut B,
-        model: &Model,
-        cache: &Cache,
-        tokens: &[Token],
-    ) {
-        let HostSide { ids, positions, rows, first, visible } = &mut self.host;
-        for list in [&mut *ids, &mut *positions, &mut *rows, &mut *first, &mut *visible] {
-            list.clear();
-        }
-        for token in tokens {
+    /// Puts a pass's numbers in their places.
+    fn gather(&mut self, model: &Model, cache: &Cache, tokens: &[Token], picks: &[u32]) {
+        let (rows, most) = (cache.context as u32, self.tokens);
+        for (index, token) in tokens.iter().enumerate() {
             let Token { id, slot, position } = *token;
             assert!((id as usize) < model.config().vocab, "token id {id}");
-            assert!(
-                (position as usize) < cache.context && (slot as usize) < cache.slots,
-                "{token:?}"
-            );
-            let start = slot * cache.context as u32;
-            ids.push(id);
-            positions.push(position);
-            rows.push(start + position);
-            first.push(start);
-            visible.push(position + 1);
+            assert!(position < rows && (slot as usize) < cache.slots, "{token:?}");
+            let start = slot * rows;
+            let numbers = [id, position, start + position, start, position + 1];
+            for (kind, number) in numbers.into_iter().enumerate() {
+                self.host[kind * most + index] = number;
+            }
         }
-        backend.write(self.ids, ids);
-        backend.write(self.flow.positions, positions);
-        backend.write(self.flow.rows, rows);
-        backend.write(self.flow.window.first, first);
-        backend.write(self.flow.window.visible, visible);
+        self.host[NUMBERS * most..][..picks.len()].copy_from_slice(picks);
     }
 }

@@ -131,7 +131,8 @@ impl Cuda {
         self.attempt("copy", |driver| {
             // SAFETY: `bytes` outlives the wait.
             unsafe { driver.copy_in(Queue::Compute, at, bytes.as_ptr(), bytes.len()) }?;
-            driver.finish()
+            let copied = driver.record(Queue::Compute)?;
+            driver.wait_host(copied)
         });
     }
 
@@ -287,7 +288,8 @@ impl Backend for Cuda {
         let done = self.attempt("copy", |driver| {
             // SAFETY: `bytes` outlives the wait, and nobody else sees it.
             unsafe { driver.copy_out(Queue::Compute, bytes.as_mut_ptr(), at, bytes.len()) }?;
-            driver.finish()
+            let copied = driver.record(Queue::Compute)?;
+            driver.wait_host(copied)
         });
         if done.is_none() {
             values.fill(T::zeroed());
