@@ -22,7 +22,7 @@ fn methods_are_compared_alike_on_any_number_of_threads() {
         let lead = all["median_lead_seconds"].as_f64().expect("a lead");
         assert!(lead >= all["p10_lead_seconds"].as_f64().expect("a lead"), "{name}");
     }
-    let shown = room.must("lab saturation --count 11 --seed 3");
+    let shown = room.must("lab saturation --count 11 --seed 3").stdout;
     for name in ["forecast", "predict_linear volume", "threshold 90%", "leaking-teeth"] {
         assert!(shown.contains(name), "{shown}");
     }
