@@ -26,6 +26,7 @@ mod plan;
 mod provenance;
 mod recipe;
 mod refusals;
+mod saturation;
 mod secrets;
 mod skip;
 mod skipping;

@@ -10,7 +10,7 @@ mod lab;
 
 pub(crate) use export::{ExportArgs, ExportFormat, VerifyArgs};
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
-pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs};
+pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs, LabSaturationArgs};
 
 /// Most tokens of evidence in a prompt, where nothing else is said: what is tuned on one budget is asked with
 /// the same.

@@ -7,6 +7,7 @@
 //! - [`commands`]: Kubernetes commands and field paths that a model writes, judged by the schema.
 //! - [`losses`]: how well a model predicts texts, before and after tuning.
 //! - [`postmortems`]: real post-mortems as incidents, labelled by cause.
+//! - [`saturation`]: how early and how rightly methods say that something runs out.
 //! - [`score`]: accuracy, calibration, abstention.
 //! - [`interval`]: bootstrap intervals, paired where two methods saw the same examples.
 
@@ -19,6 +20,7 @@ pub mod incidents;
 pub mod interval;
 pub mod losses;
 pub mod postmortems;
+pub mod saturation;
 pub mod score;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! - [`incident`], [`many`]: incidents.
 //! - [`Simulated`], [`Truth`]: an incident, what really happened, and the answer that makes right.
 //! - [`prose`]: post-mortems, runbooks and a corpus to read from.
+//! - [`series`]: series of something that may run out, for forecasts.
 //!
 //! How it works inside: a topology (`topology`) is run through its minutes (`world`) under faults
 //! that are rows of tables (`fault`); `telemetry` measures it, `symptoms` and `ordinary` say what is
@@ -22,6 +23,7 @@ mod names;
 mod ordinary;
 mod phrase;
 pub mod prose;
+pub mod series;
 mod settings;
 mod simulate;
 mod simulated;

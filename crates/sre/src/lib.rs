@@ -3,6 +3,7 @@
 //!
 //! - [`incident`]: services, metrics, logs, events and changes of one incident, as a JSON file.
 //! - [`signal`]: what a metric measures, read off its name.
+//! - [`saturation`]: when something runs out, as an interval of time.
 //! - [`evidence`]: the few lines of an incident that matter, each with an id, as a prompt.
 //! - [`cause`] and [`action`]: the closed lists of causes and remediations.
 //! - [`answer`]: what a model says about an incident, checked against that incident.
@@ -22,6 +23,7 @@ mod error;
 pub mod evidence;
 pub mod incident;
 mod markdown;
+pub mod saturation;
 pub mod signal;
 
 pub use error::{Error, Result};

@@ -10,6 +10,19 @@ pub(crate) enum LabCommand {
     Incidents(LabIncidentsArgs),
     /// Write documents about simulated incidents, for pretraining: prose, logs, packs, no answers
     Corpus(LabCorpusArgs),
+    /// Compare forecasts of what runs out with predict_linear and a threshold, on simulated series
+    Saturation(LabSaturationArgs),
+}
+
+/// `srek lab saturation`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LabSaturationArgs {
+    /// Series to simulate; eleven kinds take turns
+    #[arg(long, value_name = "N", default_value_t = 110)]
+    pub(crate) count: u64,
+    /// The same seed gives the same series
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
 }
 
 /// `srek lab incidents`

@@ -2,3 +2,4 @@
 
 pub(super) mod corpus;
 pub(super) mod incidents;
+pub(super) mod saturation;
