@@ -75,9 +75,9 @@ impl Symptom {
             symptom.lost[service] = reading.worse * weight;
         }
         symptom.guess(callees, otherwise);
-        for service in 0..count {
+        for (service, called) in callees.iter().enumerate() {
             let lost = symptom.lost[service];
-            let own = symptom.unexplained(&callees[service], service);
+            let own = symptom.unexplained(called, service);
             // What is lost in passing on is less sure to be one's own than what is lost alone.
             symptom.own[service] = if lost > 0.0 { own * own / lost } else { 0.0 };
         }

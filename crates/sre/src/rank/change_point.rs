@@ -91,10 +91,10 @@ impl Run {
             let new = old.hypot(vector[column]);
             let (cosine, sine) = (new / old, vector[column] / old);
             self.factor[column * d + column] = new;
-            for row in column + 1..d {
+            for (row, value) in vector.iter_mut().enumerate().take(d).skip(column + 1) {
                 let below = &mut self.factor[row * d + column];
-                *below = (*below + sine * vector[row]) / cosine;
-                vector[row] = cosine * vector[row] - sine * *below;
+                *below = (*below + sine * *value) / cosine;
+                *value = cosine * *value - sine * *below;
             }
         }
         self.length += 1;
@@ -258,8 +258,9 @@ fn placed(steady: &[Vec<f64>], (from, candidate, to): (usize, usize, usize)) -> 
     let (sign, level) = (size.signum(), middle(&series[from..candidate]));
     let allowance = (0.35 * size.abs()).min(1.0);
     let (mut sum, mut lowest, mut at) = (0.0, 0.0, from);
-    for index in from..to.min(candidate + SHORTEST) {
-        sum += sign * (series[index] - level) - allowance;
+    let looked_at = series.iter().enumerate().take(to.min(candidate + SHORTEST)).skip(from);
+    for (index, value) in looked_at {
+        sum += sign * (value - level) - allowance;
         if sum <= lowest {
             (lowest, at) = (sum, index + 1);
         }

@@ -12,7 +12,7 @@ const FOUND: f64 = 2.5;
 /// services one always is a little beside itself.
 const FOUND_ALONE: f64 = 6.0;
 /// What raised the alarm left its past by more than this many steps.
-const ALARMING: f64 = 0.8;
+const ALARMING: f64 = 0.75;
 
 /// How much blame, resources and changes say.
 const BLAME: f64 = 1.0;

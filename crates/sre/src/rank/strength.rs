@@ -11,6 +11,9 @@ pub(super) const FEWEST: usize = 6;
 /// A past of this many values is believed half: its tails are hardly known.
 const HALF_KNOWN: f64 = 6.0;
 
+/// A past of this many windows is believed half.
+const FEW_WINDOWS: f64 = 2.0;
+
 /// This share of the windows of the past moves less than [`USUAL`] steps.
 const TAIL: f64 = 0.95;
 
@@ -75,7 +78,7 @@ fn worse(before: &[f64], since: &[f64]) -> (f64, f64, f64) {
     let tail = quantile(&moves, TAIL) / USUAL;
     let mut step = tail.max(range).max(LEAST_STEP * median.abs());
     // The largest of few windows is less than the largest of many.
-    step *= 1.0 + (HALF_KNOWN + length as f64) / before.len() as f64;
+    step *= 1.0 + (HALF_KNOWN + FEW_WINDOWS * length as f64) / before.len() as f64;
     let farthest = since.iter().fold(0.0_f64, |most, value| most.max((value - median).abs()));
     step = step.max(farthest * 1e-9);
     if step <= farthest * 1e-6 {

@@ -37,7 +37,7 @@ fn owner(window: &Window, name: &str, calls: &[(String, String)]) -> Option<(Str
     let known = if calls.is_empty() {
         None
     } else {
-        splits.clone().filter(|(service, _)| window.find(service).is_some()).last()
+        splits.clone().rfind(|(service, _)| window.find(service).is_some())
     };
     let (service, metric) = known.or_else(|| splits.next())?;
     let named = !service.is_empty() && !metric.is_empty();

@@ -39,6 +39,9 @@ pub struct Window {
     samples: usize,
 }
 
+/// Seconds and a value.
+pub type Sample = (f64, f64);
+
 /// A series of one service.
 #[derive(Clone, Debug)]
 pub struct Track {
@@ -51,7 +54,7 @@ pub struct Track {
     /// Its id where the incident gives one.
     pub id: Option<String>,
     /// Seconds and values, in order of time, one value at a time, none of them without a number.
-    samples: Vec<(f64, f64)>,
+    samples: Vec<Sample>,
 }
 
 /// Something that was changed.
@@ -76,12 +79,12 @@ pub struct Target {
 
 impl Track {
     /// The samples, in order of time.
-    pub fn samples(&self) -> &[(f64, f64)] {
+    pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
     /// The values before a time and from it on.
-    pub fn split(&self, time: f64) -> (&[(f64, f64)], &[(f64, f64)]) {
+    pub fn split(&self, time: f64) -> (&[Sample], &[Sample]) {
         self.samples.split_at(self.samples.partition_point(|sample| sample.0 < time))
     }
 }
