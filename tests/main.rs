@@ -24,6 +24,7 @@ mod mended;
 mod misnamed;
 mod plan;
 mod provenance;
+mod rank;
 mod recipe;
 mod refusals;
 mod saturation;

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 mod export;
 mod incident;
 mod lab;
+mod rank;
 
 pub(crate) use export::{ExportArgs, ExportFormat, VerifyArgs};
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs, LabSaturationArgs};
+pub(crate) use rank::RankArgs;
 
 /// Most tokens of evidence in a prompt, where nothing else is said: what is tuned on one budget is asked with
 /// the same.
@@ -80,6 +82,8 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Find the cause of an incident: a checked answer, a post-mortem and a runbook
     Diagnose(DiagnoseArgs),
+    /// Rank services and signals by how likely a trouble came from them, without a model
+    Rank(RankArgs),
     /// Compare a base with a tuned model: incidents, commands, real post-mortems, losses, times
     Eval(EvalArgs),
     /// Compute the logits of given token ids

@@ -129,13 +129,13 @@ pub(crate) fn disturb(dice: &mut Dice, scene: &Scene, measured: &mut Vec<Measure
     for _ in 0..odd {
         let index = dice.below(measured.len());
         if measured[index].worth == Worth::Ordinary {
-            oddity(dice, &mut measured[index]);
+            oddity(dice, &mut measured[index], scene.world.per_minute);
         }
     }
     measured.retain(|it| it.worth != Worth::Ordinary || !dice.happens(0.05));
 }
 
-fn oddity(dice: &mut Dice, series: &mut Measured) {
+fn oddity(dice: &mut Dice, series: &mut Measured, per_minute: usize) {
     let climbs = matches!(series.signal, Signal::Memory | Signal::Disk | Signal::OpenFiles);
     let size = dice.between((0.12, 0.5));
     let spike = BASELINE + dice.below(12);
@@ -143,10 +143,11 @@ fn oddity(dice: &mut Dice, series: &mut Measured) {
     if matches!(series.signal, Signal::Ready | Signal::Wanted | Signal::Certificate) {
         return;
     }
-    for (minute, value) in series.values.iter_mut().enumerate() {
+    for (row, value) in series.values.iter_mut().enumerate() {
         let Some(value) = value else { continue };
+        let minute = row / per_minute;
         if counted {
-            *value += f64::from(u8::from(minute == spike));
+            *value += f64::from(u8::from(row == spike * per_minute));
         } else if climbs {
             *value *= 1.0 + size * minute as f64 / 80.0;
         } else if (spike..spike + 4).contains(&minute) {

@@ -49,6 +49,8 @@ pub struct Settings {
     pub held_out_faults: Vec<Cause>,
     /// How often which kind of incident comes.
     pub shares: Shares,
+    /// Seconds from one value of a metric to the next: 60, or less, by which 60 can be divided.
+    pub step_seconds: u32,
 }
 
 impl Settings {
@@ -76,7 +78,13 @@ impl Settings {
                 too_little_evidence: 0.04,
             },
         };
-        Self { seed, part, held_out_faults: Self::HELD_OUT_FAULTS.to_vec(), shares }
+        let held_out_faults = Self::HELD_OUT_FAULTS.to_vec();
+        Self { seed, part, held_out_faults, shares, step_seconds: 60 }
+    }
+
+    /// Values of a metric in a minute, at least 1.
+    pub(crate) fn per_minute(&self) -> usize {
+        (60 / self.step_seconds.clamp(1, 60)) as usize
     }
 
     /// The faults that can be answered.

@@ -57,7 +57,7 @@ pub fn incident(settings: &Settings, number: u64) -> Simulated {
     let minutes = BASELINE + usize::try_from(dice.whole((15, 25))).unwrap_or(20);
     let hits = hits(dice, settings, kind, &mut topology);
     let season = season(dice, kind, settings.part);
-    let world = world::run(&topology, &hits, &season, minutes);
+    let world = world::run(&topology, &hits, &season, (minutes, settings.per_minute()));
     let start = start(dice, settings.part);
     let scene = Scene { kind, topology, world, hits, minutes, start };
     let dialect = dialect::any(dice, settings.part);

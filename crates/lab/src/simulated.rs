@@ -1,6 +1,7 @@
 //! An incident with the truth about it, and the answer that this truth makes right.
 
 use crate::settings::Part;
+use jiff::Timestamp;
 use sre::action::ActionKind;
 use sre::answer::{NO_SERVICE, Said};
 use sre::cause::Cause;
@@ -36,6 +37,8 @@ pub struct Truth {
     /// The fault that was simulated, also where the right answer does not name it;
     /// [`Cause::None`] where there was none.
     pub fault: Cause,
+    /// When the fault began; mostly minutes before it was noticed.
+    pub onset: Option<Timestamp>,
     /// A second fault that went on at the same time, where there was one.
     pub second: Option<(String, Cause)>,
     /// The ids of what the fault itself produced: what supports the answer.

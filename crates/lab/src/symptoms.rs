@@ -60,7 +60,7 @@ fn count(dice: &mut Dice, range: Range) -> u64 {
 
 /// How badly a service does at its worst, from 0: the share of failures, and latency above normal.
 pub(crate) fn suffering(scene: &Scene, service: usize) -> (f64, f64) {
-    let states = scene.world.minutes[BASELINE..].iter().map(|row| row[service]);
+    let states = scene.world.incident().iter().map(|row| row[service]);
     let normal = scene.world.normal[service];
     let worse = |(failing, slow): (f64, f64), state: State| {
         (failing.max(state.failing - normal.failing), slow.max(state.latency / normal.latency))

@@ -165,11 +165,12 @@ impl<'a> Gauge<'a> {
         let moved: Vec<_> = moved.iter().filter(|it| it.spec.signal == self.signal).collect();
         let gap = if dice.happens(0.06) { 0.3 } else { 0.004 };
         let mut drift = 0.0;
-        let rows = world.minutes.iter().enumerate();
-        let values = rows.map(|(minute, states)| {
+        let rows = world.rows.iter().enumerate();
+        let values = rows.map(|(row, states)| {
+            let minute = world.minute(row);
             let mut value = self.value(&states[service], &world.normal[service], minute);
             for it in &moved {
-                value = self.moved(it, value, minute as f64);
+                value = self.moved(it, value, minute);
             }
             drift = 0.6 * drift + 0.8 * dice.bell();
             let value = self.with_noise(dice, value, drift);
@@ -187,7 +188,7 @@ impl<'a> Gauge<'a> {
     }
 
     /// What would be measured without what a fault does to this metric in particular.
-    fn value(&self, state: &State, normal: &State, minute: usize) -> f64 {
+    fn value(&self, state: &State, normal: &State, minute: f64) -> f64 {
         let limit = self.limit.unwrap_or(1.0);
         let cpu = self.node.cpu_use * state.busy.min(4.0);
         let crowd = state.in_flight.clamp(0.2, 12.0);
@@ -206,11 +207,11 @@ impl<'a> Gauge<'a> {
             Signal::OpenFiles => self.usual * (0.9 + 0.1 * crowd),
             Signal::Queue => self.usual * (1.0 + 4.0 * state.backlog),
             Signal::Dependency => self.usual,
-            Signal::Disk => self.usual * (1.0 + 2e-5 * minute as f64),
+            Signal::Disk => self.usual * (1.0 + 2e-5 * minute),
             Signal::CacheHits => {
                 self.usual * if state.load > 2.0 * normal.load { 0.97 } else { 1.0 }
             }
-            Signal::Certificate => self.usual - minute as f64 / 1440.0,
+            Signal::Certificate => self.usual - minute / 1440.0,
             _ => self.usual,
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 mod difficulty;
 mod leaks;
+mod ranking;
 
 /// Cheap and on the safe side of a tokenizer.
 fn tokens(text: &str) -> usize {

@@ -91,12 +91,26 @@ pub(crate) struct State {
     pub(crate) backlog: f64,
 }
 
-/// The states of all services, minute by minute.
+/// The states of all services, step by step.
 pub(crate) struct World {
-    /// One row per minute, in the order of the services.
-    pub(crate) minutes: Vec<Vec<State>>,
+    /// One row per step, in the order of the services.
+    pub(crate) rows: Vec<Vec<State>>,
+    /// Steps in a minute.
+    pub(crate) per_minute: usize,
     /// A good day without any of its ups and downs.
     pub(crate) normal: Vec<State>,
+}
+
+impl World {
+    /// The rows from the start of the incident on.
+    pub(crate) fn incident(&self) -> &[Vec<State>] {
+        &self.rows[BASELINE * self.per_minute..]
+    }
+
+    /// Minutes from the first row to this one.
+    pub(crate) fn minute(&self, row: usize) -> f64 {
+        row as f64 / self.per_minute as f64
+    }
 }
 
 /// How the load from outside moves.
@@ -118,27 +132,34 @@ impl Season {
     }
 }
 
-/// Runs the services of a topology through so many minutes.
-pub(crate) fn run(topology: &Topology, hits: &[Hit], season: &Season, minutes: usize) -> World {
+/// Runs the services of a topology through so many minutes of so many steps.
+pub(crate) fn run(
+    topology: &Topology,
+    hits: &[Hit],
+    season: &Season,
+    (minutes, per_minute): (usize, usize),
+) -> World {
     let services = &topology.services;
     let calm = vec![State { wanted: 1.0, ready: 1.0, ..State::default() }; services.len()];
-    let normal = step(services, &[], &calm, None, (0.0, 1.0));
-    let mut rows: Vec<Vec<State>> = Vec::with_capacity(minutes);
-    for minute in 0..minutes {
-        let time = minute as f64;
+    let normal = step(services, &[], &calm, None, (0.0, 1.0, 1.0));
+    let mut rows: Vec<Vec<State>> = Vec::with_capacity(minutes * per_minute);
+    let length = 1.0 / per_minute as f64;
+    for row in 0..minutes * per_minute {
+        let time = row as f64 / per_minute as f64;
         let before = rows.last().unwrap_or(&normal);
-        rows.push(step(services, hits, before, Some(&normal), (time, season.at(time))));
+        rows.push(step(services, hits, before, Some(&normal), (time, season.at(time), length)));
     }
-    World { minutes: rows, normal }
+    World { rows, per_minute, normal }
 }
 
-/// One minute, from the one before. Without a normal day to compare with, this is one.
+/// One step, from the one before: when it is and how long it takes, in minutes. Without a normal day
+/// to compare with, this is one.
 fn step(
     services: &[Node],
     hits: &[Hit],
     before: &[State],
     normal: Option<&[State]>,
-    (time, season): (f64, f64),
+    (time, season, length): (f64, f64, f64),
 ) -> Vec<State> {
     let mut states = vec![State::default(); services.len()];
     let own: Vec<Own> = (0..services.len()).map(|index| Own::at(hits, index, time)).collect();
@@ -160,7 +181,8 @@ fn step(
             let (state, usual) = (&mut states[index], &normal[index]);
             state.in_flight = state.load * state.latency / (usual.load * usual.latency).max(1e-9);
             let surplus = state.busy * own[index].slow - 1.6;
-            state.backlog = (before[index].backlog + surplus.max(-0.5)).clamp(0.0, 500.0);
+            let more = surplus.max(-0.5) * length;
+            state.backlog = (before[index].backlog + more).clamp(0.0, 500.0);
         } else {
             states[index].in_flight = 1.0;
         }

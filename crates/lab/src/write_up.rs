@@ -16,9 +16,6 @@ use sre::cause::Cause;
 use sre::incident::{Alert, Change, Event, Incident, LogLine, Series, Service, VERSION};
 use std::collections::BTreeSet;
 
-/// Seconds from one value to the next.
-const STEP_SECONDS: u32 = 60;
-
 /// The incident with its truth.
 pub(crate) fn write_up(
     dice: &mut Dice,
@@ -91,7 +88,7 @@ fn alarm(
     let (failing, slow) = suffering(scene, service);
     let below = dice.between((0.5, 0.9));
     let latency = 2400.0 * scene.world.normal[service].latency * slow;
-    let fewest = scene.world.minutes[BASELINE..].iter().map(|row| row[service].ready);
+    let fewest = scene.world.incident().iter().map(|row| row[service].ready);
     let number = match phrase {
         Phrase::ReadyLow => fewest.fold(f64::INFINITY, f64::min),
         _ => (100.0 * failing * below).max(1.0),
@@ -150,7 +147,7 @@ impl Listed {
                 name: it.name.to_owned(),
                 limit: it.limit,
                 start: self.first,
-                step_seconds: STEP_SECONDS,
+                step_seconds: step_seconds(scene),
                 values: it.values,
             });
         }
@@ -200,6 +197,18 @@ impl Listed {
     }
 }
 
+/// Seconds from one value to the next.
+fn step_seconds(scene: &Scene) -> u32 {
+    60 / u32::try_from(scene.world.per_minute).unwrap_or(1).clamp(1, 60)
+}
+
+/// When the first fault began: in the middle of what was measured, so never out of range.
+fn onset(scene: &Scene) -> Option<Timestamp> {
+    let hit = scene.hits.first()?;
+    let seconds = libm::round((hit.onset - BASELINE as f64) * 60.0) as i64;
+    Some(scene.start + SignedDuration::from_secs(seconds))
+}
+
 fn service(node: &Node, scene: &Scene) -> Service {
     let nodes = &scene.topology.services;
     Service {
@@ -232,6 +241,7 @@ fn truth(
         service: shown.map(|hit| services[hit.service].name.clone()),
         cause,
         fault,
+        onset: onset(scene),
         second: second.map(|hit| (services[hit.service].name.clone(), hit.fault.cause)),
         evidence,
         telling,

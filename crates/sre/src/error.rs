@@ -37,6 +37,17 @@ pub enum Error {
         known: String,
     },
 
+    /// A table that cannot be read.
+    #[error("line {line}: {problem}\nhint: {hint}")]
+    Table {
+        /// Where, from 1.
+        line: usize,
+        /// What was found.
+        problem: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+
     /// An answer that does not fit the incident that it is about.
     #[error("answer: {0}")]
     Answer(String),
@@ -46,5 +57,10 @@ impl Error {
     /// A part of an incident that has no meaning.
     pub(crate) fn incident(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Incident { place: place.into(), problem: problem.into() }
+    }
+
+    /// A table that cannot be read.
+    pub(crate) fn table(line: usize, problem: impl Into<String>, hint: &'static str) -> Self {
+        Self::Table { line, problem: problem.into(), hint }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`evidence`]: the few lines of an incident that matter, each with an id, as a prompt.
 //! - [`cause`] and [`action`]: the closed lists of causes and remediations.
 //! - [`answer`]: what a model says about an incident, checked against that incident.
+//! - [`rank`]: which service a trouble came from, by arithmetic alone.
 //! - [`doubt`]: parts of an answer that do not fit each other.
 //! - [`analyst`]: asks a model, and checks what it says.
 //! - [`artifact`]: a post-mortem and a runbook from a checked answer, in Markdown.
@@ -23,7 +24,12 @@ mod error;
 pub mod evidence;
 pub mod incident;
 mod markdown;
+pub mod rank;
 pub mod saturation;
 pub mod signal;
 
 pub use error::{Error, Result};
+
+#[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;

@@ -14,6 +14,7 @@ mod lab;
 mod logits;
 mod plan;
 mod quantize;
+mod rank;
 mod train;
 mod verify;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Data(DataCommand::Kubernetes(args)) => kubernetes::write(args),
         Command::Generate(args) => generate::run(args, machine, format),
         Command::Diagnose(args) => diagnose::run(args, machine),
+        Command::Rank(args) => rank::run(args),
         Command::Eval(args) => eval::run(args, machine),
         Command::Plan(args) => plan::run(args, machine, format),
         Command::Download(args) => download::run(args),
