@@ -66,15 +66,19 @@ fn bench_measures_the_model_that_was_named() {
 fn plans_are_for_the_machine_that_was_named() {
     let room = Room::new();
     prepare(&room);
-    let dense = room.must("plan base.toml --device rtx3060 --json").json();
+    let dense =
+        room.must("plan base.toml --set model.new.head_dim=64 --device rtx3060 --json").json();
     assert_eq!(dense["device"], "rtx3060");
     assert_eq!(dense["mapped_bytes"].as_u64(), Some(0), "a GPU maps nothing");
     let less = "--set memory.policy=recompute";
-    let recomputed = room.must(&format!("plan base.toml --device rtx3060 --json {less}")).json();
+    let recomputed = room
+        .must(&format!("plan base.toml --set model.new.head_dim=64 --device rtx3060 --json {less}"))
+        .json();
     assert!(recomputed["device_bytes"].as_u64() < dense["device_bytes"].as_u64());
     assert_eq!(recomputed["blocks"]["recompute"].as_u64(), Some(2));
     let tight = "--set memory.device_mib=1";
-    let refused = room.srek(&format!("plan base.toml --device rtx3060 {tight}"));
+    let refused =
+        room.srek(&format!("plan base.toml --set model.new.head_dim=64 --device rtx3060 {tight}"));
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.starts_with("error: does not fit into 1 MiB"), "{}", refused.stderr);
 }

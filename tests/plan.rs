@@ -64,7 +64,7 @@ fn serving_is_planned_for_by_the_bytes_that_a_token_moves() {
     assert!(more > 0.99 * cache && more < 1.05 * cache, "{more} for {cache}");
     assert!(near["fits"] == true && number(&near, "tokens_per_second_best") > 80.0, "{near}");
     let ran = Room::new().srek("plan --device rtx3060 --model llama3-8b --decode 8191");
-    assert!(ran.code == Some(2) && ran.stderr.contains("made for 8192 tokens"), "{}", ran.stderr);
+    assert!(ran.code == Some(2) && ran.stderr.contains("room for 8190 tokens"), "{}", ran.stderr);
 }
 
 #[test]
@@ -156,7 +156,8 @@ fn settings_of_a_shape_are_not_ignored_beside_a_recipe() {
 #[test]
 fn a_gguf_file_is_planned_for_as_its_directory_is() {
     let room = Room::new();
-    let model = crate::command::golden("plain").join("model");
+    // Heads of 64: a GPU has no kernels for those of the goldens.
+    let model = crate::command::root().join("models/sre-tiny");
     room.must(&format!("export --model {} --format gguf-f16 --out made", model.display()));
     let plan = |model: &str| {
         let mut plan = planned_in(&room, &format!("{model} --seq 8"));

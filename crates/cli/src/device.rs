@@ -10,6 +10,9 @@ use std::path::PathBuf;
 /// `--gpu` then means.
 const EMULATED_VARIABLE: &str = "SREK_EMULATED_DEVICE";
 
+/// What of the free memory is left to the driver, in bytes: graphs, and pieces that it gives out whole.
+const MARGIN: usize = 64 << 20;
+
 /// A GPU that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gpu {
@@ -33,6 +36,11 @@ impl Gpu {
     pub(crate) fn find(ordinal: u32) -> Result<Gpu> {
         if let Some(library) = emulated() {
             let device = Emulated::load(&library).map_err(|error| unusable(&error))?;
+            if ordinal > 0 {
+                return Err(usage(format!(
+                    "--gpu is {ordinal}, and the emulated device is number 0"
+                )));
+            }
             return Ok(Gpu { ordinal: 0, sm: device.sm() });
         }
         let found = gpus().map_err(|error| unusable(&error))?;
@@ -72,7 +80,8 @@ pub(crate) struct Opened {
 impl Opened {
     fn new(driver: Box<dyn Driver>) -> Result<Opened> {
         let memory = driver.memory().map_err(|error| unusable(&error))?;
-        Ok(Opened { driver, free: memory.map(|memory| memory.free) })
+        let free = memory.map(|memory| memory.free.saturating_sub(MARGIN.min(memory.free / 8)));
+        Ok(Opened { driver, free })
     }
 
     /// A backend of that size.

@@ -38,6 +38,9 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
+    /// A device has no kernels for what was asked.
+    #[error("{0}")]
+    Device(String),
     /// A device failed.
     #[error(transparent)]
     Backend(#[from] ops::backend::BackendError),

@@ -1,7 +1,7 @@
 //! Serving passes over a KV cache: prefill in any chunks, decode of several sequences, or both at
 //! once. The same block as in training, and so the same bits.
 
-use crate::llama::{Extent, Flow, Kept, Saved, Temporaries, forward, normed_head};
+use crate::llama::{Extent, Flow, Kept, Output, Saved, Temporaries, forward, normed_head};
 use crate::step::{Pass, head_logits};
 use crate::{Model, Result};
 use ops::attention::{Window, cache_type};
@@ -188,7 +188,8 @@ impl Serve {
         for (layer, [k, v]) in model.layers.iter().zip(&cache.layers) {
             let around = Saved { k: self.ids, v: self.ids, ..self.saved };
             let saved = Saved { k: *k, v: *v, ..around.map(cut) };
-            forward(backend, model, layer, &saved, (&flow, &temporaries), Some(x));
+            let output = Output { y: x, after: None };
+            forward(backend, model, layer, &saved, (&flow, &temporaries), Some(output));
         }
         if w > 0 {
             let (ids, y, normed) = (pick(self.picks), pick(self.picked), pick(self.normed));

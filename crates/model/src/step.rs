@@ -1,7 +1,9 @@
 //! A training step over buffers laid out beforehand: forward, loss and backward of micro-batches of
 //! packed documents, with each block's activations kept, offloaded or recomputed.
 
-use crate::llama::{Extent, Flow, Layer, Saved, Temporaries, backward, forward, normed_head};
+use crate::llama::{
+    Extent, Flow, Kept, Layer, Output, Saved, Temporaries, backward, forward, normed_head,
+};
 use crate::{Batch, Config, Model, Result};
 use ops::attention::Window;
 use ops::linear_cross_entropy;
@@ -63,9 +65,17 @@ pub enum Pass {
 #[expect(clippy::large_enum_variant, reason = "there is one per block, and most blocks are kept")]
 enum Slot {
     Kept(Saved),
-    Offloaded { host: Vec<Buf> },
-    Recomputed { x: Buf },
-    Checkpointed { host: Buf },
+    Offloaded {
+        host: Vec<Buf>,
+    },
+    Recomputed {
+        x: Buf,
+    },
+    Checkpointed {
+        host: Buf,
+    },
+    /// Without a backward: all blocks share one set, and what flows on stays where it is.
+    Passing,
 }
 
 /// A laid-out step.
@@ -113,9 +123,9 @@ impl Step {
         let trains = options.pass == Pass::Gradients;
         let mut slots = Vec::with_capacity(config.layers);
         for policy in &options.policies {
-            let policy = if trains { *policy } else { Policy::Recompute };
             slots.push(match policy {
-                Policy::Keep => Slot::Kept(Saved::layout(backend, model, n, true)),
+                _ if !trains => Slot::Passing,
+                Policy::Keep => Slot::Kept(Saved::layout(backend, model, n, Kept::Mlp)),
                 Policy::Offload => Slot::Offloaded { host: Saved::pinned(backend, model, n) },
                 Policy::Recompute => Slot::Recomputed {
                     x: backend.alloc("block input", Space::Device, values, n * c),
@@ -128,8 +138,13 @@ impl Step {
         let has = |policy| trains && options.policies.contains(&policy);
         let again = !trains || options.policies.iter().any(|policy| policy.computes_again());
         let shared = if has(Policy::Offload) { 2 } else { usize::from(again) };
+        let kept = match (trains, has(Policy::Offload)) {
+            (false, _) => Kept::Nothing,
+            (true, false) => Kept::Halves,
+            (true, true) => Kept::Mlp,
+        };
         let working: Vec<Saved> =
-            (0..shared).map(|_| Saved::layout(backend, model, n, has(Policy::Offload))).collect();
+            (0..shared).map(|_| Saved::layout(backend, model, n, kept)).collect();
         let mut inputs_of: Vec<Buf> = working.iter().map(|set| set.x).collect();
         if has(Policy::Checkpoint) && shared == 1 {
             inputs_of.push(backend.alloc("block input", Space::Device, values, n * c));
@@ -138,7 +153,10 @@ impl Step {
         let extent = Extent { tokens: n, tile, with_mlp: again, pass: options.pass };
         let temporaries = Temporaries::layout(backend, config, extent);
         // Before the backward there is no dq, and afterwards no use for the last output.
-        let last = temporaries.gradients.map(|it| it.dq).filter(|dq| dq.len == n * c);
+        let last = match temporaries.gradients {
+            Some(it) => Some(it.dq).filter(|dq| dq.len == n * c),
+            None => Some(working[0].x),
+        };
         let mut device = |label, dtype, len| backend.alloc(label, Space::Device, dtype, len);
         Step {
             options: StepOptions { tile, ..options.clone() },
@@ -281,6 +299,7 @@ impl Rows<'_> {
             Slot::Kept(saved) => saved.x,
             Slot::Offloaded { .. } | Slot::Checkpointed { .. } => inputs[layer % inputs.len()],
             Slot::Recomputed { x } => *x,
+            Slot::Passing => inputs[0],
         })
     }
 
@@ -310,11 +329,11 @@ impl Rows<'_> {
         let mut free: [Option<Fence>; 2] = [None; 2];
         for (index, layer) in model.layers.iter().enumerate() {
             let output = if index + 1 < layers { self.input(index + 1) } else { self.last };
-            for turn in [index, index + 1] {
-                if let Some(fence) = free[turn % 2].take() {
-                    backend.wait(Queue::Compute, fence);
-                }
+            if let Some(fence) = free[index % 2].take() {
+                backend.wait(Queue::Compute, fence);
             }
+            // The block before may still be on its way to the host, out of where the output goes.
+            let output = Output { y: output, after: free[(index + 1) % 2].take() };
             let saved = self.saved(index);
             let slot = &self.step.slots[index];
             if let Slot::Checkpointed { host } = slot {
@@ -434,7 +453,7 @@ impl Rows<'_> {
             Slot::Checkpointed { host } => {
                 backend.copy_in(Queue::Copy, self.cut(*host), self.input(index));
             }
-            Slot::Kept(_) | Slot::Recomputed { .. } => {}
+            Slot::Kept(_) | Slot::Recomputed { .. } | Slot::Passing => {}
         }
         Some(backend.record(Queue::Copy))
     }

@@ -128,6 +128,8 @@ pub(crate) fn write<B: Backend>(
         }
         let params = trainer.model().params();
         trainer.optimizer().save(backend, params, &inside.join(MOMENTS))?;
+        // What a device that failed gave is not what was trained.
+        backend.finish()?;
         let saved = Saved {
             version: VERSION,
             state: state.clone(),
@@ -223,8 +225,12 @@ fn check_belonging(saved: &Saved, path: &Path, job: &Job, target: Target) -> Res
     }
     let (before, now) = (&saved.tier, provenance::tier(target));
     if !provenance::tiers_agree(job.spec().numerics, before, &now) {
+        let option = match before.starts_with("cuda") {
+            true => "--gpu 0 on such a device".to_owned(),
+            false => format!("--tier {before}"),
+        };
         let message = format!(
-            "was trained on the tier {before:?}, this run is on {now:?}, which rounds differently\nhint: resume with --tier {before}, or start a new run"
+            "was trained on the tier {before:?}, this run is on {now:?}, which rounds differently\nhint: resume with {option}, or start a new run"
         );
         return Err(Error::checkpoint(path, message));
     }

@@ -52,6 +52,8 @@ fn write_one<B: Backend>(
                 copy_tokenizer(job, inside)?;
             }
         }
+        // What a device that failed gave is not what was trained.
+        backend.finish()?;
         record.write(inside)?;
         Ok(())
     })

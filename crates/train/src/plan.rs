@@ -324,12 +324,12 @@ fn count(needs: &Needs<'_>, target: Target, options: &StepOptions) -> Result<Pla
     trainer.load_bound();
     if needs.evaluates {
         trainer.exchange(&mut dry, Pass::Loss);
-        trainer.run(&mut dry, 1.0);
+        trainer.run(&mut dry, 1.0)?;
         trainer.exchange(&mut dry, Pass::Gradients);
     }
     let before = Work::of(dry.trace());
     dry.record_events();
-    trainer.run(&mut dry, 1.0);
+    trainer.run(&mut dry, 1.0)?;
     let run = Work::of(dry.trace());
     let events = dry.trace().events.as_ref().map_or(0, Vec::len);
     trainer.update(&mut dry, Update { step: 1, learning_rate: 1.0 })?;

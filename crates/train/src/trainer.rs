@@ -173,7 +173,7 @@ impl Trainer {
         for documents in window {
             self.load(job, documents)?;
             tokens += self.batch.tokens();
-            sum += self.run(backend, 1.0 / trained as f32);
+            sum += self.run(backend, 1.0 / trained as f32)?;
             if !sum.is_finite() {
                 return Err(self.not_finite(job, documents));
             }
@@ -218,7 +218,7 @@ impl Trainer {
         for documents in micro_batches {
             self.load(job, documents)?;
             trained += self.batch.trained();
-            sum += self.run(backend, 1.0);
+            sum += self.run(backend, 1.0)?;
             if !sum.is_finite() {
                 return Err(self.not_finite(job, documents));
             }
@@ -248,11 +248,15 @@ impl Trainer {
     }
 
     /// Runs the present step on the loaded micro-batch; returns the sum of its losses.
-    pub(crate) fn run<B: Backend>(&mut self, backend: &mut B, scale: f32) -> f64 {
+    ///
+    /// # Errors
+    /// What the backend reports: a device that failed reads as zeros, which would be a fine loss.
+    pub(crate) fn run<B: Backend>(&mut self, backend: &mut B, scale: f32) -> Result<f64> {
         self.step.run(backend, &self.model, &self.batch, scale);
         let losses = &mut self.losses[..self.batch.tokens()];
         self.step.losses(backend, losses);
-        losses.iter().map(|&loss| f64::from(loss)).sum()
+        backend.finish()?;
+        Ok(losses.iter().map(|&loss| f64::from(loss)).sum())
     }
 
     /// Lays the documents of a micro-batch end to end.

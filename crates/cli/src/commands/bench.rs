@@ -111,7 +111,8 @@ fn of_model(
         ));
     }
     let steps = args.train.iter().map(|&tokens| ("--train", tokens.max(1), tokens));
-    let depths = args.depth.iter().map(|&depth| ("--depth", depth.max(1) + DECODED, depth));
+    let depths =
+        args.depth.iter().map(|&depth| ("--depth", depth.max(1).saturating_add(DECODED), depth));
     for (option, most, found) in steps.chain(depths) {
         let context = config.context;
         if most > context || (option == "--train" && found < 2) {

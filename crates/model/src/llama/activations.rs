@@ -53,13 +53,12 @@ impl Saved {
         backend: &mut B,
         model: &Model,
         n: usize,
-        with_mlp: bool,
+        kept: Kept,
     ) -> Saved {
         let kv = sizes(model.config(), n).kv;
         let cache = cache_type(model.spec.numerics);
         let mut alloc = |dtype, len| backend.alloc("activations", Space::Device, dtype, len);
         let [k, v] = [alloc(cache, kv), alloc(cache, kv)];
-        let kept = if with_mlp { Kept::Mlp } else { Kept::Halves };
         Saved::layout_around(backend, model.config(), n, [k, v], kept)
     }
 

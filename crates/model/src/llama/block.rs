@@ -12,7 +12,7 @@ use crate::lora::Projection as P;
 use ops::attention::{self, Window};
 use ops::qlinear::{Adapted, Gated, Mode, Part};
 use ops::rope::{Direction, Place, Rotate};
-use ops::{Backend, Buf, residual, rms_norm, swiglu};
+use ops::{Backend, Buf, Fence, Queue, residual, rms_norm, swiglu};
 
 /// How tokens flow: which rows they take and see.
 #[derive(Clone, Copy, Debug)]
@@ -33,14 +33,23 @@ struct Block<'a> {
     flow: &'a Flow,
 }
 
-/// Runs the block; `y` (N,C) gets the output, unless only the saved set is wanted.
+/// Where a block's output goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// (N,C).
+    pub(crate) y: Buf,
+    /// When it may be written.
+    pub(crate) after: Option<Fence>,
+}
+
+/// Runs the block, unless only the saved set is wanted.
 pub(crate) fn forward<B: Backend>(
     backend: &mut B,
     model: &Model,
     layer: &Layer,
     saved: &Saved,
     (flow, temporaries): (&Flow, &Temporaries),
-    y: Option<Buf>,
+    mut output: Option<Output>,
 ) {
     let block = Block { model, layer, saved, flow };
     let n = flow.rows.len;
@@ -52,17 +61,20 @@ pub(crate) fn forward<B: Backend>(
         let m = tile.rows(saved.m);
         copy(backend, tile.rows(saved.x), m);
         block.project(backend, P::O, [tile.rows(saved.o), m]);
-        match (saved.mlp, y) {
+        match (saved.mlp, output) {
             (Some(_), _) => block.widen(backend, &tile),
             // They are of no use afterwards: the backward computes them again.
             (None, Some(_)) => block.gate(backend, &tile),
             (None, None) => {}
         }
-        if let Some(y) = y {
-            let (h, y) = (tile.act(), tile.rows(y));
+        if let Some(Output { y, after }) = &mut output {
+            let (h, y) = (tile.act(), tile.rows(*y));
             if saved.mlp.is_some() {
                 let [gate, up] = tile.mlp(saved);
                 backend.launch(swiglu::Forward { gate, up, h });
+            }
+            if let Some(fence) = after.take() {
+                backend.wait(Queue::Compute, fence);
             }
             copy(backend, m, y);
             block.project(backend, P::Down, [h, y]);

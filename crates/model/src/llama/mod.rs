@@ -2,22 +2,23 @@
 
 mod activations;
 mod block;
+mod device;
 mod fill;
 mod linear;
 
 use activations::Tile;
 pub(crate) use activations::{Extent, Kept, Saved, Temporaries};
-pub(crate) use block::{Flow, backward, forward, normed_head};
+pub(crate) use block::{Flow, Output, backward, forward, normed_head};
 pub use fill::Origin;
 pub(crate) use linear::Linear;
 
 use crate::load::{Blocked, Double, EMBEDDING, HEAD, NORM, Nf4, Q8, Stored, Tensor, in_layer};
 use crate::lora::{LoraConfig, Projection, tensor_name};
-use crate::{Config, Result};
+use crate::{Config, Error, Result};
 use ops::attention::Heads;
 use ops::lora::Adapter;
 use ops::qlinear::{Storage, Weight};
-use ops::{Backend, Buf, DType, Numerics, Space, rope};
+use ops::{Backend, Buf, DType, Device, Numerics, Space, rope};
 use quant::{double_quant, nf4, q8};
 
 /// How the seven projections are stored.
@@ -182,6 +183,7 @@ impl Model {
     /// # Errors
     /// When a tensor is missing or has another shape than the configuration says.
     pub fn layout<B: Backend>(backend: &mut B, spec: &Spec, origin: &Origin<'_>) -> Result<Model> {
+        device::check(backend.target(), spec)?;
         let mut plan = Layout { backend, spec, origin, params: Vec::new() };
         let config = &spec.config;
         let (c, v) = (config.hidden, config.vocab);
@@ -292,7 +294,10 @@ impl<B: Backend> Layout<'_, B> {
             Stored::Q8(q8) => {
                 Ok(self.stored_q8(["embedding codes", "embedding scales"], space, &q8))
             }
-            Stored::Blocks(blocks) => Ok(self.stored_blocks("embedding", &blocks)),
+            Stored::Blocks(blocks) => {
+                self.refuse_blocks()?;
+                Ok(self.stored_blocks("embedding", &blocks))
+            }
             Stored::Nf4(nf4) => Err(nf4.refuse_table()),
         }
     }
@@ -315,6 +320,18 @@ impl<B: Backend> Layout<'_, B> {
         let map = self.weights("absmax map", map);
         let nested = self.weights("nested absmax", nested);
         Storage::Nf4Double { codes, absmax, map, nested, offset: *offset }
+    }
+
+    /// Weights in blocks of ggml are for the host.
+    fn refuse_blocks(&self) -> Result<()> {
+        match self.backend.target().device {
+            Device::Cpu { .. } => Ok(()),
+            Device::Cuda { .. } => Err(Error::Device(
+                "a GPU has no kernels for the weights of a GGUF file\nhint: `srek quantize --model FILE --out DIR` \
+                 makes a directory in 4 bits of it, which one can use"
+                    .to_owned(),
+            )),
+        }
     }
 
     /// A weight as a GGUF file has it.

@@ -30,9 +30,11 @@ struct Pass {
 pub(super) fn run(model: &Path, depth: usize, args: &PlanArgs, place: Place) -> Result<Answer> {
     let place = with_memory(place, args)?;
     let config = shape(model)?;
-    if depth + 2 > config.context {
-        let made = config.context;
-        return Err(usage(format!("--decode is {depth}, the model is made for {made} tokens")));
+    if depth.saturating_add(2) > config.context {
+        let made = config.context - 2;
+        return Err(usage(format!(
+            "--decode is {depth}, the model has room for {made} tokens before the next"
+        )));
     }
     let weights = Checkpoint::of_shape(&config, &model.display().to_string())?;
     let planned = spec(config, args.rank, (args.head_8bit, args.embedding_host))?;

@@ -6,13 +6,15 @@
 
 mod driver;
 mod emulated;
+mod gpu;
 mod images;
 mod nvidia;
 mod nvml;
 
 pub use driver::{Argument, Driver, DriverError, Memory as DeviceMemory, Work};
 pub use emulated::Emulated;
-pub use nvidia::{Gpu, Nvidia, gpus};
+pub use gpu::{Gpu, gpus};
+pub use nvidia::Nvidia;
 
 use super::cpu::{Memory, Region};
 use super::dry::place_weights;

@@ -3,14 +3,13 @@
 
 use super::super::Queue;
 use super::driver::{Argument, Driver, DriverError, Memory, Result, Work, check_arguments};
+use super::gpu::{Gpu, bus, check, describe, driver_version};
 use super::images::{Entry, IMAGES, entries};
 use super::nvml;
 use cudarc::driver::sys;
 use std::collections::{HashMap, VecDeque};
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CString, c_void};
 
-/// The oldest driver whose compiler takes the kernels' PTX (8.4), as CUDA counts: 12.4, driver 550.
-const OLDEST_DRIVER: i32 = 12_040;
 /// The oldest devices that have what the kernels use: bf16 products, asynchronous copies.
 const OLDEST_SM: u32 = 80;
 /// The devices that the checked-in machine code is for.
@@ -26,114 +25,6 @@ const GRAPHS: usize = 32;
 const REMEMBERED: usize = 8;
 /// Fewest launches that a graph is made of.
 const GRAPH_LAUNCHES: usize = 16;
-
-/// What a GPU is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gpu {
-    /// Its place among the machine's GPUs.
-    pub ordinal: i32,
-    /// Its name.
-    pub name: String,
-    /// Compute capability, 86 for 8.6.
-    pub sm: u32,
-    /// Its memory, in bytes.
-    pub memory: usize,
-    /// The driver's version as CUDA counts, 12040 for 12.4.
-    pub driver: i32,
-}
-
-/// The machine's GPUs.
-///
-/// # Errors
-/// There is no driver, it is too old or does not start, or there is no GPU that the kernels run on.
-pub fn gpus() -> Result<Vec<Gpu>> {
-    let driver = driver_version()?;
-    let mut count = 0;
-    // SAFETY: the pointer is to a local; the driver is there.
-    check("cuDeviceGetCount", unsafe { sys::cuDeviceGetCount(&mut count) })?;
-    if count == 0 {
-        return Err(DriverError("the NVIDIA driver finds no GPU".to_owned()));
-    }
-    (0..count).map(|ordinal| describe(ordinal, driver)).collect()
-}
-
-/// The version of a driver that has started.
-fn driver_version() -> Result<i32> {
-    // SAFETY: it only tries to load the driver's library.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(DriverError(
-            "there is no NVIDIA driver (libcuda.so)\nhint: without a GPU everything runs on the CPU".to_owned(),
-        ));
-    }
-    let mut version = 0;
-    // SAFETY: the pointer is to a local. This call needs no initialised driver.
-    check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) })?;
-    is_new_enough(version)?;
-    // SAFETY: there are no flags.
-    check("cuInit", unsafe { sys::cuInit(0) })?;
-    Ok(version)
-}
-
-/// Whether the kernels run with a driver of this version.
-fn is_new_enough(version: i32) -> Result<()> {
-    if version >= OLDEST_DRIVER {
-        return Ok(());
-    }
-    let (major, minor) = (version / 1000, version % 1000 / 10);
-    Err(DriverError(format!(
-        "the NVIDIA driver is for CUDA {major}.{minor}, expected 12.4 or newer\nhint: install driver 550 or newer"
-    )))
-}
-
-fn describe(ordinal: i32, driver: i32) -> Result<Gpu> {
-    use sys::CUdevice_attribute::{
-        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
-        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
-    };
-    let (mut device, mut memory, mut name) = (0, 0, [0; 256]);
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: the pointer is to a local.
-    check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, ordinal) })?;
-    // SAFETY: the name's length is the array's.
-    check("cuDeviceGetName", unsafe { sys::cuDeviceGetName(name.as_mut_ptr(), 256, device) })?;
-    // SAFETY: the pointer is to a local.
-    check("cuDeviceTotalMem", unsafe { sys::cuDeviceTotalMem_v2(&mut memory, device) })?;
-    for (value, attribute) in [(&mut major, MAJOR), (&mut minor, MINOR)] {
-        // SAFETY: the pointer is to a local.
-        let found = unsafe { sys::cuDeviceGetAttribute(value, attribute, device) };
-        check("cuDeviceGetAttribute", found)?;
-    }
-    // SAFETY: the driver ends the name with a zero.
-    let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
-    Ok(Gpu { ordinal, name, sm: (10 * major + minor) as u32, memory, driver })
-}
-
-/// A device's PCI address.
-fn bus(ordinal: i32) -> Option<CString> {
-    let (mut device, mut name) = (0, [0; 32]);
-    // SAFETY: the pointer is to a local.
-    check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, ordinal) }).ok()?;
-    // SAFETY: the name's length is the array's.
-    let told = unsafe { sys::cuDeviceGetPCIBusId(name.as_mut_ptr(), 32, device) };
-    check("cuDeviceGetPCIBusId", told).ok()?;
-    // SAFETY: the driver ends the name with a zero.
-    Some(unsafe { CStr::from_ptr(name.as_ptr()) }.to_owned())
-}
-
-fn check(call: &str, result: sys::CUresult) -> Result<()> {
-    if result == sys::CUresult::CUDA_SUCCESS {
-        return Ok(());
-    }
-    let mut text = std::ptr::null();
-    // SAFETY: the pointer is to a local.
-    let known = unsafe { sys::cuGetErrorString(result, &mut text) };
-    let text = match known {
-        // SAFETY: the driver gives a literal.
-        sys::CUresult::CUDA_SUCCESS => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
-        _ => "unknown".into(),
-    };
-    Err(DriverError(format!("{call}: {text} ({result:?})")))
-}
 
 /// A kernel on the device.
 struct Function {
@@ -156,6 +47,8 @@ pub struct Nvidia {
     functions: HashMap<&'static str, Function>,
     /// Work that came more than once, as it is launched in one call; what came last, at the end.
     graphs: Vec<(Vec<Work>, sys::CUgraphExec)>,
+    /// Whether one could not be made.
+    without_graphs: bool,
     /// Work that came once.
     remembered: VecDeque<Vec<Work>>,
     modules: Vec<sys::CUmodule>,
@@ -195,7 +88,12 @@ impl Nvidia {
         check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, ordinal) })?;
         // SAFETY: the pointer is to a local, the device is there.
         let retained = unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, device) };
-        check("cuDevicePrimaryCtxRetain", retained)?;
+        check("cuDevicePrimaryCtxRetain", retained).map_err(|error| {
+            let name = &gpu.name;
+            DriverError(format!(
+                "{name} has no room for a context: {error}\nhint: close what else uses it"
+            ))
+        })?;
         let mut this = Nvidia {
             gpu,
             free_before,
@@ -206,6 +104,7 @@ impl Nvidia {
             recorded: [0; 2],
             functions: HashMap::new(),
             graphs: Vec::new(),
+            without_graphs: false,
             remembered: VecDeque::new(),
             modules: Vec::new(),
             allocated: Vec::new(),
@@ -240,8 +139,13 @@ impl Nvidia {
         let mut graph = std::ptr::null_mut();
         // SAFETY: the pointer is to a local; the stream was told to begin, and has to be told to end.
         let ended = unsafe { sys::cuStreamEndCapture(stream, &mut graph) };
-        launched?;
-        check("cuStreamEndCapture", ended)?;
+        if let Err(error) = launched.and(check("cuStreamEndCapture", ended)) {
+            if !graph.is_null() {
+                // SAFETY: it was made by the capture and is used no more.
+                let _ = unsafe { sys::cuGraphDestroy(graph) };
+            }
+            return Err(error);
+        }
         let mut ready = std::ptr::null_mut();
         // SAFETY: the pointer is to a local, the graph was just made.
         let made = unsafe { sys::cuGraphInstantiateWithFlags(&mut ready, graph, 0) };
@@ -259,7 +163,7 @@ impl Nvidia {
     }
 
     /// Makes a graph of work, in the place of the one that was not used for longest if there are too many.
-    fn keep(&mut self, work: Vec<Work>) -> Result<()> {
+    fn keep(&mut self, work: &[Work]) -> Result<()> {
         if self.graphs.len() == GRAPHS {
             // It may still be running.
             self.finish()?;
@@ -268,9 +172,9 @@ impl Nvidia {
             check("cuGraphExecDestroy", unsafe { sys::cuGraphExecDestroy(graph) })?;
         }
         self.enter()?;
-        let graph = self.graph(&work)?;
-        self.remembered.retain(|known| *known != work);
-        self.graphs.push((work, graph));
+        let graph = self.graph(work)?;
+        self.remembered.retain(|known| known != work);
+        self.graphs.push((work.to_vec(), graph));
         Ok(())
     }
 
@@ -332,6 +236,9 @@ fn function(module: sys::CUmodule, entry: &Entry) -> Result<Function> {
     // SAFETY: the module is loaded, the name ends with a zero.
     let found = unsafe { sys::cuModuleGetFunction(&mut function, module, name.as_ptr()) };
     check(entry.name, found)?;
+    // Else the first launch loads it, in the middle of a run, into memory that nobody planned.
+    // SAFETY: the function was just found.
+    check(entry.name, unsafe { sys::cuFuncLoad(function) })?;
     if entry.shared > PLAIN_SHARED {
         let most = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         // SAFETY: the function was just found.
@@ -416,7 +323,12 @@ impl Driver for Nvidia {
         let mut at = std::ptr::null_mut();
         // SAFETY: the pointer is to a local; the memory is read by the CPU, so it is not write-combined. On
         // all devices that are new enough, kernels see it under the same address.
-        check("cuMemHostAlloc", unsafe { sys::cuMemHostAlloc(&mut at, bytes, 0) })?;
+        check("cuMemHostAlloc", unsafe { sys::cuMemHostAlloc(&mut at, bytes, 0) }).map_err(|error| {
+            DriverError(format!(
+                "{error}: {bytes} bytes of the host's memory are wanted for copies\nhint: close what else uses memory, or \
+                 give less with memory.host_mib"
+            ))
+        })?;
         self.pinned.push(at);
         // SAFETY: the range was just allocated, and nobody else knows it.
         unsafe { std::ptr::write_bytes(at.cast::<u8>(), 0, bytes) };
@@ -486,8 +398,15 @@ impl Driver for Nvidia {
         if let Some(index) = self.graphs.iter().position(|(known, _)| *known == work) {
             let graph = self.graphs.remove(index);
             self.graphs.push(graph);
-        } else if work.len() >= GRAPH_LAUNCHES && self.remembered.contains(&work) {
-            self.keep(work)?;
+        } else if work.len() >= GRAPH_LAUNCHES
+            && !self.without_graphs
+            && self.remembered.contains(&work)
+        {
+            if self.keep(&work).is_err() {
+                // They are a matter of speed: the same launches one by one do as well.
+                self.without_graphs = true;
+                return self.launch_all(&work);
+            }
         } else {
             self.launch_all(&work)?;
             self.remember(work);
@@ -542,30 +461,5 @@ impl Driver for Nvidia {
 
     fn forget(&mut self, _at: u64, _bytes: usize) -> Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_driver_that_is_too_old_is_named_with_what_to_install() {
-        assert!(is_new_enough(12_040).is_ok() && is_new_enough(13_000).is_ok());
-        let error = is_new_enough(11_080).unwrap_err().to_string();
-        assert!(error.contains("CUDA 11.8") && error.contains("driver 550"), "{error}");
-    }
-
-    /// Where there is no GPU, that is what is said, and nothing panics.
-    #[test]
-    fn a_machine_without_a_gpu_says_so() {
-        match gpus() {
-            Ok(gpus) => assert!(!gpus.is_empty() && gpus.iter().all(|gpu| gpu.memory > 0)),
-            Err(error) => {
-                let text = error.to_string();
-                assert!(text.contains("NVIDIA driver") || text.contains("cuInit"), "{text}");
-                assert!(Nvidia::open(0).is_err());
-            }
-        }
     }
 }
