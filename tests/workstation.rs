@@ -19,8 +19,9 @@ tokenizer = "tokenizer.json"
 hidden = 64
 ffn = 128
 layers = 2
-heads = 4
-kv_heads = 2
+heads = 2
+kv_heads = 1
+head_dim = 64
 context = 2048
 tied = true
 [data]

@@ -2,7 +2,7 @@
 //!
 //! Every method looks at each series twice an hour, from its third day until the limit is reached or
 //! the measurements end. An alarm is right if the limit is reached within twice the horizon after it
-//! was raised, otherwise false; one that was cleared for less than [`APART`] is still the same. The
+//! was raised, otherwise false; one that was cleared for less than `APART` is still the same. The
 //! lead time is that from the first right alarm to the limit.
 
 use lab::series::{Course, Drawn, KNOWN, MEASURED, STEP, series};

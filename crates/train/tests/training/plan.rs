@@ -1,14 +1,28 @@
 //! Plans: what they choose, what they promise, and what they refuse.
 
-use crate::bench::{Bench, documents};
-use model::Policy;
+use crate::bench::{Bench, documents, goldens};
+use model::save::{BaseForm, random_base};
+use model::{Config, Head, Policy};
 use ops::{Isa, Target};
 use train::{Budget, DeviceProfile, Job, Plan};
 
 const BATCH: &str = "[batch]\ntokens = 256\nmicro_batches = 3\n[schedule]\nsteps = 4\n";
 
+/// A model of three blocks that a GPU has kernels for, in 4 bits.
 fn job(bench: &Bench) -> Job {
-    Job::open(&bench.recipe("plain", "base = \"nf4\"\n[lora]\n", BATCH)).unwrap()
+    job_of(bench, BATCH)
+}
+
+fn job_of(bench: &Bench, rest: &str) -> Job {
+    let directory = bench.path("wide");
+    if !directory.exists() {
+        let golden = Config::read(&goldens().join("plain").join("model")).unwrap();
+        let config = Config { heads: 2, kv_heads: 1, head_dim: 64, hidden: 128, ..golden };
+        let form = BaseForm { double: false, embedding: Head::AsStored };
+        std::fs::create_dir(&directory).unwrap();
+        random_base((&config, 3), form, &directory, &mut |_| ()).unwrap();
+    }
+    Job::open(&bench.recipe_over(&directory, "[lora]\n", rest)).unwrap()
 }
 
 fn cuda() -> Target {
@@ -42,6 +56,17 @@ fn as_little_as_needed_is_offloaded_then_recomputed() {
 }
 
 #[test]
+fn held_out_documents_take_no_more_of_a_device_than_training() {
+    let bench = Bench::new(&documents(30, 128), 128, 24);
+    let (plain, held) = (job(&bench), job_of(&bench, &format!("held_out = 0.2\n{BATCH}")));
+    assert!(plain.held_out().is_empty() && !held.held_out().is_empty());
+    for policy in [Policy::Checkpoint, Policy::Recompute] {
+        let [without, with] = [&plain, &held].map(|job| uniform(job, cuda(), policy).size.device);
+        assert_eq!(without, with, "{policy:?}");
+    }
+}
+
+#[test]
 fn on_the_host_everything_counts_together() {
     let bench = Bench::new(&documents(30, 128), 128, 24);
     let job = job(&bench);
@@ -68,7 +93,7 @@ fn what_cannot_fit_names_what_would() {
     assert!((24..256).contains(&most), "{error}");
     for (tokens, fits) in [(most, true), (most + 1, false)] {
         let rest = BATCH.replace("256", &tokens.to_string());
-        let job = Job::open(&bench.recipe("plain", "base = \"nf4\"\n[lora]\n", &rest)).unwrap();
+        let job = job_of(&bench, &rest);
         let plan = Plan::new(&job, cuda(), Budget { device, host: None });
         assert_eq!(plan.is_ok(), fits, "{tokens} tokens");
     }
