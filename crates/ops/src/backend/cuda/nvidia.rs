@@ -73,7 +73,7 @@ impl Nvidia {
     /// Starts using a GPU: its context, two queues, and all kernels.
     ///
     /// # Errors
-    /// As [`gpus`]; a GPU that is too old, or that has no room for a context.
+    /// As [`super::gpus`]; a GPU that is too old, or that has no room for a context.
     pub fn open(ordinal: i32) -> Result<Nvidia> {
         let gpu = describe(ordinal, driver_version()?)?;
         if gpu.sm < OLDEST_SM {
