@@ -28,11 +28,15 @@ const NEW: &str = "[model]\ntokenizer = \"tiny/tokenizer.json\"\n[model.new]\nhi
      [schedule]\nsteps = 2\nlearning_rate = 1e-3\n";
 
 fn prepared() -> Room {
+    prepared_with("layers = 2")
+}
+
+fn prepared_with(layers: &str) -> Room {
     let room = Room::new();
     room.copy(&root().join("models/sre-tiny"), "tiny");
     room.copy(&root().join("datasets/samples"), "samples");
     room.must("data build --input samples/pairs.jsonl --tokenizer tiny/tokenizer.json --context 64 --long split --out set");
-    room.write("new.toml", NEW);
+    room.write("new.toml", NEW.replace("layers = 2", layers));
     room.must("pretrain new.toml --out new");
     room.must("quantize --model new/model --out base");
     room.write("tune.toml", RECIPE);
@@ -153,6 +157,71 @@ fn a_device_lost_anywhere_leaves_no_false_loss_behind() {
         assert!(adapter(&run) == adapter("whole"), "{from}");
     }
     assert!(lost > 2, "{lost} runs were lost");
+}
+
+/// The folder of a libcuda whose device is the emulated one.
+fn libcuda(library: &Path) -> PathBuf {
+    let folder = library.with_file_name("libcuda");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let source = root().join("kernels/emulated/libcuda/libcuda.cpp");
+    let fresh = folder.join(format!("{}.so", std::process::id()));
+    let mut compiler = Command::new("g++");
+    compiler.args(["-std=c++20", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-o"]);
+    let built = compiler.arg(&fresh).arg(source).arg("-ldl").output().expect("g++ runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    std::fs::rename(fresh, folder.join("libcuda.so")).expect("a name");
+    folder
+}
+
+/// The driver for NVIDIA's GPUs, over a libcuda that runs its queues late and in several orders: a wait that
+/// is missing gives other bits than the emulated driver, which runs everything at once.
+#[test]
+fn the_driver_of_gpus_orders_its_queues_and_names_what_fails() {
+    let Some(library) = emulated() else { return };
+    // Two sets of buffers are used in turn: only behind the fourth block is one overwritten too early.
+    let (room, folder) = (prepared_with("layers = 5"), libcuda(&library));
+    let ask = |arguments: &str, variables: &[(&str, &str)]| -> Ran {
+        let mut command = room.command(SREK);
+        command.args(arguments.split(' ')).args(["--gpu", "0"]);
+        command.env("LD_LIBRARY_PATH", &folder).env("SREK_LIBCUDA_DEVICE", &library);
+        room.run(command.envs(variables.iter().copied()))
+    };
+    let train = |policy: &str, out: &str| {
+        format!("train tune.toml --set schedule.steps=1 --set memory.policy={policy} --out {out}")
+    };
+    let adapter = |run: &str| bytes(&room, &format!("{run}/adapter/adapter_model.safetensors"));
+    let whole = on(&library, &room, &train("keep", "whole"), &[]);
+    assert_eq!(whole.code, Some(0), "{}", whole.stderr);
+    for (order, policy) in
+        [("0", "offload"), ("1", "offload"), ("0", "checkpoint"), ("2", "checkpoint")]
+    {
+        let run = format!("{policy}{order}");
+        let ran = ask(&train(policy, &run), &[("SREK_LIBCUDA_ORDER", order)]);
+        assert_eq!(ran.code, Some(0), "{run}: {}", ran.stderr);
+        assert!(adapter(&run) == adapter("whole"), "{run}");
+    }
+    let ran = ask(&train("offload", "unordered"), &[("SREK_LIBCUDA_NO_WAITS", "1")]);
+    assert!(ran.code != Some(0) || adapter("unordered") != adapter("whole"), "it shows nothing");
+    let generate = "generate --model base --adapter whole/adapter --prompt pod --max-tokens 12";
+    let want = on(&library, &room, generate, &[]).stdout;
+    let graphs = ask(generate, &[("SREK_LIBCUDA_GRAPHS", "1")]);
+    assert!(graphs.stdout == want && graphs.stderr.matches("a graph was launched").count() > 8);
+    for call in ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags"] {
+        let ran = ask(generate, &[("SREK_LIBCUDA_FAIL", &format!("{call}:1:2"))]);
+        assert!(ran.code == Some(0) && ran.stdout == want, "{call}: {}", ran.stderr);
+    }
+    let fails = |what: (&str, &str), code, told: &str| {
+        let ran = ask(&train("keep", "none"), &[what]);
+        let said = ran.stderr.contains(told) && !ran.stderr.contains("panicked");
+        assert!(ran.code == Some(code) && said, "{what:?}: {}", ran.stderr);
+    };
+    fails(("SREK_LIBCUDA_VERSION", "11080"), 2, "expected 12.4 or newer\nhint: install driver 550");
+    fails(("SREK_LIBCUDA_FREE", "1000000"), 1, "not even one token would fit");
+    fails(("SREK_LIBCUDA_FAIL", "cuInit:1:100"), 2, "nvidia-smi has to work");
+    fails(("SREK_LIBCUDA_FAIL", "cuDevicePrimaryCtxRetain:1:2"), 2, "no room for a context");
+    fails(("SREK_LIBCUDA_FAIL", "cuMemAlloc_v2:1:2"), 1, "hint: close what else uses the GPU");
+    fails(("SREK_LIBCUDA_FAIL", "cuMemHostAlloc:1:2"), 1, "bytes of the host's memory are wanted");
+    fails(("SREK_LIBCUDA_FAIL", "cuLaunchKernel:400:700"), 1, "simulated error 700");
 }
 
 #[test]

@@ -63,6 +63,9 @@ fn serving_is_planned_for_by_the_bytes_that_a_token_moves() {
     let more = number(&far, "token_bytes") - moved;
     assert!(more > 0.99 * cache && more < 1.05 * cache, "{more} for {cache}");
     assert!(near["fits"] == true && number(&near, "tokens_per_second_best") > 80.0, "{near}");
+    let ran =
+        Room::new().srek("plan --device rtx3060 --model llama3.1-8b --decode 8 --embedding-host");
+    assert!(ran.code == Some(2) && ran.stderr.contains("only training"), "{}", ran.stderr);
     let ran = Room::new().srek("plan --device rtx3060 --model llama3-8b --decode 8191");
     assert!(ran.code == Some(2) && ran.stderr.contains("room for 8190 tokens"), "{}", ran.stderr);
 }

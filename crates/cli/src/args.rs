@@ -262,7 +262,7 @@ pub(crate) struct PlanArgs {
     /// With --model: the head in 8 bits
     #[arg(long, conflicts_with = "recipe")]
     pub(crate) head_8bit: bool,
-    /// With --model: the embedding in the host's memory
+    /// With --model and for training: the embedding in the host's memory
     #[arg(long, conflicts_with = "recipe")]
     pub(crate) embedding_host: bool,
     /// With --model: what others hold of the device's memory, in bytes or as 500MiB or 1.5GiB

@@ -28,6 +28,11 @@ struct Pass {
 /// # Errors
 /// What was typed does not go together.
 pub(super) fn run(model: &Path, depth: usize, args: &PlanArgs, place: Place) -> Result<Answer> {
+    if args.embedding_host {
+        return Err(usage(
+            "--embedding-host: only training keeps the embedding on the host ([memory] embedding = \"host\")",
+        ));
+    }
     let place = with_memory(place, args)?;
     let config = shape(model)?;
     if depth.saturating_add(2) > config.context {
@@ -37,7 +42,7 @@ pub(super) fn run(model: &Path, depth: usize, args: &PlanArgs, place: Place) -> 
         )));
     }
     let weights = Checkpoint::of_shape(&config, &model.display().to_string())?;
-    let planned = spec(config, args.rank, (args.head_8bit, args.embedding_host))?;
+    let planned = spec(config, args.rank, (args.head_8bit, false))?;
     let trained = match planned.trained {
         Trained::Adapter(lora) => Trained::Nothing(Some(lora)),
         other => other,
