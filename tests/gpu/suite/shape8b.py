@@ -92,7 +92,7 @@ def report(recorder, what, answered, context, taken):
     planned = max((row["plan_device_bytes"] for row in rows or []), default=0)
     share = (taken - context) / planned if planned else None
     recorder.add(command=what, taken_bytes=taken, context_bytes=context, planned_bytes=planned, taken_of_plan=share, error=error,
-                 ok=error is None and bool(rows))
+                 ok=error is None and bool(rows) and (share is None or share <= 1.01))
 
 
 def run(recorder, options):
