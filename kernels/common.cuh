@@ -150,33 +150,10 @@ DEVICE u32 byte_on(u32 word, u32 i, u32 other) {
 
 DEVICE u32 byte_of(u32 word, u32 i) { return byte_on(word, i, 0); }
 
-// e^x as crates/ops/src/math.rs computes it, operation by operation.
-DEVICE float exponential(float x) {
-    const float ROUND = 12582912.0f;  // adding and subtracting it rounds to an integer
-    const float clamped = x < -87.5f ? -87.5f : (x > 88.8f ? 88.8f : x);
-    const float shifted = clamped * 1.44269504088896340736f + ROUND;
-    const float n = shifted - ROUND;
-    const float r = fused(n, 2.121944400e-4f, fused(n, -0.693359375f, clamped));
-    float p = 1.0f / 5040.0f;
-    p = fused(p, r, 1.0f / 720.0f);
-    p = fused(p, r, 1.0f / 120.0f);
-    p = fused(p, r, 1.0f / 24.0f);
-    p = fused(p, r, 1.0f / 6.0f);
-    p = fused(p, r, 0.5f);
-    p = fused(p, r, 1.0f);
-    p = fused(p, r, 1.0f);
-    // The sum's low bits are n. Two factors, because n = 128 alone has no exponent of its own.
-    const i32 whole = (i32)(bits_of_float(shifted) - bits_of_float(ROUND));
-    const i32 half = whole >> 1;
-    const float y = p * float_of_bits((u32)(half + 127) << 23) * float_of_bits((u32)(whole - half + 127) << 23);
-    return x < -87.3f ? 0.0f : (x > 88.72f ? float_of_bits(0x7f800000u) : y);
-}
+constexpr float ROUND = 12582912.0f;  // adding and subtracting it rounds to an integer
 
-// The same bits for x below 88, where 2^n is a float, in fewer operations: what is below -87.3 needs no
-// clamping, since its power is not used.
-DEVICE float exponential_below_88(float x) {
-    const float ROUND = 12582912.0f;
-    const float shifted = x * 1.44269504088896340736f + ROUND;
+// e^x / 2^n, where n is the whole number nearest to x / ln 2, and `shifted` is n + ROUND.
+DEVICE float exponential_rest(float x, float shifted) {
     const float n = shifted - ROUND;
     const float r = fused(n, 2.121944400e-4f, fused(n, -0.693359375f, x));
     float p = 1.0f / 5040.0f;
@@ -187,6 +164,26 @@ DEVICE float exponential_below_88(float x) {
     p = fused(p, r, 0.5f);
     p = fused(p, r, 1.0f);
     p = fused(p, r, 1.0f);
+    return p;
+}
+
+// e^x as crates/ops/src/math.rs computes it, operation by operation.
+DEVICE float exponential(float x) {
+    const float clamped = x < -87.5f ? -87.5f : (x > 88.8f ? 88.8f : x);
+    const float shifted = clamped * 1.44269504088896340736f + ROUND;
+    const float p = exponential_rest(clamped, shifted);
+    // The sum's low bits are n. Two factors, because n = 128 alone has no exponent of its own.
+    const i32 whole = (i32)(bits_of_float(shifted) - bits_of_float(ROUND));
+    const i32 half = whole >> 1;
+    const float y = p * float_of_bits((u32)(half + 127) << 23) * float_of_bits((u32)(whole - half + 127) << 23);
+    return x < -87.3f ? 0.0f : (x > 88.72f ? float_of_bits(0x7f800000u) : y);
+}
+
+// The same bits for x below 88, where 2^n is a float, in fewer operations: what is below -87.3 needs no
+// clamping, since its power is not used.
+DEVICE float exponential_below_88(float x) {
+    const float shifted = x * 1.44269504088896340736f + ROUND;
+    const float p = exponential_rest(x, shifted);
     // The bits of ROUND end in 22 zeros, so those of the sum end in n.
     const float power = float_of_bits((bits_of_float(shifted) << 23) + 0x3f800000u);
     return x < -87.3f ? 0.0f : p * power;
