@@ -113,3 +113,12 @@ fn the_scores_of_a_real_system_hold() {
         assert!(row["method"] != "fused" || none >= 0.9, "{row}");
     }
 }
+
+#[test]
+fn too_little_to_tell_is_not_a_clean_bill() {
+    let room = Room::new();
+    room.write("one.csv", "time,a_latency\n1,2\n");
+    let ran = room.srek("rank --normal one.csv --anomalous one.csv");
+    assert!(ran.code == Some(2) && ran.stdout.is_empty(), "{}", ran.stdout);
+    assert!(ran.stderr.contains("no series has enough values"), "{}", ran.stderr);
+}

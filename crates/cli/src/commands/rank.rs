@@ -40,6 +40,11 @@ pub(crate) fn run(args: &RankArgs) -> Result<Answer> {
         }
         _ => return Err(usage("there is nothing to rank\nhint: --incident FILE")),
     };
+    if !window.is_measured() {
+        return Err(usage(
+            "no series has enough values to say what is usual\nhint: at least 6 before the trouble and one since",
+        ));
+    }
     Ok(answer(&window, &rank(&window), args.top))
 }
 

@@ -1,6 +1,7 @@
 //! What is ranked: series before and after a moment, calls, changes, and what raised the alarm.
 
 use super::meaning::{Bad, Meaning};
+use super::strength::FEWEST;
 use crate::incident::Incident;
 use crate::signal::Signal;
 use crate::{Error, Result};
@@ -93,6 +94,15 @@ impl Window {
     /// An empty one that is split at a time, in seconds.
     pub fn new(split: f64) -> Self {
         Self { split, ..Self::default() }
+    }
+
+    /// Whether anything was measured often enough to be told from usual: where nothing was, an empty
+    /// ranking says nothing.
+    pub fn is_measured(&self) -> bool {
+        self.series.iter().any(|track| {
+            let (before, since) = track.split(self.split);
+            before.len() >= FEWEST && !since.is_empty()
+        })
     }
 
     /// The index of a service, which is added where it is new.
