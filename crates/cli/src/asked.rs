@@ -72,6 +72,8 @@ pub(crate) struct Manner<'a> {
     pub(crate) threshold: f64,
     /// The time that writing an answer may take.
     pub(crate) deadline: Option<Duration>,
+    /// Whether messages of the cluster are quoted in the prompt.
+    pub(crate) excerpts: bool,
     /// Questions with right answers that come before each question.
     pub(crate) examples: &'a [(String, String)],
 }
@@ -79,7 +81,7 @@ pub(crate) struct Manner<'a> {
 impl<'a> Manner<'a> {
     /// Nothing shown, nothing withheld.
     pub(crate) fn plain(causes: &'a [Cause]) -> Manner<'a> {
-        Manner { causes, threshold: 0.0, deadline: None, examples: &[] }
+        Manner { causes, threshold: 0.0, deadline: None, excerpts: false, examples: &[] }
     }
 }
 

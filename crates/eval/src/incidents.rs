@@ -38,7 +38,7 @@ pub fn examples(
 ) -> Result<Vec<Example>, AnalystError> {
     let causes = settings.causes();
     let made = lab::many(settings, numbers, |simulated| {
-        let pack = pack(&simulated.incident, shown.budget, &causes, shown.tokens)?;
+        let pack = pack(&simulated.incident, shown.budget, &causes, false, shown.tokens)?;
         Ok(example(&simulated, pack, settings))
     });
     made.into_iter().collect()

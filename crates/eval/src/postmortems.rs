@@ -145,7 +145,9 @@ pub fn example(
     shown: &Shown<'_>,
 ) -> Result<Option<Example>, AnalystError> {
     let Some(incident) = incident(&label.document, markdown) else { return Ok(None) };
-    let pack = pack(&incident, shown.budget, causes, shown.tokens)?;
+    // A document says with its words what an incident shows with its signals, and nobody attacks
+    // with a post-mortem of one's own.
+    let pack = pack(&incident, shown.budget, causes, true, shown.tokens)?;
     let offered = causes.contains(&label.cause);
     Ok(Some(Example {
         id: label.document.clone(),

@@ -15,7 +15,7 @@ fn tokens(text: &str) -> usize {
 }
 
 fn pack(simulated: &Simulated, causes: &[Cause]) -> Pack {
-    let options = Options { budget: 500, causes, tokens: &tokens };
+    let options = Options { budget: 500, causes, tokens: &tokens, excerpts: false };
     Pack::new(&simulated.incident, &options).unwrap()
 }
 

@@ -93,7 +93,8 @@ pub enum AnalystError {
     Llm(#[from] LlmError),
 }
 
-/// The pack of an incident in a budget of tokens, where counting them may fail.
+/// The pack of an incident in a budget of tokens, where counting them may fail; with `excerpts`
+/// messages are quoted ([`Options::excerpts`]).
 ///
 /// # Errors
 /// [`Error::Incident`] as [`Pack::new`], or text that cannot be counted.
@@ -101,6 +102,7 @@ pub fn pack(
     incident: &Incident,
     budget: usize,
     causes: &[Cause],
+    excerpts: bool,
     tokens: &dyn Fn(&str) -> text::Result<usize>,
 ) -> Result<Pack, AnalystError> {
     let failed = RefCell::new(None);
@@ -110,7 +112,7 @@ pub fn pack(
             usize::MAX
         })
     };
-    let pack = Pack::new(incident, &Options { budget, causes, tokens: &count });
+    let pack = Pack::new(incident, &Options { budget, causes, tokens: &count, excerpts });
     match failed.take() {
         Some(error) => Err(error.into()),
         None => Ok(pack?),

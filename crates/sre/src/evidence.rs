@@ -4,18 +4,27 @@
 //! Which lines: metrics by how far they left their baseline and how little was said of their kind and
 //! service before, logs by how much more often they came than in the baseline, events by how often,
 //! changes by how shortly before the start they were made; the kinds take turns until the budget is
-//! used up. Services appear as `s1`, `s2`, … with a table of their names, so that a name stands in one
-//! place only and an answer can name no service that does not exist.
+//! used up.
+//!
+//! Whoever can make a cluster log or name something must not write into a prompt. So a prompt has words
+//! of ours only: services are `s1`, `s2`, … (their names stay in [`Pack::services`], the inventory),
+//! metrics are what they measure, events their reason where Kubernetes has it, and of messages there
+//! are the topics, the kinds of values and the ids of services in them ([`crate::topic`]). Where
+//! [`Options::excerpts`] says so, up to 200 characters of a message follow in a marked span
+//! ([`crate::excerpt`]).
 
 use crate::cause::Cause;
+use crate::excerpt::excerpt;
 use crate::incident::{EventKind, Incident, Level, plain};
 use crate::signal::Signal;
-use crate::{Error, Result};
+use crate::{Error, Result, topic};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 pub mod deviation;
 mod message;
+mod reason;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +42,7 @@ const MOST_PER_SERVICE: usize = 4;
 /// A log line that comes less than about twice as often as before is none to look at.
 const LEAST_GROWTH: f64 = 0.6;
 
-/// Most characters of a text from the cluster.
+/// Most characters of a text from the cluster in what people read.
 pub const MOST_TEXT: usize = 90;
 
 /// What kind of thing a line shows, in the order in which the prompt has them.
@@ -62,8 +71,19 @@ pub struct Item {
     pub signal: Option<Signal>,
     /// How strongly it stands out among those of its kind, from 0.
     pub weight: f64,
-    /// What the prompt says about it, without id and service.
+    /// What people read about it, without id and service: with the text of the cluster, made plain.
     pub text: String,
+    /// What the prompt says about it, without id and service.
+    pub said: String,
+}
+
+/// A line that could be shown.
+#[derive(Clone)]
+struct Candidate<'a> {
+    item: Item,
+    /// The text of the cluster that it rests on, if any: what it says of that depends on which
+    /// services have an id.
+    quoted: Option<Cow<'a, str>>,
 }
 
 /// What a prompt is made of.
@@ -86,6 +106,8 @@ pub struct Options<'a> {
     pub causes: &'a [Cause],
     /// Counts the tokens of a text.
     pub tokens: &'a dyn Fn(&str) -> usize,
+    /// Whether messages are quoted, in marked spans. Off, a prompt has no word of the cluster.
+    pub excerpts: bool,
 }
 
 impl Pack {
@@ -99,14 +121,14 @@ impl Pack {
         // The most lines that fit: more lines are never fewer tokens.
         while past - first > 1 {
             let middle = first.midpoint(past);
-            let pack = Self::of(incident, &candidates[..middle], options.causes);
+            let pack = Self::of(incident, &candidates[..middle], options);
             if (options.tokens)(&pack.prompt) <= options.budget {
                 first = middle;
             } else {
                 past = middle;
             }
         }
-        let pack = Self::of(incident, &candidates[..first], options.causes);
+        let pack = Self::of(incident, &candidates[..first], options);
         let tokens = (options.tokens)(&pack.prompt);
         if tokens > options.budget {
             let problem = format!(
@@ -118,12 +140,15 @@ impl Pack {
         Ok(pack)
     }
 
-    fn of(incident: &Incident, chosen: &[Item], causes: &[Cause]) -> Self {
+    fn of(incident: &Incident, chosen: &[Candidate<'_>], options: &Options<'_>) -> Self {
         let services = table(incident, chosen);
-        let mut items: Vec<Item> =
-            chosen.iter().filter(|item| services.contains(&item.service)).cloned().collect();
+        let labels: BTreeMap<&str, usize> =
+            services.iter().enumerate().map(|(index, name)| (name.as_str(), index + 1)).collect();
+        let words = Words { labels, excerpts: options.excerpts };
+        let shown = chosen.iter().filter(|it| words.labels.contains_key(it.item.service.as_str()));
+        let mut items: Vec<Item> = shown.map(|candidate| words.item(candidate)).collect();
         items.sort_by(|a, b| a.kind.cmp(&b.kind).then(b.weight.total_cmp(&a.weight)));
-        let prompt = render(incident, &services, &items, causes);
+        let prompt = render(incident, &services, &items, options.causes, &words);
         Self { services, items, prompt }
     }
 
@@ -146,12 +171,14 @@ impl Pack {
 }
 
 /// All lines that could be shown, those first that should be.
-fn candidates(incident: &Incident) -> Vec<Item> {
+fn candidates(incident: &Incident) -> Vec<Candidate<'_>> {
     let mut kinds = [changes(incident), metrics(incident), events(incident), logs(incident)];
-    let mut ranked: Vec<(f64, Item)> = Vec::new();
+    let mut ranked: Vec<(f64, Candidate<'_>)> = Vec::new();
     for (items, most) in kinds.iter_mut().zip(MOST_LINES) {
-        items.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id)));
-        if items.first().is_some_and(|item| item.kind == Kind::Metric) {
+        items.sort_by(|Candidate { item: a, .. }, Candidate { item: b, .. }| {
+            b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id))
+        });
+        if items.first().is_some_and(|it| it.item.kind == Kind::Metric) {
             spread(items);
         }
         items.truncate(most);
@@ -167,12 +194,12 @@ fn candidates(incident: &Incident) -> Vec<Item> {
 /// Puts metrics in the order in which they say most: how far a metric went counts for less with
 /// every metric of the same kind or of the same service that is shown before it. Otherwise the
 /// failures of all those that suffer would hide what only the service at fault shows.
-fn spread(items: &mut Vec<Item>) {
+fn spread(items: &mut Vec<Candidate<'_>>) {
     let mut rest = std::mem::take(items);
     let mut services: BTreeMap<String, usize> = BTreeMap::new();
     let mut signals: BTreeMap<String, usize> = BTreeMap::new();
     while items.len() < MOST_LINES[Kind::Metric as usize] && !rest.is_empty() {
-        let value = |item: &Item| {
+        let value = |Candidate { item, .. }: &Candidate<'_>| {
             let same_service = services.get(&item.service).copied().unwrap_or(0);
             let same_signal = signals.get(measured(item)).copied().unwrap_or(0);
             if same_service >= MOST_PER_SERVICE {
@@ -191,10 +218,10 @@ fn spread(items: &mut Vec<Item>) {
         if value(&rest[best]) < 0.0 {
             break;
         }
-        let item = rest.remove(best);
-        *services.entry(item.service.clone()).or_default() += 1;
-        *signals.entry(measured(&item).to_owned()).or_default() += 1;
-        items.push(item);
+        let next = rest.remove(best);
+        *services.entry(next.item.service.clone()).or_default() += 1;
+        *signals.entry(measured(&next.item).to_owned()).or_default() += 1;
+        items.push(next);
     }
 }
 
@@ -206,60 +233,71 @@ fn measured(item: &Item) -> &str {
     }
 }
 
-fn changes(incident: &Incident) -> Vec<Item> {
-    let item = |change: &crate::incident::Change| {
+fn changes(incident: &Incident) -> Vec<Candidate<'_>> {
+    let found = incident.changes.iter().map(|change| {
         let minutes = minutes(incident, change.time.as_second());
-        Item {
+        let direction = topic::direction(&change.message).map_or("", |word| word);
+        let item = Item {
             id: change.id.clone(),
             kind: Kind::Change,
             service: change.service.clone(),
             signal: None,
             weight: 1.0 / (1.0 + minutes.unsigned_abs() as f64),
             text: format!("{minutes:+}m {}", plain(&change.message, MOST_TEXT)),
-        }
-    };
-    incident.changes.iter().map(item).collect()
+            said: format!("{minutes:+}m {direction}").trim_end().to_owned(),
+        };
+        Candidate { item, quoted: Some(Cow::Borrowed(change.message.as_str())) }
+    });
+    found.collect()
 }
 
-fn metrics(incident: &Incident) -> Vec<Item> {
+fn metrics(incident: &Incident) -> Vec<Candidate<'_>> {
     let found = incident.metrics.iter().filter_map(|series| {
         let deviation = Deviation::of(series, incident.start, incident.end)?;
         let signal = Signal::of(&series.name);
         let name = signal.map_or_else(|| plain(&series.name, 40), |it| it.name().to_owned());
-        Some(Item {
+        let ours = signal.map_or_else(|| topic::said(&series.name, &|_| None), |_| name.clone());
+        let words = deviation.words(series.limit);
+        let item = Item {
             id: series.id.clone(),
             kind: Kind::Metric,
             service: series.service.clone(),
             signal,
             weight: deviation.score,
-            text: format!("{name} {}", deviation.words(series.limit)),
-        })
+            text: format!("{name} {words}"),
+            said: format!("{ours} {words}"),
+        };
+        Some(Candidate { item, quoted: None })
     });
     found.collect()
 }
 
-fn events(incident: &Incident) -> Vec<Item> {
-    let item = |event: &crate::incident::Event| Item {
-        id: event.id.clone(),
-        kind: Kind::Event,
-        service: event.service.clone(),
-        signal: None,
-        weight: (event.count as f64).ln_1p()
-            + if event.kind == EventKind::Warning { 10.0 } else { 0.0 },
-        text: format!(
-            "{} x{} {}",
-            plain(&event.reason, 40),
-            event.count,
-            plain(&event.message, MOST_TEXT)
-        ),
-    };
-    incident.events.iter().map(item).collect()
+fn events(incident: &Incident) -> Vec<Candidate<'_>> {
+    let found = incident.events.iter().map(|event| {
+        let item = Item {
+            id: event.id.clone(),
+            kind: Kind::Event,
+            service: event.service.clone(),
+            signal: None,
+            weight: (event.count as f64).ln_1p()
+                + if event.kind == EventKind::Warning { 10.0 } else { 0.0 },
+            text: format!(
+                "{} x{} {}",
+                plain(&event.reason, 40),
+                event.count,
+                plain(&event.message, MOST_TEXT)
+            ),
+            said: format!("{} x{}", reason::known(&event.reason), event.count),
+        };
+        Candidate { item, quoted: Some(Cow::Borrowed(event.message.as_str())) }
+    });
+    found.collect()
 }
 
-fn logs(incident: &Incident) -> Vec<Item> {
+fn logs(incident: &Incident) -> Vec<Candidate<'_>> {
     let before_minutes = baseline_minutes(incident);
     let minutes = ((incident.end.as_second() - incident.start.as_second()) as f64 / 60.0).max(1.0);
-    let item = |line: &crate::incident::LogLine| {
+    let found = incident.logs.iter().filter_map(|line| {
         let level = match line.level {
             Level::Info => 0.0,
             Level::Warn => 1.5,
@@ -268,17 +306,56 @@ fn logs(incident: &Incident) -> Vec<Item> {
         // How often it would have come by its rate in the baseline.
         let expected = line.before as f64 * minutes / before_minutes;
         let growth = ((line.count as f64 + 1.0) / (expected + 1.0)).ln();
-        let shown = Item {
+        let new = if line.before == 0 { " new" } else { "" };
+        let message = message::essence(&line.message);
+        let item = Item {
             id: line.id.clone(),
             kind: Kind::Log,
             service: line.service.clone(),
             signal: None,
             weight: level + growth,
-            text: format!("x{} {}", line.count, plain(&message::essence(&line.message), MOST_TEXT)),
+            text: format!("x{} {}", line.count, plain(&message, MOST_TEXT)),
+            said: format!("x{}{new}", line.count),
         };
-        (growth >= LEAST_GROWTH).then_some(shown)
-    };
-    incident.logs.iter().filter_map(item).collect()
+        (growth >= LEAST_GROWTH).then_some(Candidate { item, quoted: Some(message) })
+    });
+    found.collect()
+}
+
+/// How a prompt puts things.
+struct Words<'a> {
+    /// The number of each service of the table.
+    labels: BTreeMap<&'a str, usize>,
+    /// Whether messages are quoted.
+    excerpts: bool,
+}
+
+impl Words<'_> {
+    /// What a service is called; `s0` is none of the table.
+    fn service(&self, name: &str) -> String {
+        format!("s{}", self.labels.get(name).copied().unwrap_or(0))
+    }
+
+    /// A text of a service: what it is about, which others it names, and where messages are quoted
+    /// an excerpt of it.
+    fn message(&self, service: &str, text: &str) -> String {
+        let others = |name: &&str| *name != service;
+        let label = |name: &str| {
+            let (_, number) = self.labels.get_key_value(name).filter(|(name, _)| others(name))?;
+            Some(format!("s{number}"))
+        };
+        let said = topic::said(text, &label);
+        if self.excerpts { format!("{said} {}", excerpt(text)) } else { said }
+    }
+
+    /// A line with all that the prompt says of it.
+    fn item(&self, candidate: &Candidate<'_>) -> Item {
+        let mut item = candidate.item.clone();
+        if let Some(text) = &candidate.quoted {
+            item.said = format!("{} {}", item.said, self.message(&item.service, text));
+        }
+        item
+    }
 }
 
 /// Minutes of telemetry before the start: from the first value of any metric on; without metrics as
@@ -292,10 +369,10 @@ fn baseline_minutes(incident: &Incident) -> f64 {
 }
 
 /// The services that the chosen lines are about and that of the alert, as the incident has them.
-fn table(incident: &Incident, chosen: &[Item]) -> Vec<String> {
+fn table(incident: &Incident, chosen: &[Candidate<'_>]) -> Vec<String> {
     let mut wanted: BTreeSet<&str> = BTreeSet::new();
     let alerted = incident.alert.iter().map(|alert| alert.service.as_str());
-    for name in alerted.chain(chosen.iter().map(|item| item.service.as_str())) {
+    for name in alerted.chain(chosen.iter().map(|it| it.item.service.as_str())) {
         if wanted.len() < MOST_SERVICES {
             wanted.insert(name);
         }
@@ -307,22 +384,27 @@ fn table(incident: &Incident, chosen: &[Item]) -> Vec<String> {
     all.filter(|name| wanted.contains(name)).map(str::to_owned).collect()
 }
 
-fn render(incident: &Incident, services: &[String], items: &[Item], causes: &[Cause]) -> String {
+fn render(
+    incident: &Incident,
+    services: &[String],
+    items: &[Item],
+    causes: &[Cause],
+    words: &Words<'_>,
+) -> String {
     let mut prompt = String::new();
-    let label = |name: &str| services.iter().position(|it| it == name).map(|index| index + 1);
     if let Some(alert) = &incident.alert {
-        let number = label(&alert.service).unwrap_or(0);
-        let message = plain(&alert.message, MOST_TEXT);
+        let message = words.message(&alert.service, &alert.message);
         // Writing to a string cannot fail; the same holds below.
-        let _ = writeln!(prompt, "alert: s{number} {message}");
+        let _ = writeln!(prompt, "alert: {} {message}", words.service(&alert.service));
     }
     prompt.push_str("services:\n");
-    for (index, name) in services.iter().enumerate() {
-        let _ = write!(prompt, "s{} {}", index + 1, plain(name, 63));
+    for name in services {
+        prompt.push_str(&words.service(name));
         let calls = incident.service(name).map(|it| it.calls.as_slice()).unwrap_or_default();
-        let calls: Vec<_> = calls.iter().filter_map(|callee| label(callee)).collect();
-        for (place, callee) in calls.iter().enumerate() {
-            let _ = write!(prompt, "{} s{callee}", if place == 0 { " >" } else { "" });
+        let known = calls.iter().filter(|callee| words.labels.contains_key(callee.as_str()));
+        for (place, callee) in known.enumerate() {
+            let arrow = if place == 0 { " >" } else { "" };
+            let _ = write!(prompt, "{arrow} {}", words.service(callee));
         }
         prompt.push('\n');
     }
@@ -337,8 +419,7 @@ fn render(incident: &Incident, services: &[String], items: &[Item], causes: &[Ca
             if std::mem::take(&mut first) {
                 let _ = writeln!(prompt, "{heading}");
             }
-            let number = label(&item.service).unwrap_or(0);
-            let _ = writeln!(prompt, "{} s{number} {}", item.id, item.text);
+            let _ = writeln!(prompt, "{} {} {}", item.id, words.service(&item.service), item.said);
         }
     }
     let names: Vec<_> = causes.iter().map(|cause| cause.name()).collect();

@@ -3,8 +3,10 @@
 //!
 //! - [`incident`]: services, metrics, logs, events and changes of one incident, as a JSON file.
 //! - [`signal`]: what a metric measures, read off its name.
+//! - [`topic`]: what a text of the cluster is about, in words of ours.
 //! - [`saturation`]: when something runs out, as an interval of time.
 //! - [`evidence`]: the few lines of an incident that matter, each with an id, as a prompt.
+//! - [`excerpt`]: text of the cluster in a marked span, where that is switched on.
 //! - [`cause`] and [`action`]: the closed lists of causes and remediations.
 //! - [`answer`]: what a model says about an incident, checked against that incident.
 //! - [`rank`]: which service a trouble came from, by arithmetic alone.
@@ -22,11 +24,13 @@ pub mod cause;
 pub mod doubt;
 mod error;
 pub mod evidence;
+pub mod excerpt;
 pub mod incident;
 mod markdown;
 pub mod rank;
 pub mod saturation;
 pub mod signal;
+pub mod topic;
 
 pub use error::{Error, Result};
 

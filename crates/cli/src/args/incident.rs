@@ -18,6 +18,10 @@ pub(crate) struct DiagnoseArgs {
     /// A cause that is less probable than this is not named: the answer is "unknown"
     #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) threshold: f64,
+    /// Quote messages of the cluster in the prompt, up to 200 characters each in marked spans;
+    /// without it the model sees what they are about and none of their words
+    #[arg(long)]
+    pub(crate) excerpts: bool,
     /// Causes on offer besides "none" and "unknown" [default: those that the laboratory trains]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(crate) causes: Vec<String>,

@@ -70,6 +70,7 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
     let manner = Manner {
         threshold: args.threshold,
         deadline: args.deadline.map(Duration::from_millis),
+        excerpts: args.excerpts,
         ..Manner::plain(&causes)
     };
     let diagnosed = diagnose(&mut asked, incident, args.budget, &manner)?;
@@ -147,7 +148,7 @@ pub(crate) fn diagnose(
     manner: &Manner<'_>,
 ) -> Result<Diagnosed> {
     let tokens = |text: &str| asked.voice.tokens(text);
-    let pack = sre::analyst::pack(&incident, budget, manner.causes, &tokens)?;
+    let pack = sre::analyst::pack(&incident, budget, manner.causes, manner.excerpts, &tokens)?;
     let started = Instant::now();
     let diagnosis = asked.analyst(manner, |analyst| analyst.diagnose(&incident, &pack))?;
     let seconds = started.elapsed().as_secs_f64();

@@ -41,7 +41,7 @@ pub(super) fn of_service(example: &Example, label: &str) -> Features {
 
 /// What kind of thing a line shows: the signal and its direction, or the first word.
 fn name(item: &Item) -> String {
-    let words = item.text.split_whitespace();
+    let words = item.said.split_whitespace();
     match (item.kind, item.signal) {
         (Kind::Metric, Some(signal)) => {
             let up = item.text.contains(" up ");

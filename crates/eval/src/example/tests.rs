@@ -11,6 +11,7 @@ pub(crate) fn example(case: Case, cause: Cause, service: &str) -> Example {
         signal: Some(signal),
         weight,
         text: format!("{signal} up x3 from +1m"),
+        said: format!("{signal} up x3 from +1m"),
     };
     let index = service.strip_prefix('s').and_then(|it| it.parse::<usize>().ok()).unwrap_or(1);
     let names = ["web", "cart", "search"].map(str::to_owned);

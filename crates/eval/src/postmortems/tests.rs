@@ -49,7 +49,7 @@ fn a_document_becomes_an_example_with_its_label() {
     };
     let known = made(Cause::CertificateExpired);
     assert_eq!((known.case, known.cause), (Case::Known, Cause::CertificateExpired));
-    assert!(known.pack.prompt.contains("x1 The certificate of"), "{}", known.pack.prompt);
+    assert!(known.pack.prompt.contains("«The certificate of"), "{}", known.pack.prompt);
     assert!(!known.pack.prompt.contains("Nobody renewed"));
     assert!(known.is_service("s1"));
     let other = made(Cause::DiskFull);
@@ -72,9 +72,11 @@ fn the_beginning_of_a_long_document_is_shown_in_its_order() {
     let document = format!("# Long\n\n## Summary\n{}\n", words.join(" "));
     let label = Label { document: "PM3".into(), cause: Cause::DiskFull };
     let tokens = |text: &str| Ok(text.len() / 3);
-    let shown = Shown { budget: 500, tokens: &tokens };
+    let shown = Shown { budget: 600, tokens: &tokens };
     let made = example(&label, &document, &[Cause::DiskFull], &shown).unwrap().unwrap();
-    let place = |word: &str| made.pack.prompt.split_whitespace().position(|it| it == word);
+    let words = made.pack.prompt.split([' ', '\n', '«', '»']);
+    let words: Vec<_> = words.collect();
+    let place = |word: &str| words.iter().position(|it| *it == word);
     let places: Vec<_> = (0..60).filter_map(|number| place(&format!("word{number}"))).collect();
     assert_eq!(places.len(), 60, "{}", made.pack.prompt);
     assert!(places.is_sorted(), "{}", made.pack.prompt);

@@ -167,7 +167,7 @@ pub fn documents(deck: Deck, seed: u64, part: Part, numbers: Range<u64>) -> Vec<
 /// A pack within a budget; the whole one where the services alone are more.
 fn within(simulated: &Simulated, budget: usize) -> Pack {
     let tokens = |text: &str| text.len().div_ceil(3);
-    let options = |budget| Options { budget, causes: &[], tokens: &tokens };
+    let options = |budget| Options { budget, causes: &[], tokens: &tokens, excerpts: false };
     let pack = Pack::new(&simulated.incident, &options(budget));
     let whole = || Pack::new(&simulated.incident, &options(usize::MAX));
     // Without a bound there is nothing that could be over it.

@@ -168,7 +168,7 @@ fn item(dice: &mut Dice, pack: &Pack, slots: &mut Slots, pools: &[Pool]) -> Opti
     let item = dice.one(&pack.items);
     slots.insert("id", item.id.clone());
     slots.insert("label", pack.label(&item.service)?);
-    slots.insert("text", item.text.clone());
+    slots.insert("text", item.said.clone());
     Some(*dice.one(pools))
 }
 

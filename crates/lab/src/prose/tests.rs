@@ -169,7 +169,8 @@ fn longest_piece(pattern: &str) -> Option<&str> {
 fn symptoms_come_before_the_cause_and_lines_are_true() {
     let settings = Settings::new(21, Part::Train);
     let tokens = |text: &str| text.len() / 3;
-    let options = sre::evidence::Options { budget: 500, causes: &[], tokens: &tokens };
+    let options =
+        sre::evidence::Options { budget: 500, causes: &[], tokens: &tokens, excerpts: false };
     let mut checked = 0;
     for number in 0..120 {
         let simulated = incident(&settings, number);
@@ -221,8 +222,7 @@ fn answers_of_conversations_are_json_about_the_pack() {
             let listed = ["lines", "labels"].map(|key| answer[key].as_array().cloned());
             let ids = listed.into_iter().flatten().flatten().chain([answer["label"].clone()]);
             for id in ids.filter(|id| !id.is_null()) {
-                let begins = format!("\n{} ", id.as_str().unwrap());
-                assert!(first.contains(&begins), "{id} in {first}");
+                assert!(has_line(first, id.as_str().unwrap()), "{id} in {first}");
                 checked += 1;
             }
         }
@@ -243,7 +243,7 @@ fn explanations_name_lines_and_services_of_the_pack() {
         for word in said.split(|c: char| !c.is_ascii_alphanumeric()) {
             let number = word.strip_prefix(['s', 'c', 'm', 'e', 'l']);
             if number.is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit())) {
-                assert!(asked.contains(&format!("\n{word} ")), "{word} of {said}\nin {asked}");
+                assert!(has_line(asked, word), "{word} of {said}\nin {asked}");
                 named += 1;
             }
         }
@@ -271,6 +271,11 @@ fn growing_conversations_begin_with_a_line_or_two_and_keep_what_tells_the_fault(
     // Beyond the growth there are whole packs.
     assert_eq!(deck.lines(5_000), Some(32));
     assert!(document(deck, 6, Part::Train, 5_000).text.len() > 200);
+}
+
+/// Whether a line of the pack begins with this id.
+fn has_line(pack: &str, id: &str) -> bool {
+    pack.lines().any(|line| line.split(' ').next() == Some(id))
 }
 
 /// Whether it is a line of evidence, as `m12 s3 …`.
@@ -316,7 +321,7 @@ fn titles_say_in_joined_words_what_explanations_say_and_name_no_answer() {
     let mut about = BTreeSet::new();
     for (asked, said, answer) in &titles {
         let service = answer["about"].as_str().unwrap();
-        assert!(service == "-" || asked.contains(&format!("\n{service} ")), "{said}\n{asked}");
+        assert!(service == "-" || has_line(asked, service), "{said}\n{asked}");
         about.insert(service.to_owned());
         for key in ["title", "remedy"] {
             let words: Vec<&str> = answer[key].as_str().unwrap().split('-').collect();

@@ -65,7 +65,7 @@ fn ask(model: &mut Sure, threshold: f64) -> Result<Diagnosis, AnalystError> {
     let tokenizer = Tokenizer::train_bpe(texts.into_iter().map(Ok), 270).unwrap();
     let vocabulary = Vocabulary::of(&tokenizer).unwrap();
     let tokens = |text: &str| text.split_whitespace().count();
-    let options = Options { budget: 500, causes: &Cause::ALL, tokens: &tokens };
+    let options = Options { budget: 500, causes: &Cause::ALL, tokens: &tokens, excerpts: false };
     let pack = Pack::new(&small(), &options).unwrap();
     let mut analyst = Analyst {
         llm: model,

@@ -4,7 +4,11 @@ use crate::incident::tests::small;
 
 fn pack() -> Pack {
     let tokens = |text: &str| text.split_whitespace().count();
-    Pack::new(&small(), &Options { budget: 500, causes: &Cause::ALL, tokens: &tokens }).unwrap()
+    Pack::new(
+        &small(),
+        &Options { budget: 500, causes: &Cause::ALL, tokens: &tokens, excerpts: false },
+    )
+    .unwrap()
 }
 
 fn said() -> Said {

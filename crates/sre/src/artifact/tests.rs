@@ -8,7 +8,11 @@ use pulldown_cmark::{Event, Options as Reading, Parser, Tag, TagEnd};
 
 fn pack(incident: &Incident) -> Pack {
     let tokens = |text: &str| text.len() / 3;
-    Pack::new(incident, &Options { budget: 2_000, causes: &Cause::ALL, tokens: &tokens }).unwrap()
+    Pack::new(
+        incident,
+        &Options { budget: 2_000, causes: &Cause::ALL, tokens: &tokens, excerpts: false },
+    )
+    .unwrap()
 }
 
 fn answer(incident: &Incident, label: &str, cause: Cause, evidence: &[&str]) -> Answer {

@@ -8,7 +8,7 @@ use crate::incident::tests::small;
 fn answer(said: (&str, Cause, &[&str], ActionKind), threshold: f64) -> Answer {
     let incident = small();
     let tokens = |text: &str| text.split_whitespace().count();
-    let options = Options { budget: 500, causes: &Cause::ALL, tokens: &tokens };
+    let options = Options { budget: 500, causes: &Cause::ALL, tokens: &tokens, excerpts: false };
     let pack = Pack::new(&incident, &options).unwrap();
     let (service, cause, evidence, action) = said;
     let evidence = evidence.iter().map(|&id| id.to_owned()).collect();

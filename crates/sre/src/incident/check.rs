@@ -74,8 +74,13 @@ struct Ids<'a> {
 impl<'a> Ids<'a> {
     fn item(&mut self, place: &str, id: &'a str, service: &str) -> Result<()> {
         name(&format!("{place}.id"), id)?;
-        if id.chars().any(char::is_whitespace) {
-            return Err(Error::incident(format!("{place}.id"), "has a blank in it"));
+        if !citable(id) {
+            let problem = format!(
+                "\"{}\" is no id, expected up to three letters and up to nine digits, such as m12\nhint: \
+                 ids stand in prompts as they are, so they may not be words",
+                shown(id)
+            );
+            return Err(Error::incident(format!("{place}.id"), problem));
         }
         known(place, service, &self.names)?;
         if !self.seen.insert(id) {
@@ -161,6 +166,13 @@ fn known(place: &str, service: &str, names: &BTreeSet<&str>) -> Result<()> {
 fn name(place: &str, value: &str) -> Result<()> {
     visible(place, value)?;
     text(place, value, MOST_NAME)
+}
+
+/// Whether this is a form that no sentence can have.
+fn citable(id: &str) -> bool {
+    let letters = id.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let digits = &id[letters..];
+    letters <= 3 && (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Names and ids enter prompts and answers as they are, so they may hold nothing that makes two of

@@ -37,7 +37,7 @@ fn what_contradicts_itself_is_refused_with_its_place() {
             "metrics[1].service",
         ),
         (r#""limit": 536870912"#, r#""limit": 0"#, "metrics[0].limit: expected a number above 0"),
-        (r#""id": "e1""#, r#""id": "e 1""#, "events[0].id: has a blank"),
+        (r#""id": "e1""#, r#""id": "say-none1""#, "events[0].id: \"say-none1\" is no id"),
         (r#""image 1.4 to 1.5""#, r#""  ""#, "changes[0].message: is empty"),
         (r#""step_seconds": 60"#, r#""step_seconds": 0"#, "metrics[0].step_seconds: is 0"),
         (r#""count": 6"#, r#""cuont": 6"#, "unknown field `cuont`"),

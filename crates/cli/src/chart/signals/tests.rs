@@ -4,7 +4,12 @@ use sre::cause::Cause;
 use sre::evidence::Options;
 
 fn pack(incident: &Incident) -> Pack {
-    let options = Options { budget: 2000, causes: &[Cause::None], tokens: &|text| text.len() / 3 };
+    let options = Options {
+        budget: 2000,
+        causes: &[Cause::None],
+        tokens: &|text| text.len() / 3,
+        excerpts: false,
+    };
     Pack::new(incident, &options).unwrap()
 }
 

@@ -15,7 +15,12 @@ fn diagnosed(names: &[(&str, &str)]) -> Diagnosed {
         .fold(example.to_owned(), |text, (from, to)| text.replace(&quoted(from), &quoted(to)));
     // Reading it as a user does would refuse such names.
     let incident: Incident = serde_json::from_str(&text).expect("an incident");
-    let options = Options { budget: 2000, causes: &Cause::ALL, tokens: &|text| text.len() / 3 };
+    let options = Options {
+        budget: 2000,
+        causes: &Cause::ALL,
+        tokens: &|text| text.len() / 3,
+        excerpts: false,
+    };
     let pack = Pack::new(&incident, &options).expect("a pack");
     let label = pack.label(&named("cart")).expect("a label");
     let cause = Cause::MemoryLimitTooLow;

@@ -118,7 +118,7 @@ impl Maker {
     fn make(&self, simulated: &Simulated) -> anyhow::Result<Made> {
         let causes = self.settings.causes();
         let tokens = |text: &str| self.tokens(text);
-        let pack = sre::analyst::pack(&simulated.incident, self.budget, &causes, &tokens)?;
+        let pack = sre::analyst::pack(&simulated.incident, self.budget, &causes, false, &tokens)?;
         let said = simulated.record(&pack);
         let (id, truth) = (&simulated.incident.id, &simulated.truth);
         let record = json!({
