@@ -8,6 +8,7 @@ use anyhow::Result;
 use engine::EngineOptions;
 use sre::analyst::Analyst;
 use sre::cause::Cause;
+use sre::fusion::Weights;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,8 @@ impl Voice {
 pub(crate) struct Manner<'a> {
     /// The causes on offer.
     pub(crate) causes: &'a [Cause],
+    /// How much ranking, signs and model say; without it the model is alone.
+    pub(crate) weights: Option<Weights>,
     /// Below this probability the answer is "unknown".
     pub(crate) threshold: f64,
     /// The time that writing an answer may take.
@@ -81,7 +84,14 @@ pub(crate) struct Manner<'a> {
 impl<'a> Manner<'a> {
     /// Nothing shown, nothing withheld.
     pub(crate) fn plain(causes: &'a [Cause]) -> Manner<'a> {
-        Manner { causes, threshold: 0.0, deadline: None, excerpts: false, examples: &[] }
+        Manner {
+            causes,
+            weights: None,
+            threshold: 0.0,
+            deadline: None,
+            excerpts: false,
+            examples: &[],
+        }
     }
 }
 
@@ -124,6 +134,7 @@ impl Asked {
             vocabulary: &voice.vocabulary,
             frame: &frame,
             causes: manner.causes,
+            weights: manner.weights,
             threshold: manner.threshold,
             deadline: manner.deadline,
         })

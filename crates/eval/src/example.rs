@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sre::cause::Cause;
 use sre::evidence::Pack;
+use sre::fusion::Suspects;
 use std::collections::BTreeSet;
 
 #[cfg(test)]
@@ -49,6 +50,8 @@ pub struct Example {
     pub case: Case,
     /// What is shown.
     pub pack: Pack,
+    /// What the ranking says of it.
+    pub suspects: Suspects,
     /// The right cause: one of the options.
     pub cause: Cause,
     /// The second right cause of a case with two faults.

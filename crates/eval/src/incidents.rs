@@ -5,10 +5,12 @@ use crate::interval::Interval;
 use crate::score::{Abstention, Accuracy, Calibration, Citations, Hits, citations};
 use lab::{Settings, Simulated};
 use serde::{Deserialize, Serialize};
-use sre::analyst::{Analyst, AnalystError, pack};
-use sre::answer::Said;
+use sre::analyst::{Analyst, AnalystError, Opinion, pack};
+use sre::answer::{MOST_CITED, NO_SERVICE, Said};
 use sre::cause::Cause;
 use sre::evidence::Pack;
+use sre::fusion::{Heard, Suspects, Weights, pairs};
+use sre::sign;
 use std::ops::Range;
 use text::duplicates::{Pair, between};
 use text::llm::{GenerateRequest, Sampling};
@@ -64,11 +66,13 @@ fn example(simulated: &Simulated, pack: Pack, settings: &Settings) -> Example {
         services: names.filter_map(|name| pack.label(name)).collect(),
         support: truth.evidence.clone(),
         answer: said.text(),
+        suspects: Suspects::of(&simulated.incident, &pack),
         pack,
     }
 }
 
-/// What the model finds probable, and, if `cite`, which evidence it names under the grammar.
+/// What the model finds probable on its own, and, if `cite`, which evidence it names under the grammar;
+/// and all that was heard, for those who know more.
 ///
 /// # Errors
 /// A prompt that does not fit the model, or a failure of the model.
@@ -76,13 +80,46 @@ pub fn ask(
     analyst: &mut Analyst<'_>,
     example: &Example,
     cite: bool,
-) -> Result<Prediction, AnalystError> {
-    let opinion = analyst.weigh(&example.pack)?;
+) -> Result<(Prediction, Heard), AnalystError> {
+    let heard = analyst.hear(&example.pack, &example.suspects)?;
+    let opinion = Opinion::alone(&heard, analyst.causes);
     let cited = match cite {
-        true => Some(analyst.answer(&example.pack, &opinion)?.0.evidence),
+        true => Some(analyst.answer(&example.pack, &opinion, &[])?.0.evidence),
         false => None,
     };
-    Ok(Prediction { causes: opinion.causes, services: opinion.services, cited })
+    Ok((Prediction { causes: opinion.causes, services: opinion.services, cited }, heard))
+}
+
+/// What the ranking says of an incident: services in shares of their scores; of causes, that there is
+/// one or none, and not which.
+pub fn ranked(example: &Example, causes: &[Cause]) -> Prediction {
+    let Suspects { scores, .. } = &example.suspects;
+    let total: f64 = scores.iter().map(|(_, score)| score).sum();
+    let mut services: Vec<(String, f64)> =
+        example.pack.labels().into_iter().map(|label| (label, 0.0)).collect();
+    for (label, share) in &mut services {
+        let score = scores.iter().find(|(known, _)| known == label).map_or(0.0, |(_, it)| *it);
+        *share = if total > 0.0 { score / total } else { 0.0 };
+    }
+    services.push((NO_SERVICE.to_owned(), f64::from(u8::from(scores.is_empty()))));
+    let likely = if scores.is_empty() { Cause::None } else { Cause::Unknown };
+    let share = |cause: &Cause| (*cause, f64::from(u8::from(*cause == likely)));
+    Prediction::new(causes.iter().map(share).collect(), services)
+}
+
+/// What ranking and signs say of an incident, with a model where one was heard.
+pub fn fused(
+    example: &Example,
+    heard: Option<&Heard>,
+    weights: &Weights,
+    causes: &[Cause],
+) -> Prediction {
+    let pairs = pairs(&example.pack, causes, &example.suspects, heard);
+    let opinion = Opinion::fused(&pairs, weights, causes);
+    let cited = sign::telling(opinion.cause(), &opinion.service, &example.pack);
+    let cited = cited.into_iter().take(MOST_CITED).map(str::to_owned).collect();
+    let Opinion { causes, services, .. } = opinion;
+    Prediction { causes, services, cited: Some(cited) }
 }
 
 /// Whether the model's answer is valid when nothing holds it to the schema: JSON of the right form

@@ -4,6 +4,7 @@
 //! - [`example`]: an incident with the right answer, and what a method said about it.
 //! - [`baseline`]: majority, most frequent fault, logistic regression and nearest neighbour.
 //! - [`incidents`]: simulated incidents as examples, and a model asked about them.
+//! - [`fit`]: how much ranking, signs and model say, fitted.
 //! - [`commands`]: Kubernetes commands and field paths that a model writes, judged by the schema.
 //! - [`losses`]: how well a model predicts texts, before and after tuning.
 //! - [`postmortems`]: real post-mortems as incidents, labelled by cause.
@@ -16,6 +17,7 @@
 pub mod baseline;
 pub mod commands;
 pub mod example;
+pub mod fit;
 pub mod incidents;
 pub mod interval;
 pub mod losses;

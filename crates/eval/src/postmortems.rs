@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sre::analyst::{AnalystError, pack};
 use sre::cause::Cause;
 use sre::evidence::MOST_TEXT;
+use sre::fusion::Suspects;
 use sre::incident::{Alert, Incident, Level, LogLine, Service, plain};
 use std::collections::BTreeSet;
 
@@ -157,6 +158,7 @@ pub fn example(
         services: pack.label(SERVICE).into_iter().collect(),
         support: BTreeSet::new(),
         answer: String::new(),
+        suspects: Suspects::default(),
         pack,
     }))
 }

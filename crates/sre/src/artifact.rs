@@ -2,6 +2,7 @@
 //!
 //! No model writes here. Every number is from the incident, every statement about it carries the id
 //! of its evidence, and every text from the cluster is a code span. What is not known is said.
+//! [`check()`] finds statements without evidence, also in a draft that people went on with.
 
 use crate::evidence::{Item, Kind};
 use crate::incident::Incident;
@@ -9,6 +10,8 @@ use crate::markdown::{code, is_object_name};
 
 mod actions;
 mod causes;
+mod check;
+mod factors;
 mod post_mortem;
 mod runbook;
 #[cfg(test)]
@@ -16,6 +19,7 @@ mod tests;
 mod timeline;
 mod unknown;
 
+pub use check::{Unsupported, Why, check};
 pub use post_mortem::post_mortem;
 pub use runbook::runbook;
 
@@ -37,6 +41,19 @@ fn described(item: &Item) -> String {
         Kind::Log => "log",
     };
     format!("{kind} of {}: {}", name(&item.service), code(&item.text, MOST_TEXT))
+}
+
+/// What a statement rests on that no line of evidence shows: parts of the incident file, and the
+/// answer.
+const WINDOW: &str = "window";
+const ALERT: &str = "alert";
+const SERVICES: &str = "services";
+const ANSWER: &str = "answer";
+
+/// The ids that a statement rests on, as they stand behind it.
+fn rests<T: AsRef<str>>(ids: &[T]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| name(id.as_ref())).collect();
+    format!("({})", ids.join(", "))
 }
 
 /// Commands for a service with its name and node filled in, one per line. A name that Kubernetes

@@ -17,7 +17,8 @@ use crate::cause::Cause;
 use crate::excerpt::excerpt;
 use crate::incident::{EventKind, Incident, Level, plain};
 use crate::signal::Signal;
-use crate::{Error, Result, topic};
+use crate::topic::{self, Said};
+use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -75,6 +76,11 @@ pub struct Item {
     pub text: String,
     /// What the prompt says about it, without id and service.
     pub said: String,
+    /// The topics of its message; of an event first its reason, of a change first the direction of
+    /// its number.
+    pub topics: Vec<&'static str>,
+    /// The labels of other services that its message names.
+    pub about: Vec<String>,
 }
 
 /// A line that could be shown.
@@ -236,7 +242,7 @@ fn measured(item: &Item) -> &str {
 fn changes(incident: &Incident) -> Vec<Candidate<'_>> {
     let found = incident.changes.iter().map(|change| {
         let minutes = minutes(incident, change.time.as_second());
-        let direction = topic::direction(&change.message).map_or("", |word| word);
+        let direction = topic::direction(&change.message);
         let item = Item {
             id: change.id.clone(),
             kind: Kind::Change,
@@ -244,7 +250,9 @@ fn changes(incident: &Incident) -> Vec<Candidate<'_>> {
             signal: None,
             weight: 1.0 / (1.0 + minutes.unsigned_abs() as f64),
             text: format!("{minutes:+}m {}", plain(&change.message, MOST_TEXT)),
-            said: format!("{minutes:+}m {direction}").trim_end().to_owned(),
+            said: format!("{minutes:+}m {}", direction.unwrap_or_default()).trim_end().to_owned(),
+            topics: direction.into_iter().collect(),
+            about: Vec::new(),
         };
         Candidate { item, quoted: Some(Cow::Borrowed(change.message.as_str())) }
     });
@@ -256,7 +264,8 @@ fn metrics(incident: &Incident) -> Vec<Candidate<'_>> {
         let deviation = Deviation::of(series, incident.start, incident.end)?;
         let signal = Signal::of(&series.name);
         let name = signal.map_or_else(|| plain(&series.name, 40), |it| it.name().to_owned());
-        let ours = signal.map_or_else(|| topic::said(&series.name, &|_| None), |_| name.clone());
+        let ours =
+            signal.map_or_else(|| Said::of(&series.name, &|_| None).to_string(), |_| name.clone());
         let words = deviation.words(series.limit);
         let item = Item {
             id: series.id.clone(),
@@ -266,6 +275,8 @@ fn metrics(incident: &Incident) -> Vec<Candidate<'_>> {
             weight: deviation.score,
             text: format!("{name} {words}"),
             said: format!("{ours} {words}"),
+            topics: Vec::new(),
+            about: Vec::new(),
         };
         Some(Candidate { item, quoted: None })
     });
@@ -274,6 +285,7 @@ fn metrics(incident: &Incident) -> Vec<Candidate<'_>> {
 
 fn events(incident: &Incident) -> Vec<Candidate<'_>> {
     let found = incident.events.iter().map(|event| {
+        let reason = reason::known(&event.reason);
         let item = Item {
             id: event.id.clone(),
             kind: Kind::Event,
@@ -287,7 +299,9 @@ fn events(incident: &Incident) -> Vec<Candidate<'_>> {
                 event.count,
                 plain(&event.message, MOST_TEXT)
             ),
-            said: format!("{} x{}", reason::known(&event.reason), event.count),
+            said: format!("{reason} x{}", event.count),
+            topics: vec![reason],
+            about: Vec::new(),
         };
         Candidate { item, quoted: Some(Cow::Borrowed(event.message.as_str())) }
     });
@@ -316,6 +330,8 @@ fn logs(incident: &Incident) -> Vec<Candidate<'_>> {
             weight: level + growth,
             text: format!("x{} {}", line.count, plain(&message, MOST_TEXT)),
             said: format!("x{}{new}", line.count),
+            topics: Vec::new(),
+            about: Vec::new(),
         };
         (growth >= LEAST_GROWTH).then_some(Candidate { item, quoted: Some(message) })
     });
@@ -336,23 +352,28 @@ impl Words<'_> {
         format!("s{}", self.labels.get(name).copied().unwrap_or(0))
     }
 
-    /// A text of a service: what it is about, which others it names, and where messages are quoted
-    /// an excerpt of it.
-    fn message(&self, service: &str, text: &str) -> String {
-        let others = |name: &&str| *name != service;
-        let label = |name: &str| {
-            let (_, number) = self.labels.get_key_value(name).filter(|(name, _)| others(name))?;
+    /// What a text of a service is about, and which others it names.
+    fn of(&self, service: &str, text: &str) -> Said {
+        Said::of(text, &|name| {
+            let (_, number) =
+                self.labels.get_key_value(name).filter(|(name, _)| **name != service)?;
             Some(format!("s{number}"))
-        };
-        let said = topic::said(text, &label);
-        if self.excerpts { format!("{said} {}", excerpt(text)) } else { said }
+        })
+    }
+
+    /// That in words, and where messages are quoted an excerpt of the text.
+    fn message(&self, said: &Said, text: &str) -> String {
+        if self.excerpts { format!("{said} {}", excerpt(text)) } else { said.to_string() }
     }
 
     /// A line with all that the prompt says of it.
     fn item(&self, candidate: &Candidate<'_>) -> Item {
         let mut item = candidate.item.clone();
         if let Some(text) = &candidate.quoted {
-            item.said = format!("{} {}", item.said, self.message(&item.service, text));
+            let said = self.of(&item.service, text);
+            item.said = format!("{} {}", item.said, self.message(&said, text));
+            item.topics.extend(said.topics);
+            item.about = said.about;
         }
         item
     }
@@ -393,7 +414,8 @@ fn render(
 ) -> String {
     let mut prompt = String::new();
     if let Some(alert) = &incident.alert {
-        let message = words.message(&alert.service, &alert.message);
+        let said = words.of(&alert.service, &alert.message);
+        let message = words.message(&said, &alert.message);
         // Writing to a string cannot fail; the same holds below.
         let _ = writeln!(prompt, "alert: {} {message}", words.service(&alert.service));
     }

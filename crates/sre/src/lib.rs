@@ -10,13 +10,17 @@
 //! - [`cause`] and [`action`]: the closed lists of causes and remediations.
 //! - [`answer`]: what a model says about an incident, checked against that incident.
 //! - [`rank`]: which service a trouble came from, by arithmetic alone.
+//! - [`sign`]: by which signs each cause is told.
+//! - [`fusion`]: one belief from ranking, signs and a model.
 //! - [`doubt`]: parts of an answer that do not fit each other.
 //! - [`analyst`]: asks a model, and checks what it says.
+//! - [`agents`]: analyst, warden and orchestrator in a bounded debate.
 //! - [`artifact`]: a post-mortem and a runbook from a checked answer, in Markdown.
 
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod agents;
 pub mod analyst;
 pub mod answer;
 pub mod artifact;
@@ -25,10 +29,12 @@ pub mod doubt;
 mod error;
 pub mod evidence;
 pub mod excerpt;
+pub mod fusion;
 pub mod incident;
 mod markdown;
 pub mod rank;
 pub mod saturation;
+pub mod sign;
 pub mod signal;
 pub mod topic;
 

@@ -7,6 +7,7 @@
 //! calls and people have for it, in English and German. A text that touches none is "other".
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 mod slot;
 #[cfg(test)]
@@ -37,21 +38,40 @@ pub fn topics(text: &str) -> Vec<&'static str> {
     words::TOPICS.iter().filter(|(_, marks)| touches(marks)).map(|(topic, _)| *topic).collect()
 }
 
-/// What a prompt says of a text: topics, then behind `/` the services that it names and the kinds of
-/// values in it. `label` knows a service's id by its name.
-pub fn said(text: &str, label: &dyn Fn(&str) -> Option<String>) -> String {
-    let mut topics = topics(text);
-    topics.truncate(MOST_TOPICS);
-    let mut said = if topics.is_empty() { OTHER.to_owned() } else { topics.join(" ") };
-    let text = front(text);
-    let mut behind = named(text, label);
-    let kinds: BTreeSet<Slot> = slots(text).into_iter().map(|(kind, _)| kind).collect();
-    behind.extend(kinds.into_iter().take(MOST_SLOTS).map(|kind| kind.name().to_owned()));
-    if !behind.is_empty() {
-        said.push_str(" / ");
-        said.push_str(&behind.join(" "));
+/// What a prompt says of a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The first few topics that it touches.
+    pub topics: Vec<&'static str>,
+    /// The ids of the services that it names.
+    pub about: Vec<String>,
+    /// Kinds of values in it.
+    pub values: BTreeSet<Slot>,
+}
+
+impl Said {
+    /// Of a text; `label` knows a service's id by its name.
+    pub fn of(text: &str, label: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut topics = topics(text);
+        topics.truncate(MOST_TOPICS);
+        let text = front(text);
+        let kinds: BTreeSet<Slot> = slots(text).into_iter().map(|(kind, _)| kind).collect();
+        let values = kinds.into_iter().take(MOST_SLOTS).collect();
+        Self { topics, about: named(text, label), values }
     }
-    said
+}
+
+/// Topics, then behind `/` the services and the kinds of values.
+impl fmt::Display for Said {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.topics.as_slice() {
+            [] => out.write_str(OTHER)?,
+            topics => out.write_str(&topics.join(" "))?,
+        }
+        let services = self.about.iter().map(String::as_str);
+        let behind: Vec<_> = services.chain(self.values.iter().map(|kind| kind.name())).collect();
+        if behind.is_empty() { Ok(()) } else { write!(out, " / {}", behind.join(" ")) }
+    }
 }
 
 /// The ids of the services that a text names, in the order in which it does. A name counts where

@@ -15,9 +15,14 @@ pub(crate) struct DiagnoseArgs {
     /// Most tokens of evidence that the model is shown
     #[arg(long, value_name = "N", default_value_t = super::BUDGET)]
     pub(crate) budget: usize,
-    /// A cause that is less probable than this is not named: the answer is "unknown"
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) threshold: f64,
+    /// How much model, ranking and signs say, and the threshold, as `srek eval --calibrate` wrote it
+    /// [default: as fitted for sre-tiny]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
+    /// A cause that is less probable than this is not named: the answer is "unknown" [default: that
+    /// of the calibration]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub(crate) threshold: Option<f64>,
     /// Quote messages of the cluster in the prompt, up to 200 characters each in marked spans;
     /// without it the model sees what they are about and none of their words
     #[arg(long)]
@@ -69,6 +74,16 @@ pub(crate) struct EvalArgs {
     /// With --seeds: the base before it was quantized, for a control with LoRA in f32
     #[arg(long, value_name = "MODEL", requires = "seeds")]
     pub(crate) dense: Option<PathBuf>,
+    /// Fit how much model, ranking and signs say, and from which probability on a fault is named, on
+    /// incidents that are not scored, and write it here for `srek diagnose --calibration`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibrate: Option<PathBuf>,
+    /// With --calibrate: incidents to fit on
+    #[arg(long, value_name = "N", default_value_t = 300, requires = "calibrate")]
+    pub(crate) held_out: u64,
+    /// With --calibrate: the share of named faults that is to be right
+    #[arg(long, value_name = "P", default_value_t = 0.8, requires = "calibrate")]
+    pub(crate) precision: f64,
     /// The directory of real post-mortems that datasets/labels/dfds.jsonl labels
     #[arg(long, value_name = "DIR")]
     pub(crate) postmortems: Option<PathBuf>,

@@ -18,13 +18,16 @@ use eval::example::Case;
 use eval::incidents::Score;
 use lab::{Part, Settings};
 use serde_json::{Value, json};
+use sre::fusion::Weights;
 use std::path::Path;
 use std::time::Instant;
 
 /// The incidents of the demo; the recipe's number of steps reads the training ones about once.
-const SIZES: Sizes = Sizes { train: 2000, test: 100, budget: BUDGET, seed: 1, train_seed: 1 };
+const SIZES: Sizes =
+    Sizes { train: 2000, test: 100, budget: BUDGET, seed: 1, train_seed: 1, held_out: 0 };
 /// Those of `--quick`, with its steps.
-const QUICK: Sizes = Sizes { train: 64, test: 24, budget: BUDGET, seed: 1, train_seed: 1 };
+const QUICK: Sizes =
+    Sizes { train: 64, test: 24, budget: BUDGET, seed: 1, train_seed: 1, held_out: 0 };
 const QUICK_STEPS: u64 = 6;
 
 /// What of an earlier demo may be replaced.
@@ -72,6 +75,7 @@ pub(crate) fn run(args: &DemoArgs, machine: &Machine) -> Result<Answer> {
     note("3 of 4: the tuned model is asked about the same incidents");
     let mut asked = subject(tune.result())?;
     incidents.ask("tuned", &mut asked, true)?;
+    incidents.fuse(&Weights::TUNED);
 
     note("4 of 4: one incident of the test is diagnosed");
     let diagnosed = one(&incidents.laboratory, &mut asked, &sizes)?;
@@ -93,7 +97,9 @@ fn one(laboratory: &Laboratory, asked: &mut Asked, sizes: &Sizes) -> Result<Diag
     let known = laboratory.test.iter().position(|it| it.case == Case::Known).unwrap_or(0);
     let settings = Settings::new(sizes.seed, Part::Test);
     let incident = lab::incident(&settings, known as u64).incident;
-    diagnose(asked, incident, sizes.budget, &Manner::plain(&laboratory.causes))
+    let weights = Some(Weights::TUNED);
+    let manner = Manner { weights, ..Manner::plain(&laboratory.causes) };
+    diagnose(asked, incident, sizes.budget, &manner)
 }
 
 impl Shown {

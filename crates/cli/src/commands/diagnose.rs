@@ -11,12 +11,15 @@ use crate::output::{Answer, note, pairs, table};
 use crate::report::{Report, Table};
 use crate::weights::Source;
 use anyhow::{Context, Result};
+use eval::fit::Fitted;
 use serde_json::json;
+use sre::agents::{self, Debate, Outcome, Verdict, question};
 use sre::analyst::Diagnosis;
 use sre::artifact::{post_mortem, runbook};
 use sre::cause::Cause;
 use sre::doubt::Doubt;
 use sre::evidence::Pack;
+use sre::fusion::Weights;
 use sre::incident::{Incident, plain};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,13 +29,19 @@ mod tests;
 
 /// Largest incident file that is opened; what is in it is counted more strictly.
 const LIMIT_BYTES: u64 = 64 << 20;
+/// Largest file of a calibration.
+const CALIBRATION_BYTES: u64 = 1 << 16;
 /// Causes and services that are listed.
 const LISTED: usize = 5;
+/// Suspects that are listed.
+const SUSPECTS: usize = 3;
 /// Characters of a text of the cluster that are shown in a line; names are shorter.
 const SHOWN: usize = 110;
 
 /// What stands in the directory of a result.
-const PARTS: [&str; 4] = ["answer.json", DRAFTS[0], DRAFTS[1], "report.html"];
+const PARTS: [&str; 5] = ["answer.json", DRAFTS[0], DRAFTS[1], "report.html", QUESTION];
+/// What a human is asked, where it was not decided.
+const QUESTION: &str = "question.md";
 /// Those of them that people go on with.
 const DRAFTS: [&str; 2] = ["post-mortem.md", "runbook.md"];
 
@@ -42,18 +51,15 @@ pub(crate) struct Diagnosed {
     pub(crate) incident: Incident,
     /// What the model was shown.
     pub(crate) pack: Pack,
-    /// What it made of it.
-    pub(crate) diagnosis: Diagnosis,
+    /// What came of it, and how.
+    pub(crate) debate: Debate,
     /// From the prompt to the checked answer.
     pub(crate) seconds: f64,
 }
 
 /// Diagnoses.
 pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
-    if !(0.0..=1.0).contains(&args.threshold) {
-        let found = args.threshold;
-        return Err(usage(format!("--threshold is {found}, expected a probability from 0 to 1")));
-    }
+    let (weights, threshold) = calibration(args)?;
     if let Some(out) = &args.out {
         check_out(out)?;
     }
@@ -61,14 +67,15 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
     let incident = read(&args.incident)?;
     if args.model.model.is_none() && args.model.adapter.is_none() {
         note(
-            "sre-tiny is asked as it is, without an adapter: what it says is a guess; `srek demo` \
-             tunes one",
+            "sre-tiny is used as it is, without an adapter: ranking and signs decide, and it only \
+             cites; `srek demo` tunes one",
         );
     }
     let source = Source::open(&args.model, machine)?;
     let mut asked = Asked::open(machine, &source, &args.model.directory()?)?;
     let manner = Manner {
-        threshold: args.threshold,
+        weights: Some(weights),
+        threshold,
         deadline: args.deadline.map(Duration::from_millis),
         excerpts: args.excerpts,
         ..Manner::plain(&causes)
@@ -78,6 +85,30 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         diagnosed.write(out)?;
     }
     Ok(diagnosed.answer(args.out.as_deref()))
+}
+
+/// How much each witness says, and from which probability on a fault is named.
+fn calibration(args: &DiagnoseArgs) -> Result<(Weights, f64)> {
+    let untuned = args.model.model.is_none() && args.model.adapter.is_none();
+    let (weights, threshold) = match &args.calibration {
+        Some(file) => {
+            let text = files::read_to_string(file, CALIBRATION_BYTES)?;
+            let fitted: Fitted = serde_json::from_str(&text)
+                .map_err(|error| usage(format!("{}: {error}", file.display())))?;
+            let weights = fitted.weights.checked();
+            let weights = weights.map_err(|error| usage(format!("{}: {error}", file.display())))?;
+            (weights, fitted.threshold)
+        }
+        // What was never tuned knows causes by chance.
+        None if untuned => (Weights::ALONE, 0.0),
+        None => (Weights::TUNED, 0.0),
+    };
+    let threshold = args.threshold.unwrap_or(threshold);
+    if !(0.0..=1.0).contains(&threshold) {
+        let found = threshold;
+        return Err(usage(format!("--threshold is {found}, expected a probability from 0 to 1")));
+    }
+    Ok((weights, threshold))
 }
 
 /// Looks that what is to be replaced is a diagnosis, and that nobody wrote into its drafts.
@@ -150,20 +181,22 @@ pub(crate) fn diagnose(
     let tokens = |text: &str| asked.voice.tokens(text);
     let pack = sre::analyst::pack(&incident, budget, manner.causes, manner.excerpts, &tokens)?;
     let started = Instant::now();
-    let diagnosis = asked.analyst(manner, |analyst| analyst.diagnose(&incident, &pack))?;
+    let debate = asked.analyst(manner, |analyst| {
+        agents::debate(analyst, &mut agents::nobody, &incident, &pack, agents::MOST_ROUNDS)
+    })?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok(Diagnosed { incident, pack, diagnosis, seconds })
+    Ok(Diagnosed { incident, pack, debate, seconds })
 }
 
 impl Diagnosed {
     /// The draft of a post-mortem.
     pub(crate) fn post_mortem(&self) -> String {
-        post_mortem(&self.incident, &self.diagnosis.answer, &self.pack)
+        post_mortem(&self.incident, &self.debate.diagnosis.answer, &self.pack)
     }
 
     /// The draft of a runbook for the likeliest cause.
     pub(crate) fn runbook(&self) -> String {
-        runbook(self.diagnosis.answer.cause, &self.incident, &self.diagnosis.answer)
+        runbook(self.debate.diagnosis.answer.cause, &self.incident, &self.debate.diagnosis.answer)
     }
 
     /// Writes everything into a directory of its own.
@@ -176,11 +209,16 @@ impl Diagnosed {
         let [post_mortem, runbook] = drafts;
         let texts = [format!("{answer:#}\n"), post_mortem, runbook];
         let report = self.report();
-        let [names @ .., page] = PARTS;
+        let question = question(&self.debate, &self.incident, &self.pack);
+        let [names @ .., page, _] = PARTS;
         crate::paths::make_parent(out)?;
         files::write_dir_atomic(out, |inside| -> Result<()> {
             for (name, text) in names.iter().zip(&texts) {
                 files::write_atomic(inside.join(name), |out| out.write_all(text.as_bytes()))?;
+            }
+            if let Some(question) = &question {
+                let page = inside.join(QUESTION);
+                files::write_atomic(page, |out| out.write_all(question.as_bytes()))?;
             }
             report.write(&inside.join(page))
         })
@@ -188,7 +226,7 @@ impl Diagnosed {
 
     /// The signals of the incident with the cited evidence marked.
     pub(crate) fn figure(&self, title: &str) -> Figure {
-        let Self { incident, pack, diagnosis, .. } = self;
+        let Self { incident, pack, debate: Debate { diagnosis, .. }, .. } = self;
         let cited = Cited {
             incident,
             pack,
@@ -221,12 +259,13 @@ impl Diagnosed {
 
     /// The likeliest causes.
     fn probabilities(&self) -> Vec<(&'static str, String)> {
-        let listed = self.diagnosis.causes.iter().take(LISTED);
+        let listed = self.debate.diagnosis.causes.iter().take(LISTED);
         listed.map(|(cause, share)| (cause.name(), format!("{share:.3}"))).collect()
     }
 
     fn json(&self) -> serde_json::Value {
-        let Diagnosis { answer, causes, services, tokens, .. } = &self.diagnosis;
+        let Diagnosis { answer, causes, services, suspects, tokens, .. } = &self.debate.diagnosis;
+        let ranked = |(label, score): &(String, f64)| json!({ "service": self.pack.service(label), "score": score });
         let named = |(label, share): &(String, f64)| json!({ "service": self.pack.service(label), "probability": share });
         let causes: Vec<_> = causes
             .iter()
@@ -238,6 +277,10 @@ impl Diagnosed {
             "doubts": Doubt::of(answer, &self.incident),
             "causes": causes,
             "services": services.iter().map(named).collect::<Vec<_>>(),
+            "ranking": suspects.scores.iter().map(ranked).collect::<Vec<_>>(),
+            "verdict": self.debate.verdict,
+            "outcome": self.debate.outcome,
+            "transcript": self.debate.transcript,
             "prompt_tokens": tokens.0,
             "answer_tokens": tokens.1,
             "seconds": self.seconds,
@@ -247,7 +290,7 @@ impl Diagnosed {
     /// The answer as names and values. Text of the cluster is shown plain, here as in the rest: it
     /// must not steer a terminal.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
-        let answer = &self.diagnosis.answer;
+        let answer = &self.debate.diagnosis.answer;
         let service = answer.service.as_deref().unwrap_or("none");
         let mut rows = vec![
             ("cause", format!("{} ({:.0} %)", answer.cause.name(), 100.0 * answer.confidence)),
@@ -263,6 +306,19 @@ impl Diagnosed {
             rows.push(("why", answer.cause.because().to_owned()));
         }
         rows.push(("proposed", answer.action.sentence()));
+        match &self.debate.verdict {
+            Verdict::Allowed => rows.push(("policies", "allow it".to_owned())),
+            Verdict::Denied { reasons } => {
+                rows.extend(reasons.iter().map(|reason| ("denied", plain(reason, SHOWN))));
+            }
+            Verdict::Unknown { why } if answer.cause.is_fault() => {
+                rows.push(("policies", format!("unknown: {}", plain(why, SHOWN))));
+            }
+            Verdict::Unknown { .. } => {}
+        }
+        if let Outcome::Question { why } = &self.debate.outcome {
+            rows.push(("for you", format!("a human has to decide: {}", why.sentence())));
+        }
         let doubts = Doubt::of(answer, &self.incident);
         rows.extend(doubts.into_iter().map(|doubt| ("doubt", doubt.sentence().to_owned())));
         rows
@@ -270,7 +326,7 @@ impl Diagnosed {
 
     /// The answer with its evidence and how probable other causes are.
     pub(crate) fn text(&self) -> String {
-        let answer = &self.diagnosis.answer;
+        let answer = &self.debate.diagnosis.answer;
         let mut text = pairs(&self.rows());
         text.push_str("\nevidence\n");
         for item in self.pack.items.iter().filter(|item| answer.evidence.contains(&item.id)) {
@@ -281,6 +337,18 @@ impl Diagnosed {
         if answer.evidence.is_empty() {
             text.push_str("  none cited\n");
         }
+        text.push_str("\nmost suspect by metrics, calls and changes\n");
+        let suspects = &self.debate.diagnosis.suspects;
+        let row = |(label, score): &(String, f64)| {
+            let name = self.pack.service(label).unwrap_or_default();
+            vec![format!("  {}", plain(name, SHOWN)), format!("{score:.2}")]
+        };
+        let rows: Vec<Vec<String>> = suspects.scores.iter().take(SUSPECTS).map(row).collect();
+        text.push_str(&match (rows.is_empty(), suspects.measured) {
+            (false, _) => table(&rows),
+            (true, true) => "  nobody: nothing is worse than usual\n".to_owned(),
+            (true, false) => "  nothing to rank: no series has enough values\n".to_owned(),
+        });
         text.push_str("\nhow probable\n");
         let row = |(cause, share): (&str, String)| vec![format!("  {cause}"), share];
         let rows: Vec<Vec<String>> = self.probabilities().into_iter().map(row).collect();

@@ -124,6 +124,11 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
     if args.count == 0 || args.train == 0 {
         return Err(usage("--count and --train are numbers of incidents, expected at least 1"));
     }
+    if args.calibrate.is_some() && (args.held_out == 0 || !(0.0..=1.0).contains(&args.precision)) {
+        return Err(usage(
+            "--held-out is a number of incidents, expected at least 1, and --precision a share, 0 to 1",
+        ));
+    }
     let base = models::directory_or_embedded(args.base.as_deref())?;
     let dense = args.dense.as_deref().map(models::directory).transpose()?;
     let adapter = args.adapter.as_deref().map(|adapter| ("--adapter", adapter));

@@ -12,6 +12,8 @@ pub(crate) fn example(case: Case, cause: Cause, service: &str) -> Example {
         weight,
         text: format!("{signal} up x3 from +1m"),
         said: format!("{signal} up x3 from +1m"),
+        topics: Vec::new(),
+        about: Vec::new(),
     };
     let index = service.strip_prefix('s').and_then(|it| it.parse::<usize>().ok()).unwrap_or(1);
     let names = ["web", "cart", "search"].map(str::to_owned);
@@ -29,6 +31,7 @@ pub(crate) fn example(case: Case, cause: Cause, service: &str) -> Example {
             items,
             prompt: format!("alert: s3 slow\n{shown}causes: disk-full bad-config\n"),
         },
+        suspects: Default::default(),
         cause,
         second_cause: None,
         services: (service != sre::answer::NO_SERVICE)

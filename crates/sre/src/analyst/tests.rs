@@ -72,6 +72,7 @@ fn ask(model: &mut Sure, threshold: f64) -> Result<Diagnosis, AnalystError> {
         vocabulary: &vocabulary,
         frame: &|text| Ok(Prompt::Text(text.to_owned())),
         causes: &Cause::ALL,
+        weights: None,
         threshold,
         deadline: None,
     };

@@ -2,9 +2,13 @@
 
 use super::actions::steps;
 use super::causes::guide;
+use super::check::KNOWLEDGE;
+use super::factors::factors;
 use super::timeline::{self, shown};
 use super::unknown::{open, ruled_out};
-use super::{MOST_NAME, MOST_TEXT, described, name, percent};
+use super::{
+    ALERT, ANSWER, MOST_NAME, MOST_TEXT, SERVICES, WINDOW, described, name, percent, rests,
+};
 use crate::action::ActionKind;
 use crate::answer::{Answer, BelowThreshold};
 use crate::cause::Cause;
@@ -28,6 +32,7 @@ pub fn post_mortem(incident: &Incident, answer: &Answer, pack: &Pack) -> String 
         ("Impact".to_owned(), impact(incident, answer)),
         ("Timeline".to_owned(), timeline::table(incident, pack)),
         ("Root cause".to_owned(), root_cause(incident, answer, pack)),
+        ("Contributing factors".to_owned(), factors(incident, answer, pack)),
         ("What was ruled out".to_owned(), exclusions(incident, answer)),
         ("What is not known".to_owned(), open(incident, answer, pack)),
         ("Remediation".to_owned(), remediation(answer)),
@@ -54,7 +59,8 @@ fn title(incident: &Incident, answer: &Answer) -> String {
     };
     format!(
         "# Incident {id}: {what}\n\nA draft, computed from telemetry; no human has confirmed it. \
-         Times are UTC.\n"
+         Times are UTC. In brackets stands what a statement rests on: ids of evidence, or the `window`, \
+         `alert` and `services` of the incident, or the `answer`.\n"
     )
 }
 
@@ -62,17 +68,28 @@ fn summary(incident: &Incident, answer: &Answer) -> String {
     let start = shown(incident.start);
     let began = match &incident.alert {
         Some(alert) => format!(
-            "At {start} an alert was raised for {}: {}.",
+            "At {start} an alert was raised for {}: {} {}.",
             name(&alert.service),
-            code(&alert.message, MOST_TEXT)
+            code(&alert.message, MOST_TEXT),
+            rests(&[ALERT])
         ),
-        None => format!("Trouble was noticed at {start}."),
+        None => format!("Trouble was noticed at {start} {}.", rests(&[WINDOW])),
     };
     let minutes = incident.end.duration_since(incident.start).as_mins();
-    format!("{began} {} Telemetry covers {minutes} minutes from then on.\n", verdict(answer))
+    let window = rests(&[WINDOW]);
+    format!(
+        "{began} {} Telemetry covers {minutes} minutes from then on {window}.\n",
+        concluded(answer)
+    )
 }
 
-/// The cause in a sentence, and how sure it is.
+/// The cause in a sentence with what it rests on.
+fn concluded(answer: &Answer) -> String {
+    let rests = if answer.evidence.is_empty() { rests(&[ANSWER]) } else { rests(&answer.evidence) };
+    format!("{} {rests}.", verdict(answer))
+}
+
+/// The cause in a sentence without its full stop, and how sure it is.
 fn verdict(answer: &Answer) -> String {
     let sure = percent(answer.confidence);
     let service = answer.service.as_deref().map(name);
@@ -82,23 +99,23 @@ fn verdict(answer: &Answer) -> String {
     match (answer.cause, service) {
         (Cause::None, _) => format!(
             "No fault was found in what was measured and logged ({sure} probable among the causes \
-             that were offered); what did move is below."
+             that were offered); what did move is below"
         ),
         (Cause::Unknown, Some(service)) => format!(
             "The trouble seems to begin at {service}, but none of the known causes explains what \
-             was seen ({sure})."
+             was seen ({sure})"
         ),
         (Cause::Unknown, None) => {
-            format!("None of the known causes explains what was seen ({sure}).")
+            format!("None of the known causes explains what was seen ({sure})")
         }
         (cause, Some(service)) => format!(
             "The most likely explanation is that {service} failed because {} ({sure} probable \
-             among the causes that were offered).",
+             among the causes that were offered)",
             cause.because()
         ),
         (cause, None) => format!(
             "The most likely cause is \"{}\" ({sure} probable among the causes that were offered), \
-             but no service could be named for it.",
+             but no service could be named for it",
             guide(cause).title
         ),
     }
@@ -114,7 +131,7 @@ fn not_named(likeliest: &BelowThreshold, service: Option<&str>) -> String {
     let probable = (100.0 * likeliest.probability.clamp(0.0, 1.0)).floor();
     format!(
         "{lead} cause is named: the likeliest, \"{}\", is only {probable:.0} % probable among the \
-         causes that were offered, below the threshold of {}.",
+         causes that were offered, below the threshold of {}",
         guide(likeliest.cause).title,
         percent(likeliest.threshold)
     )
@@ -140,7 +157,10 @@ fn impact(incident: &Incident, answer: &Answer) -> String {
         .collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.score.total_cmp(&a.1.score)));
     if rows.is_empty() {
-        return "No measure of errors, latency, load or ready replicas left its baseline.\n".into();
+        let window = rests(&[WINDOW]);
+        return format!(
+            "No measure of errors, latency, load or ready replicas left its baseline {window}.\n"
+        );
     }
     let mut out = "| Service | What | Change | Evidence |\n|---|---|---|---|\n".to_owned();
     for (_, deviation, series, signal) in rows.iter().take(MOST_ROWS) {
@@ -152,17 +172,18 @@ fn impact(incident: &Incident, answer: &Answer) -> String {
         ));
     }
     if rows.len() > MOST_ROWS {
-        out.push_str(&format!("\n{} more such metrics moved.\n", rows.len() - MOST_ROWS));
+        let more = rows.len() - MOST_ROWS;
+        out.push_str(&format!("\n{more} more such metrics moved {}.\n", rests(&[WINDOW])));
     }
     out
 }
 
 fn root_cause(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
-    let mut out = verdict(answer);
-    if answer.cause.is_fault() {
-        out.push_str(&format!(" {}", guide(answer.cause).meaning));
-    }
+    let mut out = concluded(answer);
     out.push('\n');
+    if answer.cause.is_fault() {
+        out.push_str(&format!("\n{KNOWLEDGE} {}\n", guide(answer.cause).meaning));
+    }
     if let Some(way) = way(incident, answer) {
         out.push_str(&format!("\n{way}\n"));
     }
@@ -190,19 +211,20 @@ fn way(incident: &Incident, answer: &Answer) -> Option<String> {
     }
     let Some(path) = incident.call_path(&alert.service, service) else {
         return Some(format!(
-            "{}, which raised the alarm, is not known to call {}, directly or through others.",
+            "{}, which raised the alarm, is not known to call {}, directly or through others {}.",
             name(&alert.service),
-            name(service)
+            name(service),
+            rests(&[SERVICES])
         ));
     };
     let names: Vec<_> = path.into_iter().map(name).collect();
-    Some(format!("The way to the alarm: {}.", names.join(" calls ")))
+    Some(format!("The way to the alarm: {} {}.", names.join(" calls "), rests(&[SERVICES])))
 }
 
 fn exclusions(incident: &Incident, answer: &Answer) -> String {
     let lines = ruled_out(incident, answer);
     if lines.is_empty() {
-        "Nothing can be ruled out by what was measured.\n".to_owned()
+        format!("Nothing can be ruled out by what was measured {}.\n", rests(&[WINDOW]))
     } else {
         format!("Less likely by what was measured at the service:\n\n{lines}")
     }

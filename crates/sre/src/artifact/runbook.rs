@@ -2,7 +2,7 @@
 
 use super::actions::steps;
 use super::causes::guide;
-use super::{commands, name};
+use super::{ANSWER, SERVICES, WINDOW, commands, name, rests};
 use crate::action::{Action, ActionKind};
 use crate::answer::Answer;
 use crate::cause::Cause;
@@ -42,20 +42,22 @@ pub fn runbook(cause: Cause, incident: &Incident, answer: &Answer) -> String {
 
 fn impact(cause: Cause, incident: &Incident, service: Option<&str>) -> String {
     if cause == Cause::None {
-        return "None that the telemetry shows.".to_owned();
+        return format!("None that the telemetry shows {}.", rests(&[WINDOW]));
     }
     let Some(service) = service else {
-        return "No service could be named; which callers suffer is not known.".to_owned();
+        let answer = rests(&[ANSWER]);
+        return format!("No service could be named; which callers suffer is not known {answer}.");
     };
     let calls = |caller: &&crate::incident::Service| caller.calls.iter().any(|it| it == service);
     let callers: Vec<_> = incident.services.iter().filter(calls).map(|it| name(&it.name)).collect();
     if callers.is_empty() {
-        return format!("{} has no callers that are known.", name(service));
+        return format!("{} has no callers that are known {}.", name(service), rests(&[SERVICES]));
     }
     format!(
-        "Callers of {} see it as slow or failing answers, and may raise the first alarm: {}.",
+        "Callers of {} see it as slow or failing answers, and may raise the first alarm: {} {}.",
         name(service),
-        callers.join(", ")
+        callers.join(", "),
+        rests(&[SERVICES])
     )
 }
 

@@ -43,12 +43,12 @@ fn a_draft_tells_what_happened_in_order_and_cites() {
     let draft = post_mortem(&incident, &answer, &pack(&incident));
     for expected in [
         "# Incident `inc-1`: `cart`: memory limit too low\n",
-        "At 2026-03-01 10:00 an alert was raised for `web`: `p99 latency of web above 1 s`.",
+        "At 2026-03-01 10:00 an alert was raised for `web`: `p99 latency of web above 1 s` (`alert`).",
         "`cart` failed because its containers needed more memory than their limit allows (75 %",
-        "Telemetry covers 10 minutes from then on.",
-        "The way to the alarm: `web` calls `cart`.",
+        "Telemetry covers 10 minutes from then on (`window`).",
+        "The way to the alarm: `web` calls `cart` (`services`).",
         "- `m1`: metric of `cart`: `memory up 37% to 99% of limit from +0m`\n",
-        "- not cited for the cause: `c1`, change of `search`: `-40m image 1.4 to 1.5`\n",
+        "- `c1`: not cited for the cause: change of `search`: `-40m image 1.4 to 1.5`\n",
         "Proposed, not carried out: raise the memory limit of `cart` to 768 MiB.",
         "- [ ] alert when memory passes 85 % of the limit for ten minutes (owner: open)\n",
     ] {
@@ -106,7 +106,7 @@ fn a_cause_below_the_threshold_is_told_for_what_it_is() {
         let expected = format!(
             "The trouble seems to begin at `cart`, but no cause is named: the likeliest, \"memory \
              limit too low\", is only {shown} % probable among the causes that were offered, below \
-             the threshold of 50 %."
+             the threshold of 50 % (`m1`)."
         );
         assert!(draft.contains(&expected), "{draft}");
         assert!(draft.contains("\nWhat was cited for the likeliest cause:\n\n- `m1`: "), "{draft}");
@@ -126,7 +126,7 @@ fn a_runbook_has_the_action_and_commands_with_its_arguments() {
     let text = runbook(Cause::MemoryLimitTooLow, &incident, &answer);
     for expected in [
         "# Runbook, `cart`: memory limit too low\n",
-        "may raise the first alarm: `web`.",
+        "may raise the first alarm: `web` (`services`).",
         "kubectl top pods -l app.kubernetes.io/name=cart --containers\n",
         "kubectl set resources deployment cart -c CONTAINER --limits=memory=768Mi\n",
         "Undo: set the limit of before",
@@ -230,4 +230,69 @@ fn shape(markdown: &str) -> Vec<String> {
     // Text beside a span that is left out may come in one piece or in two.
     shape.retain(|part| !part.is_empty());
     shape
+}
+
+#[test]
+fn what_we_write_is_supported() {
+    let incident = small();
+    let pack = pack(&incident);
+    for label in ["s1", "s2", "s3", "-"] {
+        for cause in Cause::ALL {
+            for cited in [&["m1", "e1"][..], &[]] {
+                let answer = answer(&incident, label, cause, cited);
+                for draft in
+                    [post_mortem(&incident, &answer, &pack), runbook(cause, &incident, &answer)]
+                {
+                    assert_eq!(check(&draft, &incident), [], "{draft}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn statements_without_evidence_are_found_where_they_stand() {
+    let incident = small();
+    let found = |text: &str| -> Vec<(usize, Why)> {
+        check(text, &incident).into_iter().map(|it| (it.line, it.why)).collect()
+    };
+    let not_there = |id: &str| Why::NotThere(id.to_owned());
+    let cases: [(&str, Vec<(usize, Why)>); 14] = [
+        ("## Summary\nIt was the network.", vec![(2, Why::NoEvidence)]),
+        ("## Summary\nIt was the disk (`m1`). Then it rained.", vec![(2, Why::NoEvidence)]),
+        ("## Summary\nIt was the disk (`m1`, `e1`).", vec![]),
+        ("## Summary\nIt was the disk (`m1`, `m77`).", vec![(2, not_there("m77"))]),
+        // A name is no evidence, and neither is a remark with an id somewhere in it.
+        ("## Summary\nThe service `m1` failed.", vec![(2, Why::NoEvidence)]),
+        ("## Summary\nIt failed (see `m1` and others).", vec![(2, Why::NoEvidence)]),
+        ("## Root cause\n- `e1`: seen\n- seen: `e1`", vec![(3, Why::NoEvidence)]),
+        ("## Root cause\n- `e9`: seen", vec![(2, not_there("e9"))]),
+        (
+            "## Impact\n| a | Evidence |\n|---|---|\n| x | `m1` |\n| y | |",
+            vec![(5, Why::NoEvidence)],
+        ),
+        ("## Impact\n| `a \\| b` | c | `l1` |", vec![]),
+        // Dots and brackets in text of the cluster end nothing.
+        ("## Summary\nIt said `a. B (`. Nothing else (`l1`).", vec![(2, Why::NoEvidence)]),
+        ("## Summary\nIt said ``x `(`m1`)` y``.", vec![(2, Why::NoEvidence)]),
+        ("## Root cause\nIn general: disks fill. They do.\n\nEvidence for it:", vec![]),
+        ("## Action items\n- [ ] rest\n## Summary\n```\nanything\n```", vec![]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(found(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn factors_beside_the_cause_are_told_with_their_ids() {
+    let mut incident = small();
+    incident.services[1].replicas = Some(1);
+    incident.changes[0].time = "2026-03-01T09:58:00Z".parse().unwrap();
+    let answer = answer(&incident, "s2", Cause::MemoryLimitTooLow, &["m1", "e1"]);
+    let draft = post_mortem(&incident, &answer, &pack(&incident));
+    let (_, section) = draft.split_once("## Contributing factors\n\n").unwrap();
+    let (section, _) = section.split_once("\n##").unwrap();
+    assert!(section.contains("- `c1`: change of `search`: `-2m image 1.4 to 1.5`\n"), "{section}");
+    assert!(section.contains("- signs of bad rollout at `search` (`c1`)\n"), "{section}");
+    assert!(section.contains("- `cart` runs in one replica (`services`)\n"), "{section}");
 }

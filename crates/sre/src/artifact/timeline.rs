@@ -1,6 +1,6 @@
 //! What happened when: the lines of the pack in the order of time, as a table.
 
-use super::{MOST_NAME, MOST_TEXT};
+use super::{ALERT, MOST_NAME, MOST_TEXT, WINDOW};
 use crate::evidence::{Item, Kind, Pack, deviation::Deviation};
 use crate::incident::Incident;
 use crate::markdown::cell;
@@ -47,9 +47,9 @@ fn noticed(incident: &Incident) -> [String; 3] {
         Some(alert) => [
             cell(&alert.service, MOST_NAME),
             format!("alert: {}", cell(&alert.message, MOST_TEXT)),
-            String::new(),
+            cell(ALERT, MOST_NAME),
         ],
-        None => [String::new(), "start of the incident".to_owned(), String::new()],
+        None => [String::new(), "start of the incident".to_owned(), cell(WINDOW, MOST_NAME)],
     }
 }
 

@@ -1,7 +1,7 @@
 //! What speaks against other causes, and what nobody knows: read off the telemetry, not guessed.
 
 use super::causes::guide;
-use super::{described, name};
+use super::{ANSWER, WINDOW, described, name, rests};
 use crate::answer::Answer;
 use crate::cause::Cause;
 use crate::doubt::Doubt;
@@ -42,20 +42,25 @@ pub(super) fn ruled_out(incident: &Incident, answer: &Answer) -> String {
 /// telemetry never tells.
 pub(super) fn open(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
     let doubts = Doubt::of(answer, incident);
-    let mut lines: String =
-        doubts.into_iter().map(|doubt| format!("- {}\n", doubt.sentence())).collect();
+    let mut lines: String = doubts
+        .into_iter()
+        .map(|doubt| format!("- {} {}\n", doubt.sentence(), rests(&[ANSWER])))
+        .collect();
     let unused: Vec<_> =
         pack.items.iter().filter(|item| !answer.evidence.contains(&item.id)).collect();
     for item in unused.iter().take(MOST_UNEXPLAINED) {
         lines.push_str(&format!(
-            "- not cited for the cause: {}, {}\n",
+            "- {}: not cited for the cause: {}\n",
             name(&item.id),
             described(item)
         ));
     }
     if unused.len() > MOST_UNEXPLAINED {
         let more = unused.len() - MOST_UNEXPLAINED;
-        lines.push_str(&format!("- and {more} more lines of evidence that were not cited\n"));
+        let answer = rests(&[ANSWER]);
+        lines.push_str(&format!(
+            "- and {more} more lines of evidence that were not cited {answer}\n"
+        ));
     }
     if let (Some(service), Some(signal)) = (&answer.service, guide(answer.cause).moves) {
         let is_it = |series: &&Series| {
@@ -63,9 +68,15 @@ pub(super) fn open(incident: &Incident, answer: &Answer, pack: &Pack) -> String 
         };
         if !incident.metrics.iter().any(|series| is_it(&series)) {
             let service = name(service);
-            lines.push_str(&format!("- {signal} of {service} is not measured or was not sent\n"));
+            let window = rests(&[WINDOW]);
+            lines.push_str(&format!(
+                "- {signal} of {service} is not measured or was not sent {window}\n"
+            ));
         }
     }
-    lines.push_str("- how many users and requests were affected is not in the telemetry\n");
+    let window = rests(&[WINDOW]);
+    lines.push_str(&format!(
+        "- how many users and requests were affected is not in the telemetry {window}\n"
+    ));
     lines
 }

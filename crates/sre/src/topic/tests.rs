@@ -1,8 +1,12 @@
 //! Topics, values and names of texts, and that nothing of a text itself gets through.
 
 use super::slot::{Slot, direction, slots};
-use super::{OTHER, said, topics, words};
+use super::{OTHER, Said, topics, words};
 use proptest::prelude::*;
+
+fn said(text: &str, label: &dyn Fn(&str) -> Option<String>) -> String {
+    Said::of(text, label).to_string()
+}
 
 fn nobody(_: &str) -> Option<String> {
     None

@@ -29,8 +29,12 @@ fn diagnosed(names: &[(&str, &str)]) -> Diagnosed {
     let answer = sre::answer::Answer::check(&said, 0.75, &pack, &incident).expect("an answer");
     let causes = vec![(cause, 0.75), (Cause::Unknown, 0.25)];
     let services = vec![(label, 1.0)];
-    let diagnosis = Diagnosis { answer, said, causes, services, tokens: (100, 20) };
-    Diagnosed { incident, pack, diagnosis, seconds: 0.1 }
+    let suspects = sre::fusion::Suspects::of(&incident, &pack);
+    let diagnosis = Diagnosis { answer, said, causes, services, suspects, tokens: (100, 20) };
+    let why = "nobody rules".to_owned();
+    let (verdict, outcome) = (Verdict::Unknown { why }, Outcome::Decided);
+    let debate = Debate { diagnosis, verdict, outcome, transcript: Vec::new() };
+    Diagnosed { incident, pack, debate, seconds: 0.1 }
 }
 
 #[test]
@@ -47,8 +51,11 @@ fn names_of_the_cluster_cannot_steer_a_terminal() {
 fn a_report_shows_the_cited_evidence_and_the_answer() {
     let room = tempfile::tempdir().expect("a directory");
     let out = room.path().join("diagnosis");
-    let diagnosed = diagnosed(&[]);
+    let mut diagnosed = diagnosed(&[]);
     diagnosed.write(&out).expect("written");
+    assert!(!out.join(QUESTION).exists());
+    diagnosed.debate.outcome = Outcome::Question { why: agents::Why::NotKnown };
+    diagnosed.write(&out).expect("written with a question");
     // What it wrote, it may replace.
     files::check_replaceable(&out, "diagnosis", |name| PARTS.contains(&name)).expect("its own");
     diagnosed.write(&out).expect("written again");

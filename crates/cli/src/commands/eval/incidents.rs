@@ -13,12 +13,14 @@ use crate::progress::Progress;
 use anyhow::Result;
 use eval::baseline;
 use eval::example::{Case, Example, Prediction};
-use eval::incidents::{Difference, Score, Shown, ask, counts, examples, is_valid_unheld};
+use eval::fit::Fitted;
+use eval::incidents::{Difference, Score, Shown, ask, counts, examples, fused, is_valid_unheld};
 use eval::interval::Interval;
 use lab::{Part, Settings};
 use overlap::Overlap;
 use serde_json::{Value, json};
 use sre::cause::Cause;
+use sre::fusion::{Heard, Weights, pairs};
 
 /// Solved incidents that the base is shown before each question, in the comparison "few-shot": as
 /// many as fit into the 1,024 tokens that sre-tiny was pretrained on.
@@ -27,6 +29,10 @@ const SHOTS: usize = 2;
 const SHOTS_FROM: usize = 200;
 /// Incidents of whose answers the form is looked at where no grammar holds it.
 const UNHELD: usize = 50;
+
+/// The names of methods that are more than one witness.
+const ALONE: &str = "ranking and signs";
+const FUSED: &str = "fused";
 
 /// How much is simulated.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +47,8 @@ pub(crate) struct Sizes {
     pub(crate) seed: u64,
     /// Names the training incidents.
     pub(crate) train_seed: u64,
+    /// Further incidents of the side that is tested, on which weights and a threshold are fitted.
+    pub(crate) held_out: u64,
 }
 
 /// The incidents of a comparison.
@@ -49,6 +57,8 @@ pub(crate) struct Laboratory {
     pub(crate) train: Vec<Example>,
     /// What is asked about.
     pub(crate) test: Vec<Example>,
+    /// What weights and a threshold are fitted on.
+    held_out: Vec<Example>,
     /// The causes on offer.
     pub(crate) causes: Vec<Cause>,
     seed: u64,
@@ -66,10 +76,12 @@ impl Laboratory {
         let shown = Shown { budget: sizes.budget, tokens: &tokens };
         let settings = Settings::new(sizes.seed, Part::Test);
         let test = examples(&settings, 0..sizes.test, &shown)?;
+        let held_out = examples(&settings, sizes.test..sizes.test + sizes.held_out, &shown)?;
         let train = Settings::new(sizes.train_seed, Part::Train);
         let train = examples(&train, 0..sizes.train, &shown)?;
         let overlap = Overlap::of(&train, &test).checked()?;
-        Ok(Laboratory { train, test, causes: settings.causes(), seed: sizes.seed, overlap })
+        let (causes, seed) = (settings.causes(), sizes.seed);
+        Ok(Laboratory { train, test, held_out, causes, seed, overlap })
     }
 
     /// Looks at what another laboratory trains as at its own training incidents.
@@ -100,6 +112,8 @@ impl Laboratory {
 struct Said {
     name: String,
     predictions: Vec<Prediction>,
+    /// What else a model said; empty for methods without one.
+    heard: Vec<Heard>,
     /// Share of answers that are valid where nothing holds them to the schema; `None` where that
     /// was not looked at.
     valid_unheld: Option<Interval>,
@@ -123,14 +137,60 @@ impl Incidents {
         for (name, method) in methods {
             let test = &incidents.laboratory.test;
             let predictions = test.iter().map(|it| method.predict(it)).collect();
-            incidents.keep(name, predictions);
+            incidents.keep(name, (predictions, Vec::new()));
         }
+        let test = &incidents.laboratory.test;
+        let ranked =
+            test.iter().map(|it| eval::incidents::ranked(it, &incidents.laboratory.causes));
+        incidents.keep("ranking", (ranked.collect(), Vec::new()));
+        incidents.keep_fused(ALONE, None, &Weights::ALONE);
         incidents
     }
 
-    fn keep(&mut self, name: &str, predictions: Vec<Prediction>) {
+    fn keep(&mut self, name: &str, (predictions, heard): (Vec<Prediction>, Vec<Heard>)) {
         let name = name.to_owned();
-        self.said.push(Said { name, predictions, valid_unheld: None, is_target: false });
+        self.said.push(Said { name, predictions, heard, valid_unheld: None, is_target: false });
+    }
+
+    /// Adds what ranking and signs say, with a model where one was heard.
+    fn keep_fused(&mut self, name: &str, heard: Option<&[Heard]>, weights: &Weights) {
+        let Laboratory { test, causes, .. } = &self.laboratory;
+        let heard = |index: usize| heard.and_then(|all| all.get(index));
+        let examples = test.iter().enumerate();
+        let predictions = examples.map(|(index, it)| fused(it, heard(index), weights, causes));
+        let predictions = predictions.collect();
+        self.keep(name, (predictions, Vec::new()));
+    }
+
+    /// Joins the last model with ranking and signs.
+    pub(crate) fn fuse(&mut self, weights: &Weights) {
+        let heard = self.said.last().map(|it| it.heard.clone()).unwrap_or_default();
+        self.keep_fused(FUSED, Some(&heard), weights);
+    }
+
+    /// Fits how much the last model, ranking and signs say on incidents that are not scored, and
+    /// joins them so; the same of ranking and signs alone.
+    ///
+    /// # Errors
+    /// A failure of the model.
+    pub(super) fn calibrate(&mut self, asked: &mut Asked, precision: f64) -> Result<Fitted> {
+        let Laboratory { held_out, causes, .. } = &self.laboratory;
+        let (_, heard) = answers(held_out, asked, &Manner::plain(causes), false)?;
+        let fit = |heard: &[Heard], start: &Weights| {
+            let described = |(index, it): (usize, &Example)| {
+                pairs(&it.pack, causes, &it.suspects, heard.get(index))
+            };
+            let described: Vec<_> = held_out.iter().enumerate().map(described).collect();
+            eval::fit::weights(held_out, &described, start)
+        };
+        let (weights, alone) = (fit(&heard, &Weights::TUNED), fit(&[], &Weights::ALONE));
+        let said: Vec<_> =
+            held_out.iter().zip(&heard).map(|(a, b)| fused(a, Some(b), &weights, causes)).collect();
+        let threshold = eval::fit::threshold(held_out, &said, precision);
+        let incidents = held_out.len();
+        self.fuse(&weights);
+        self.keep_fused("ranking and signs, fitted", None, &alone);
+        Ok(Fitted { weights, alone, threshold, precision, incidents })
     }
 
     /// Asks a model about all incidents, for evidence too if `cite`.
@@ -139,8 +199,8 @@ impl Incidents {
     /// A failure of the model.
     pub(crate) fn ask(&mut self, name: &str, asked: &mut Asked, cite: bool) -> Result<()> {
         let manner = Manner::plain(&self.laboratory.causes);
-        let predictions = self.answers(asked, &manner, cite)?;
-        self.keep(name, predictions);
+        let said = answers(&self.laboratory.test, asked, &manner, cite)?;
+        self.keep(name, said);
         Ok(())
     }
 
@@ -175,27 +235,9 @@ impl Incidents {
     pub(crate) fn ask_with_examples(&mut self, name: &str, asked: &mut Asked) -> Result<()> {
         let shots = self.laboratory.shots();
         let manner = Manner { examples: &shots, ..Manner::plain(&self.laboratory.causes) };
-        let predictions = self.answers(asked, &manner, false)?;
-        self.keep(name, predictions);
+        let said = answers(&self.laboratory.test, asked, &manner, false)?;
+        self.keep(name, said);
         Ok(())
-    }
-
-    fn answers(
-        &self,
-        asked: &mut Asked,
-        manner: &Manner<'_>,
-        cite: bool,
-    ) -> Result<Vec<Prediction>> {
-        let test = &self.laboratory.test;
-        let mut progress = Progress::new("asking", Some(test.len() as u64));
-        asked.analyst(manner, |analyst| {
-            let mut predictions = Vec::with_capacity(test.len());
-            for example in test {
-                predictions.push(ask(analyst, example, cite)?);
-                progress.at(predictions.len() as u64, || "incidents".to_owned());
-            }
-            Ok(predictions)
-        })
     }
 
     /// Every method's scores, in order; behind them the mean of the models that all others are
@@ -223,11 +265,21 @@ impl Incidents {
         if named.is_empty() { self.said.last().into_iter().collect() } else { named }
     }
 
-    /// How much better the target is than every other method.
+    /// How much better the target is than every other method, and how much better it is together
+    /// with ranking and signs.
     fn differences(&self) -> Vec<Difference> {
+        let fused: Vec<_> = self.said.iter().filter(|it| it.name == FUSED).collect();
+        let mut differences = self.differences_to(&self.targets());
+        if !fused.is_empty() {
+            differences.retain(|it| it.from != FUSED);
+            differences.extend(self.differences_to(&fused));
+        }
+        differences
+    }
+
+    fn differences_to(&self, targets: &[&Said]) -> Vec<Difference> {
         let Laboratory { test, seed, .. } = &self.laboratory;
-        let targets = self.targets();
-        let (name, after) = (name_of(&targets), runs(&targets));
+        let (name, after) = (name_of(targets), runs(targets));
         let is_other = |it: &&Said| targets.iter().all(|target| target.name != it.name);
         let difference = |it: &Said| {
             let before: [&[Prediction]; 1] = [&it.predictions];
@@ -266,6 +318,26 @@ impl Incidents {
         });
         (text, json)
     }
+}
+
+/// What a model says about each of these incidents.
+fn answers(
+    examples: &[Example],
+    asked: &mut Asked,
+    manner: &Manner<'_>,
+    cite: bool,
+) -> Result<(Vec<Prediction>, Vec<Heard>)> {
+    let mut progress = Progress::new("asking", Some(examples.len() as u64));
+    asked.analyst(manner, |analyst| {
+        let mut said = (Vec::with_capacity(examples.len()), Vec::with_capacity(examples.len()));
+        for example in examples {
+            let (prediction, heard) = ask(analyst, example, cite)?;
+            said.0.push(prediction);
+            said.1.push(heard);
+            progress.at(said.0.len() as u64, || "incidents".to_owned());
+        }
+        Ok(said)
+    })
 }
 
 /// What one model or the mean of several is called.
@@ -359,7 +431,11 @@ fn lines(score: &Score) -> String {
 fn difference_lines(differences: &[Difference]) -> String {
     let line = |it: &Difference| {
         let cause = it.cause_top1.as_ref();
-        format!("{} minus {} in cause top-1: {}\n", it.to, it.from, share(cause))
+        let (cause, service) = (share(cause), share(it.service_top1.as_ref()));
+        format!(
+            "{} minus {} in cause top-1: {cause}, in service top-1: {service}\n",
+            it.to, it.from
+        )
     };
     differences.iter().map(line).collect()
 }
@@ -372,6 +448,7 @@ pub(super) fn suite(args: &EvalArgs, machine: &Machine, subjects: &[Subject]) ->
         budget: args.budget,
         seed: args.seed,
         train_seed: args.seed,
+        held_out: if args.calibrate.is_some() { args.held_out } else { 0 },
     };
     let mut incidents: Option<Incidents> = None;
     for subject in subjects {
@@ -387,6 +464,17 @@ pub(super) fn suite(args: &EvalArgs, machine: &Machine, subjects: &[Subject]) ->
         incidents.look_unheld(&mut asked)?;
         if subject.adapter.is_some() {
             incidents.compare_last();
+        }
+        if subject.adapter.is_some() == args.adapter.is_some() {
+            // The model that is asked about in the end.
+            match &args.calibrate {
+                Some(file) => {
+                    let fitted = incidents.calibrate(&mut asked, args.precision)?;
+                    let text = format!("{:#}\n", json!(fitted));
+                    files::write_atomic(file, |out| out.write_all(text.as_bytes()))?;
+                }
+                None => incidents.fuse(&Weights::TUNED),
+            }
         }
     }
     incidents.ok_or_else(|| crate::exit::usage("there is no model to ask"))

@@ -13,6 +13,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sre::analyst::Analyst;
 use sre::evidence::Pack;
+use sre::fusion::Suspects;
 use std::time::Instant;
 use text::llm::{GenerateRequest, Llm, Prompt, Sampling};
 
@@ -70,7 +71,7 @@ fn times(args: &EvalArgs, machine: &Machine, subject: &Subject) -> Result<Times>
     let mut asked = subject.open(machine)?;
     let (budget, seed) = (args.budget, args.seed);
     let test = 1 + COUNTED.min(args.count);
-    let sizes = Sizes { train: 0, test, budget, seed, train_seed: seed };
+    let sizes = Sizes { train: 0, test, budget, seed, train_seed: seed, held_out: 0 };
     let laboratory = Laboratory::new(&asked.voice, &sizes)?;
     let manner = Manner::plain(&laboratory.causes);
     let mut times = Times::default();
@@ -148,8 +149,8 @@ fn timed(llm: &mut dyn Llm, prompt: &Prompt) -> Result<Read> {
 /// Seconds of a diagnosis by a model that has read nothing of it, and the tokens of its prompt.
 fn diagnosed(analyst: &mut Analyst<'_>, pack: &Pack) -> Result<(f64, usize)> {
     let started = Instant::now();
-    let opinion = analyst.weigh(pack)?;
-    let (_, (prompt_tokens, _)) = analyst.answer(pack, &opinion)?;
+    let opinion = analyst.weigh(pack, &Suspects::default())?;
+    let (_, (prompt_tokens, _)) = analyst.answer(pack, &opinion, &[])?;
     Ok((started.elapsed().as_secs_f64(), prompt_tokens))
 }
 

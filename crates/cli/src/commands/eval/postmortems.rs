@@ -32,7 +32,8 @@ pub(super) fn suite(
     for subject in subjects {
         let mut asked = subject.open(machine)?;
         let (budget, seed) = (args.budget, args.seed);
-        let sizes = Sizes { train: args.train, test: 0, budget, seed, train_seed: seed };
+        let sizes =
+            Sizes { train: args.train, test: 0, budget, seed, train_seed: seed, held_out: 0 };
         let laboratory = Laboratory::new(&asked.voice, &sizes)?;
         if examples.is_empty() {
             examples = read(directory, &asked, &laboratory, budget)?;
@@ -44,7 +45,10 @@ pub(super) fn suite(
         }
         let manner = Manner::plain(&laboratory.causes);
         let predictions = asked.analyst(&manner, |analyst| {
-            examples.iter().map(|it| ask(analyst, it, false)).collect::<Result<Vec<_>, _>>()
+            examples
+                .iter()
+                .map(|it| ask(analyst, it, false).map(|(said, _)| said))
+                .collect::<Result<Vec<_>, _>>()
         })?;
         scored.push((subject.name.clone(), predictions));
     }

@@ -108,7 +108,7 @@ fn laboratory(
     (test, train_seed): (u64, u64),
 ) -> Result<Laboratory> {
     let (train, budget, seed) = (args.train, args.budget, args.seed);
-    Laboratory::new(voice, &Sizes { train, test, budget, seed, train_seed })
+    Laboratory::new(voice, &Sizes { train, test, budget, seed, train_seed, held_out: 0 })
 }
 
 fn train(

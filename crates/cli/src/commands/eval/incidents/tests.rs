@@ -9,7 +9,7 @@ fn laboratory() -> Laboratory {
     let (train, test) = (made(Part::Train, 30), made(Part::Test, 40));
     let overlap = Overlap::of(&train, &test);
     let causes = Settings::new(5, Part::Test).causes();
-    Laboratory { train, test, causes, seed: 1, overlap }
+    Laboratory { train, test, held_out: Vec::new(), causes, seed: 1, overlap }
 }
 
 /// Lets somebody answer always rightly, or never.
@@ -19,8 +19,8 @@ fn answer(incidents: &mut Incidents, name: &str, right: bool) {
         let services = example.services.iter().map(|label| (label.clone(), 1.0)).collect();
         Prediction::new(vec![(cause, 1.0)], services)
     };
-    let predictions = incidents.laboratory.test.iter().map(say).collect();
-    incidents.keep(name, predictions);
+    let predictions: Vec<_> = incidents.laboratory.test.iter().map(say).collect();
+    incidents.keep(name, (predictions, Vec::new()));
 }
 
 /// The names of the differences.
