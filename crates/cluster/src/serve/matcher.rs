@@ -55,11 +55,6 @@ impl Matcher {
         self.matches_value("")
     }
 
-    /// The label that it is about.
-    pub(super) fn label(&self) -> &str {
-        &self.label
-    }
-
     fn matches_value(&self, value: &str) -> bool {
         let found = || self.regex.as_ref().is_some_and(|regex| regex.is_match(value));
         match self.operation {
