@@ -51,6 +51,9 @@ impl From<String> for Refused {
     }
 }
 
+/// A series in a result: its labels and its points.
+type Row = (Labels, Vec<(i64, f64)>);
+
 /// A window of time and how it is stepped through, in nanoseconds.
 struct Window {
     start: i64,
@@ -136,7 +139,7 @@ impl Loki {
                 }
                 let times: Vec<i64> = (0..moments).map(|it| window.start + it * step).collect();
                 let rows = self.measure(&metric, &times)?;
-                let row = |(labels, values): (Labels, Vec<(i64, f64)>)| {
+                let row = |(labels, values): Row| {
                     let values: Vec<Value> = values.iter().map(|it| point(*it)).collect();
                     json!({"metric": labels, "values": values})
                 };
@@ -158,7 +161,7 @@ impl Loki {
             return Err(Refused(400, problem.into()));
         };
         let rows = self.measure(&metric, &[at])?;
-        let row = |(labels, values): (Labels, Vec<(i64, f64)>)| {
+        let row = |(labels, values): Row| {
             let value = values.first().map(|it| point(*it));
             json!({"metric": labels, "value": value})
         };
@@ -220,11 +223,7 @@ impl Loki {
     }
 
     /// A value for each series and moment, where there are lines.
-    fn measure(
-        &self,
-        metric: &Metric,
-        times: &[i64],
-    ) -> Result<Vec<(Labels, Vec<(i64, f64)>)>, Refused> {
+    fn measure(&self, metric: &Metric, times: &[i64]) -> Result<Vec<Row>, Refused> {
         let passing = self.passing(&metric.selection.filters);
         let matching = self
             .store
@@ -242,7 +241,7 @@ impl Loki {
         }
         let labels: Vec<Labels> = counted.iter().map(|(labels, _)| labels.clone()).collect();
         let groups = metric.groups(&labels);
-        let mut rows: Vec<(Labels, Vec<(i64, f64)>)> = match &groups {
+        let mut rows: Vec<Row> = match &groups {
             Some(groups) => groups.labels.iter().map(|it| (it.clone(), Vec::new())).collect(),
             None => labels.into_iter().map(|it| (it, Vec::new())).collect(),
         };

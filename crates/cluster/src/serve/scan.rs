@@ -23,9 +23,9 @@ pub(super) enum Word {
 }
 
 /// Signs, the longer before those that they begin with.
-const SIGNS: [&str; 26] = [
+const SIGNS: [&str; 25] = [
     "=~", "!~", "!=", "==", ">=", "<=", "|=", "|~", "{", "}", "(", ")", "[", "]", ",", "=", "|",
-    ":", "+", "-", "*", "/", "%", "^", "<", ">",
+    "+", "-", "*", "/", "%", "^", "<", ">",
 ];
 
 /// The words of a query and how far they are read.
@@ -179,7 +179,7 @@ impl Words {
                 return Err(self.wrong("expected a duration above 0"));
             }
         };
-        if matches!(self.peek(), Some(Word::Sign(":"))) {
+        if matches!(self.peek(), Some(Word::Name(name)) if name.starts_with(':')) {
             return Err(self.wrong("subqueries are not supported here"));
         }
         self.expect("]")?;

@@ -128,7 +128,8 @@ fn a_watch_begins_with_what_there_is_and_ends_in_time() {
     let version = version.as_str().unwrap();
     let (_, text) = get(&served, &format!("{path}&resourceVersion={version}"), "*/*");
     assert_eq!(text, "", "nothing changed since");
-    let initial = "&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
+    let initial =
+        "&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
     let (_, text) = get(&served, &format!("{path}{initial}"), "*/*");
     assert!(text.lines().last().unwrap().contains("k8s.io/initial-events-end"), "{text}");
     assert_eq!(served.requests().watches, 3);
@@ -177,7 +178,14 @@ fn hostile_requests_are_answered_or_closed_and_the_server_lives() {
          Content-Length: 3000000\r\n\r\nquery={}",
         "(".repeat(2_999_994)
     );
-    for bytes in [long.as_str(), &headers, &body, "nonsense\r\n\r\n", "GET http://[ HTTP/1.1\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
+    for bytes in [
+        long.as_str(),
+        &headers,
+        &body,
+        "nonsense\r\n\r\n",
+        "GET http://[ HTTP/1.1\r\n\r\n",
+        "\0\0\0\0\r\n\r\n",
+    ] {
         let answer = raw(&served, bytes.as_bytes());
         let first = answer.lines().next().unwrap_or_default();
         assert!(first.is_empty() || first.starts_with("HTTP/1.1 4"), "{first}");

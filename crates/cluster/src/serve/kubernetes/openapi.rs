@@ -1,7 +1,9 @@
 //! The schema of the kinds that are served, as OpenAPI, made of the types that the program carries.
 //!
 //! Version 3 has a document for each group, which `kubectl explain` reads; version 2 is one document of JSON.
-//! Paths are there as far as clients look for kinds in them, and only for reading.
+//! Paths are there as far as clients look for kinds in them. Patching is one of them, although it is refused:
+//! by the parameter `fieldValidation` there `kubectl apply --dry-run=client` sees that the server validates,
+//! and does not ask for version 2 in a binary form.
 
 use super::discovery;
 use super::resource::{KINDS, Kind};
@@ -122,14 +124,18 @@ fn paths(kinds: &[&Kind], body: fn(Value) -> Value, stem: &str) -> Value {
         let name = schema_name(kind);
         let mut answer = body(json!({"$ref": format!("{stem}{name}")}));
         answer["description"] = "OK".into();
-        let get = |action: &str| {
-            json!({"get": {
+        let operation = |action: &str| {
+            json!({
                 "x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk(kind),
                 "responses": {"200": answer},
-            }})
+            })
         };
-        paths.insert(format!("{root}/{place}{}", kind.plural), get("list"));
-        paths.insert(format!("{root}/{place}{}/{{name}}", kind.plural), get("get"));
+        let mut patch = operation("patch");
+        patch["parameters"] = json!([{"name": "fieldValidation", "in": "query"}]);
+        let list = json!({"get": operation("list")});
+        let one = json!({"get": operation("get"), "patch": patch});
+        paths.insert(format!("{root}/{place}{}", kind.plural), list);
+        paths.insert(format!("{root}/{place}{}/{{name}}", kind.plural), one);
     }
     paths.into()
 }

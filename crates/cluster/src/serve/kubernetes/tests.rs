@@ -102,7 +102,9 @@ fn names_are_unique_and_everything_of_the_incident_is_there() {
         let events = of(&all, "", "events");
         for event in &scene.incident.events {
             let found = events.iter().any(|it| {
-                it["reason"] == *event.reason && it["message"] == *event.message && it["count"] == event.count
+                it["reason"] == *event.reason
+                    && it["message"] == *event.message
+                    && it["count"] == event.count
             });
             assert!(found, "{event:?}");
         }
@@ -173,7 +175,11 @@ fn the_same_options_give_the_same_bytes() {
         let url = format!("http://{}{path}", served.address());
         ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap()
     };
-    for path in ["/api/v1/pods", "/api/v1/events", "/loki/api/v1/query_range?query=%7Blevel%3D%22error%22%7D"] {
+    for path in [
+        "/api/v1/pods",
+        "/api/v1/events",
+        "/loki/api/v1/query_range?query=%7Blevel%3D%22error%22%7D",
+    ] {
         assert_eq!(ask(path), ask(path), "{path}");
     }
 }
