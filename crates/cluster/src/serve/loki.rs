@@ -192,10 +192,10 @@ impl Loki {
             it if it.eq_ignore_ascii_case("backward") => false,
             other => return Err(format!("invalid direction: {other:?}").into()),
         };
+        let passing = self.passing(&selection.filters);
         let mut found: Vec<(usize, Entry)> = Vec::new();
         for (index, stream) in self.store.streams.iter().enumerate() {
             if all_match(&selection.matchers, &stream.labels) {
-                let passing = self.passing(&selection.filters);
                 let inside = stream.between(window.start, window.end).iter();
                 let own = inside.filter(|it| passing[it.line as usize]).map(|it| (index, *it));
                 match forward {
@@ -204,7 +204,8 @@ impl Loki {
                 }
             }
         }
-        found.sort_by_key(|(index, it)| (if forward { it.at } else { -it.at }, *index));
+        // The complement turns the order round.
+        found.sort_by_key(|(index, it)| (if forward { it.at } else { !it.at }, *index));
         found.truncate(limit);
         let mut streams: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
         for (index, entry) in found {
