@@ -51,7 +51,8 @@ impl Trouble {
         own.for_each(|event| trouble.see(event, scene));
         let replicas = usize::try_from(service.replicas.unwrap_or(1)).unwrap_or(usize::MAX);
         let measured = last(scene, &service.name, Signal::Ready);
-        let ongoing = trouble.waiting.is_some() || trouble.proxy.is_some() || trouble.unready > 0;
+        let waits = trouble.waiting.is_some() || trouble.proxy.is_some();
+        let ongoing = waits || trouble.node_lost || trouble.unready > 0;
         trouble.unready = match measured {
             // A share of a replica is an average over a minute in which it came and went.
             Some(ready) => replicas.saturating_sub(ready.max(0.0).round() as usize),
