@@ -18,6 +18,7 @@ mod hub;
 mod interrupted;
 mod kubernetes;
 mod lab;
+mod lab_serve;
 mod logits;
 mod measure;
 mod mended;

@@ -11,7 +11,9 @@ mod rank;
 
 pub(crate) use export::{ExportArgs, ExportFormat, VerifyArgs};
 pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
-pub(crate) use lab::{DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs, LabSaturationArgs};
+pub(crate) use lab::{
+    DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs, LabSaturationArgs, LabServeArgs,
+};
 pub(crate) use rank::RankArgs;
 
 /// Most tokens of evidence in a prompt, where nothing else is said: what is tuned on one budget is asked with

@@ -1,6 +1,6 @@
-//! Ctrl-C, and being asked to terminate. A training run finishes its step and keeps what it has;
-//! everything else, and a training run that is asked a second time, ends at once and leaves nothing
-//! half-written but what a download can go on from.
+//! Ctrl-C, and being asked to terminate. A training run finishes its step and keeps what it has; a server
+//! ends, as it is meant to; everything else, and what is asked a second time, ends at once and leaves
+//! nothing half-written but what a download can go on from.
 
 use crate::output::note;
 use anyhow::Result;
@@ -20,7 +20,7 @@ static STATE: AtomicU8 = AtomicU8::new(State::Idle as u8);
 enum State {
     /// Nothing is under way that ends by itself.
     Idle,
-    /// A training run is.
+    /// A training run is, or a server.
     Running,
     /// And it was asked to end.
     Asked,
@@ -44,7 +44,7 @@ pub(crate) fn watch() -> Result<()> {
     Ok(())
 }
 
-/// Asks the training run to end; false where there is none, or it was asked before.
+/// Asks the training run or server to end; false where there is none, or it was asked before.
 fn ask() -> bool {
     let (running, asked) = (State::Running as u8, State::Asked as u8);
     STATE.compare_exchange(running, asked, Ordering::SeqCst, Ordering::SeqCst).is_ok()
@@ -65,7 +65,7 @@ fn end() -> ! {
     std::process::exit(CODE.into())
 }
 
-/// While it lives, a training run is under way that looks whether somebody asked it to end.
+/// While it lives, a training run or a server is under way that looks whether somebody asked it to end.
 pub(crate) struct Stoppable(());
 
 impl Stoppable {

@@ -2,3 +2,5 @@
 //! lab's incidents served over those same APIs.
 
 #![forbid(unsafe_code)]
+
+pub mod serve;

@@ -42,6 +42,7 @@ pub(crate) fn run(command: &Command, machine: &Machine, format: Format) -> anyho
         Command::Lab(LabCommand::Incidents(args)) => lab::incidents::run(args),
         Command::Lab(LabCommand::Corpus(args)) => lab::corpus::run(args),
         Command::Lab(LabCommand::Saturation(args)) => lab::saturation::run(args),
+        Command::Lab(LabCommand::Serve(args)) => lab::serve::run(args, format),
         Command::Verify(args) => verify::run(args, format),
         Command::Logits(args) => logits::run(args, machine),
         Command::Bench(args) => bench::run(args, machine),
