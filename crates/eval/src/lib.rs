@@ -5,6 +5,7 @@
 //! - [`baseline`]: majority, most frequent fault, logistic regression and nearest neighbour.
 //! - [`incidents`]: simulated incidents as examples, and a model asked about them.
 //! - [`fit`]: how much ranking, signs and model say, fitted.
+//! - [`hostile`]: the same incidents clean and poisoned.
 //! - [`commands`]: Kubernetes commands and field paths that a model writes, judged by the schema.
 //! - [`losses`]: how well a model predicts texts, before and after tuning.
 //! - [`postmortems`]: real post-mortems as incidents, labelled by cause.
@@ -18,6 +19,7 @@ pub mod baseline;
 pub mod commands;
 pub mod example;
 pub mod fit;
+pub mod hostile;
 pub mod incidents;
 pub mod interval;
 pub mod losses;

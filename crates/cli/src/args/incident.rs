@@ -106,6 +106,8 @@ pub(crate) enum SuiteName {
     Postmortems,
     /// Whether explanations depend on the evidence that they are about
     Reading,
+    /// What hostile logs, names, alerts and metrics change
+    Hostile,
     /// Losses on texts
     Forgetting,
     /// Time to the first token, tokens per second, time of a diagnosis
@@ -114,11 +116,12 @@ pub(crate) enum SuiteName {
 
 impl SuiteName {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [SuiteName; 6] = [
+    pub(crate) const ALL: [SuiteName; 7] = [
         SuiteName::Incidents,
         SuiteName::Commands,
         SuiteName::Postmortems,
         SuiteName::Reading,
+        SuiteName::Hostile,
         SuiteName::Forgetting,
         SuiteName::Latency,
     ];

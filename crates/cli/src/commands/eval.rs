@@ -1,5 +1,6 @@
 //! `srek eval`: what a model is worth, beside its base and beside methods without a model.
 
+mod hostile;
 mod incidents;
 mod latency;
 mod postmortems;
@@ -159,6 +160,7 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
                 }
             },
             SuiteName::Reading => reading::suite(args, machine, &subjects)?,
+            SuiteName::Hostile => hostile::suite(args, machine, &subjects)?,
             SuiteName::Forgetting => texts::suite(args, machine, &subjects)?,
             SuiteName::Latency => latency::suite(args, machine, &subjects)?,
         };
