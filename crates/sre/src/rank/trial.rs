@@ -16,10 +16,12 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Fused,
         Self::Baseline(Baseline::Range),
         Self::Baseline(Baseline::NSigma),
+        Self::Baseline(Baseline::Excess),
+        Self::Baseline(Baseline::Traversal),
         Self::Random,
     ];
 
@@ -29,6 +31,8 @@ impl Method {
             Self::Fused => "fused",
             Self::Baseline(Baseline::Range) => "flat-iqr",
             Self::Baseline(Baseline::NSigma) => "n-sigma",
+            Self::Baseline(Baseline::Excess) => "excess",
+            Self::Baseline(Baseline::Traversal) => "traversal",
             Self::Random => "random",
         }
     }
