@@ -1,11 +1,10 @@
 //! Asks Prometheus and Loki: GET only, within a deadline, bounded, and without following anybody.
 
-use super::credentials::Credentials;
 use super::{Error, HttpSource, Result, Run};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::http::{Response, StatusCode, Uri};
@@ -31,7 +30,7 @@ pub(super) struct Remote {
     answer_time: Duration,
     first_wait: Duration,
     /// Why it is not asked any more.
-    down: RefCell<Option<String>>,
+    down: Mutex<Option<String>>,
 }
 
 /// Why there is no answer, in one line.
@@ -48,7 +47,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    fn new(why: impl Into<String>) -> Self {
+    pub(super) fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), is_refusal: false, lasts: false, passes: None }
     }
 
@@ -87,13 +86,13 @@ impl Remote {
             answer_bytes: limits.answer_bytes,
             answer_time: limits.answer_time,
             first_wait: limits.first_wait,
-            down: RefCell::new(None),
+            down: Mutex::new(None),
         })
     }
 
     /// Whether there is no point in asking on.
     pub(super) fn is_down(&self) -> bool {
-        self.down.borrow().is_some()
+        self.why_down().is_some()
     }
 
     /// The answer to a query, as JSON.
@@ -102,17 +101,21 @@ impl Remote {
         path: &str,
         query: &[(&str, &str)],
     ) -> std::result::Result<T, Trouble> {
-        if let Some(why) = &*self.down.borrow() {
-            return Err(Trouble::new(why.clone()));
+        if let Some(why) = self.why_down() {
+            return Err(Trouble::new(why));
         }
         let answer = self.patiently(path, query);
         if let Err(trouble) = &answer
             && trouble.lasts
         {
-            *self.down.borrow_mut() = Some(trouble.why.clone());
+            *self.down.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.why.clone());
         }
         let text = answer?;
         serde_json::from_str(&text).map_err(|error| self.trouble(&misread(&text, &error)))
+    }
+
+    fn why_down(&self) -> Option<String> {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn patiently(
@@ -253,7 +256,8 @@ impl Remote {
         Trouble { lasts: true, ..self.trouble("no time was left to ask") }
     }
 
-    fn trouble(&self, why: &str) -> Trouble {
+    /// A reason that names this server.
+    pub(super) fn trouble(&self, why: &str) -> Trouble {
         let why = self.source.credentials.scrub(why);
         Trouble::new(format!("{}: {why}", self.source.address.authority()))
     }

@@ -10,7 +10,6 @@ use kube::{Client, Config};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
