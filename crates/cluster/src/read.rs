@@ -137,13 +137,20 @@ pub enum Source {
     Loki,
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
+impl Source {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Kubernetes => "Kubernetes",
             Self::Prometheus => "Prometheus",
             Self::Loki => "Loki",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
     }
 }
 
@@ -202,7 +209,8 @@ impl Run<'_> {
     fn missing(&mut self, source: Source, what: impl Into<String>, why: impl Into<String>) {
         // One line each: a reason may quote what a server said.
         let why = sre::incident::plain(&why.into(), 300);
-        let missing = Missing { source, what: what.into(), why };
+        let what = sre::incident::plain(&what.into(), 200);
+        let missing = Missing { source, what, why };
         if !self.missing.contains(&missing) {
             self.missing.push(missing);
         }

@@ -68,6 +68,13 @@ impl Credentials {
         Ok(Self { who, tenant: text("ORG_ID")? })
     }
 
+    /// A user and a password, as a test needs them.
+    #[cfg(test)]
+    pub(super) fn basic_for_tests(user: &str, password: &str) -> Self {
+        let who = Who::Basic { user: user.to_owned(), password: password.to_owned() };
+        Self { who: Some(who), tenant: None }
+    }
+
     /// Whether there is anything that must not be read by others.
     pub(super) fn is_secret(&self) -> bool {
         self.who.is_some()

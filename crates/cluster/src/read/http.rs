@@ -38,7 +38,7 @@ pub(super) struct Remote {
 pub(super) struct Trouble {
     /// The line.
     pub(super) why: String,
-    /// Whether the server understood the request and refuses it as it stands.
+    /// Whether the server may answer if it is asked for less.
     pub(super) is_refusal: bool,
     /// Whether it would be the same for every request.
     lasts: bool,
@@ -235,7 +235,8 @@ impl Remote {
             Timeout(_) if Instant::now() >= self.deadline => self.late(),
             Timeout(_) => Trouble::passing(self.trouble("it did not answer in time").why, None),
             BodyExceedsLimit(most) => {
-                self.trouble(&format!("the answer has more than {most} bytes"))
+                let trouble = self.trouble(&format!("the answer has more than {most} bytes"));
+                Trouble { is_refusal: true, ..trouble }
             }
             HostNotFound => lasting("there is no such host"),
             ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {

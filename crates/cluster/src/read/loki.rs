@@ -14,8 +14,10 @@ use std::fmt;
 
 /// Slices of the incident, and of its baseline.
 const SLICES: i64 = 4;
-/// Lines of a page: the most that Loki gives where nobody set another limit.
+/// Lines of a page: the most that Loki gives where nobody set another limit, and the fewest that are
+/// asked for where it gives less.
 const PAGE: usize = 5_000;
+const SMALLEST_PAGE: usize = 50;
 /// Labels and structured metadata that hold the level.
 const LEVELS: [&str; 4] = ["level", "detected_level", "severity", "severity_text"];
 const NANOSECONDS: i64 = 1_000_000_000;
@@ -86,10 +88,10 @@ pub(super) fn read(
     let mut lines = Lines::new(run.ask.limits.log_texts);
     let slices = slices(run);
     let share = (run.ask.limits.log_lines / slices.len()).max(1);
-    let (mut answered, mut full) = (0, 0);
+    let (mut answered, mut full, mut page) = (0, 0, PAGE);
     for (done, slice) in slices.iter().enumerate() {
         run.step(Source::Loki, "log lines", (done, slices.len()));
-        match read_slice(&remote, run, directory, (*slice, share, &mut lines)) {
+        match read_slice(&remote, run, directory, (*slice, share, &mut page, &mut lines)) {
             Ok(is_full) => {
                 answered += 1;
                 full += usize::from(is_full);
@@ -137,12 +139,12 @@ fn read_slice(
     remote: &Remote,
     run: &Run<'_>,
     directory: &Directory,
-    (slice, most, lines): (Slice, usize, &mut Lines),
+    (slice, most, page, lines): (Slice, usize, &mut usize, &mut Lines),
 ) -> std::result::Result<bool, Trouble> {
     let query = format!("{{namespace=\"{}\"}}", run.ask.namespace);
     let (mut end, mut left) = (slice.end, most);
     loop {
-        let limit = left.min(PAGE);
+        let limit = left.min(*page);
         let [start, until, limit_text] =
             [slice.start.to_string(), end.to_string(), limit.to_string()];
         let parameters = [
@@ -152,7 +154,13 @@ fn read_slice(
             ("limit", &limit_text),
             ("direction", "backward"),
         ];
-        let answer: Answer = remote.json("/loki/api/v1/query_range", &parameters)?;
+        let answer: Answer = match remote.json("/loki/api/v1/query_range", &parameters) {
+            Err(trouble) if trouble.is_refusal && *page > SMALLEST_PAGE => {
+                *page /= 4;
+                continue;
+            }
+            answer => answer?,
+        };
         let data = answer.data.ok_or_else(|| remote.trouble("the answer has no data"))?;
         let (mut came, mut first) = (0, end);
         for stream in data.result {

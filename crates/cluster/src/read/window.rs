@@ -1,7 +1,7 @@
 //! The times that are read, and the even grid that metrics are put on.
 
 use super::{Ask, Error, Result};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// Steps that people use, in seconds.
 const STEPS: [i64; 12] = [15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 86_400];
@@ -96,11 +96,6 @@ pub(super) fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// A duration that `jiff` can subtract.
-pub(super) fn seconds(count: i64) -> SignedDuration {
-    SignedDuration::from_secs(count)
-}
-
 /// A namespace stands in queries and addresses, so it has to be one.
 fn namespace(name: &str) -> Result<()> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -126,7 +121,7 @@ mod tests {
         let until = timestamp(1_772_359_207);
         Window::new(&Ask {
             namespace: "shop".to_owned(),
-            start: until - seconds(length),
+            start: until - jiff::SignedDuration::from_secs(length),
             until,
             step_seconds: step,
             alert: None,
@@ -147,7 +142,7 @@ mod tests {
             assert!(window.start - window.from >= length.max(3_600));
             assert!(window.last() <= window.end && window.end < window.last() + step);
         }
-        assert_eq!(window(3_600, Some(5)).unwrap().points(), 1_442);
+        assert_eq!(window(3_600, Some(5)).unwrap().points(), 1_441);
         assert!(window(86_400, Some(1)).is_err() && window(3_600, Some(0)).is_err());
         assert!(window(0, None).is_err() && window(-5, None).is_err());
     }

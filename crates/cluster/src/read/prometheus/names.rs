@@ -115,8 +115,19 @@ fn labels(
             server.namespace
         );
         match server.instant(&query, time) {
+            Err(trouble) if trouble.is_refusal && names.len() > 1 => {
+                // One metric with too many series costs itself, not the others.
+                let (first, second) = names.split_at(names.len() / 2);
+                labels(server, run, (first, &mut *found));
+                labels(server, run, (second, found));
+                return;
+            }
             Err(trouble) => {
-                let what = format!("labels of {} metrics ({}, …)", wanted.len(), wanted[0]);
+                let what = match wanted.as_slice() {
+                    [one] => format!("labels of {one}"),
+                    [first, ..] => format!("labels of {} metrics ({first}, …)", wanted.len()),
+                    [] => return,
+                };
                 run.missing(Source::Prometheus, what, trouble.why);
                 return;
             }
