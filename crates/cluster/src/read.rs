@@ -228,7 +228,10 @@ impl Run<'_> {
 /// [`Error::Empty`] where nothing runs in the namespace.
 pub fn read(sources: &Sources, ask: &Ask, progress: &mut dyn FnMut(Progress)) -> Result<Reading> {
     let window = Window::new(ask)?;
-    let deadline = Instant::now() + ask.deadline;
+    let begun = Instant::now();
+    // Whoever hangs takes its own time, not that of those after it.
+    let part = |share: f64| begun + ask.deadline.mul_f64(share);
+    let deadline = part(0.4);
     let mut run = Run { ask, window, deadline, missing: Vec::new(), cut: Vec::new(), progress };
     let mut directory = Directory::new(&ask.namespace);
     let mut found = assemble::Found::default();
@@ -236,16 +239,18 @@ pub fn read(sources: &Sources, ask: &Ask, progress: &mut dyn FnMut(Progress)) ->
         None => None,
         Some(source) => kubernetes::read(source, &mut run, &mut directory, &mut found),
     };
+    run.deadline = part(0.75);
     if let Some(source) = &sources.prometheus {
         prometheus::read(source, &mut run, &mut directory, &mut found)?;
     }
+    run.deadline = part(1.0);
     let lines = match &sources.loki {
         None => None,
         Some(source) => loki::read(source, &mut run, &directory)?,
     };
-    found.lines = match (lines, &cluster) {
+    found.lines = match (lines, cluster) {
         (Some(lines), _) => Some(lines),
-        (None, Some(cluster)) => cluster.logs(&mut run, &directory),
+        (None, Some(mut cluster)) => cluster.logs(&mut run, &directory),
         (None, None) => None,
     };
     assemble::assemble(run, directory, found)

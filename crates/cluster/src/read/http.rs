@@ -233,7 +233,8 @@ impl Remote {
         let lasting = |why: &str| Trouble { lasts: true, ..self.trouble(why) };
         match error {
             Timeout(_) if Instant::now() >= self.deadline => self.late(),
-            Timeout(_) => Trouble::passing(self.trouble("it did not answer in time").why, None),
+            // Asking again would take as long again.
+            Timeout(_) => self.trouble("it did not answer in time"),
             BodyExceedsLimit(most) => {
                 let trouble = self.trouble(&format!("the answer has more than {most} bytes"));
                 Trouble { is_refusal: true, ..trouble }

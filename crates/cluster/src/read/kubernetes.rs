@@ -57,9 +57,23 @@ pub(super) fn read(
             return None;
         }
     };
-    let mut lister =
-        Lister { api: &api, run, namespace: &directory.namespace, done: 0, answered: 0 };
+    let mut lister = Lister {
+        api: &api,
+        run,
+        namespace: &directory.namespace,
+        done: 0,
+        answered: 0,
+        unasked: Vec::new(),
+    };
     let objects = lister.objects();
+    if !lister.unasked.is_empty() {
+        let what = lister.unasked.join(", ");
+        lister.run.missing(
+            Source::Kubernetes,
+            what,
+            "not asked for, as the cluster does not answer",
+        );
+    }
     if lister.answered == 0 {
         return None;
     }
@@ -79,6 +93,8 @@ struct Lister<'a, 'b> {
     namespace: &'a str,
     done: usize,
     answered: usize,
+    /// Kinds that there was no point in asking for.
+    unasked: Vec<String>,
 }
 
 impl Lister<'_, '_> {
@@ -107,6 +123,10 @@ impl Lister<'_, '_> {
     fn list<T: DeserializeOwned>(&mut self, group: &str, plural: &str) -> Vec<T> {
         self.run.step(Source::Kubernetes, plural, (self.done, KINDS));
         self.done += 1;
+        if self.api.is_down() {
+            self.unasked.push(plural.to_owned());
+            return Vec::new();
+        }
         // Nodes belong to no namespace.
         let path = match plural {
             "nodes" => format!("/{group}/{plural}"),

@@ -5,17 +5,22 @@ use super::super::http::passes;
 use super::super::{KubernetesSource, Run};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError as Wrong};
 use kube::{Client, Config};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use std::cell::Cell;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use ureq::http::header::{ACCEPT, RETRY_AFTER};
 use ureq::http::{Request, StatusCode};
 
+/// Where there is no configuration.
+const NOTHING: &str =
+    "there is neither a kubeconfig (KUBECONFIG, ~/.kube/config) nor the account of a pod";
 /// Objects of a page.
 const PAGE: usize = 500;
 /// How often what may pass is tried again.
@@ -32,6 +37,8 @@ pub(super) struct Api {
     answer_time: Duration,
     answer_bytes: usize,
     first_wait: Duration,
+    /// How much speaks for it that asking on is in vain; two is enough.
+    failures: Cell<u32>,
 }
 
 /// A whole list.
@@ -94,7 +101,22 @@ impl Api {
             answer_time: limits.answer_time,
             answer_bytes: usize::try_from(limits.answer_bytes).unwrap_or(usize::MAX),
             first_wait: limits.first_wait,
+            failures: Cell::new(0),
         })
+    }
+
+    fn failed_by(&self, count: u32) {
+        self.failures.set(self.failures.get().saturating_add(count));
+    }
+
+    /// Gives it time up to here.
+    pub(super) fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// Whether nobody answers, or nobody who knows us.
+    pub(super) fn is_down(&self) -> bool {
+        self.failures.get() >= 2
     }
 
     /// All objects of a path, at most `most`.
@@ -165,9 +187,15 @@ impl Api {
                 Ok(text) => return Ok(text),
                 Err(refusal) => refusal,
             };
-            let Some(after) = refusal.passes else { return Err(refusal) };
+            let Some(after) = refusal.passes else {
+                if refusal.status == Some(StatusCode::UNAUTHORIZED) {
+                    self.failed_by(2);
+                }
+                return Err(refusal);
+            };
             let pause = after.unwrap_or(wait);
             if again >= RETRIES || Instant::now() + pause >= self.deadline {
+                self.failed_by(if refusal.status.is_none() { 2 } else { 0 });
                 return Err(refusal);
             }
             std::thread::sleep(pause);
@@ -202,7 +230,11 @@ impl Api {
         self.runtime.block_on(async {
             match tokio::time::timeout(left, exchange).await {
                 Ok(answer) => answer,
-                Err(_) => Err(self.refusal(None, "it did not answer in time")),
+                Err(_) => {
+                    // One list may be too long for its time.
+                    self.failed_by(1);
+                    Err(self.refusal(None, "it did not answer in time"))
+                }
             }
         })
     }
@@ -263,11 +295,16 @@ async fn config(source: &KubernetesSource) -> Result<Config, String> {
         None if source.context.is_some() => {
             Config::from_kubeconfig(&options).await.map_err(|error| shown(&error))
         }
-        None => Config::infer().await.map_err(|_| {
-            "there is neither a kubeconfig (KUBECONFIG, ~/.kube/config) that can be used nor an \
-             account of a pod"
-                .to_owned()
-        }),
+        None => match Config::from_kubeconfig(&options).await {
+            Ok(config) => Ok(config),
+            Err(error) => Config::incluster().map_err(|_| match error {
+                Wrong::FindPath => NOTHING.to_owned(),
+                Wrong::ReadConfig(error, _) if error.kind() == ErrorKind::NotFound => {
+                    NOTHING.to_owned()
+                }
+                error => shown(&error),
+            }),
+        },
     };
     let mut config = config?;
     let auth = &config.auth_info;
@@ -284,8 +321,7 @@ async fn config(source: &KubernetesSource) -> Result<Config, String> {
 
 /// What is wrong with a kubeconfig. Its contents are not repeated: an error of the form may quote a
 /// token.
-fn shown(error: &kube::config::KubeconfigError) -> String {
-    use kube::config::KubeconfigError as Wrong;
+fn shown(error: &Wrong) -> String {
     match error {
         Wrong::CurrentContextNotSet => "the kubeconfig has no current context".to_owned(),
         Wrong::LoadContext(name) => format!("the kubeconfig has no context {name:?}"),
@@ -297,6 +333,12 @@ fn shown(error: &kube::config::KubeconfigError) -> String {
 
 /// The innermost cause, which says most.
 fn root(error: &kube::Error) -> String {
+    if let kube::Error::ProxyProtocolUnsupported { .. }
+    | kube::Error::ProxyProtocolDisabled { .. } = error
+    {
+        // The address of a proxy may hold a password.
+        return "a proxy (of the kubeconfig, or HTTPS_PROXY) is not supported; NO_PROXY excepts hosts".to_owned();
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

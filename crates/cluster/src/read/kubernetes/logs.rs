@@ -17,7 +17,12 @@ const PATIENCE: usize = 5;
 
 impl Cluster {
     /// The lines of the pods' logs; `None` where none can be had.
-    pub(in super::super) fn logs(&self, run: &mut Run<'_>, directory: &Directory) -> Option<Lines> {
+    pub(in super::super) fn logs(
+        &mut self,
+        run: &mut Run<'_>,
+        directory: &Directory,
+    ) -> Option<Lines> {
+        self.api.until(run.deadline);
         let mut pods: Vec<&Pod> = self.objects.pods.iter().collect();
         pods.sort_by_key(|pod| (u64::MAX - suspicion(pod), pod.metadata.name.as_str()));
         let most = run.ask.limits.log_pods;

@@ -299,7 +299,7 @@ fn without_unit(base: &str) -> String {
     let words = base.split('_').filter(|word| {
         !["duration", "latency", "time", "seconds", "milliseconds", "ms"].contains(word)
     });
-    words.collect::<Vec<_>>().join("_")
+    words.collect::<Vec<_>>().join("_").trim_end_matches("_request").to_owned()
 }
 
 #[cfg(test)]

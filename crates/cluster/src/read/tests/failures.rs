@@ -232,3 +232,40 @@ fn loki_is_asked_for_fewer_lines_where_it_gives_no_more() {
         reading.cut
     );
 }
+
+#[test]
+fn a_cluster_that_nobody_reaches_is_asked_once() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let metrics = Server::new(shop::prometheus);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("kubeconfig");
+    let read_from = |server: &str, context: &str| {
+        let text = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": context,
+            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+            "clusters": [{"name": "a", "cluster": {"server": server}}],
+            "users": [{"name": "a", "user": {"token": "kubernetes-sesame"}}],
+        });
+        std::fs::write(&file, text.to_string()).unwrap();
+        let kubernetes = Some(KubernetesSource { kubeconfig: Some(file.clone()), context: None });
+        let sources = Sources { kubernetes, prometheus: http(&metrics), ..Sources::default() };
+        let missing = read_quietly(&sources, &ask()).unwrap().missing;
+        missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let told = read_from(&format!("http://{closed}"), "a");
+    assert!(told.contains(&format!("Kubernetes: deployments: {closed}: ")), "{told}");
+    assert!(told.contains("Kubernetes: statefulsets, daemonsets, replicasets, pods,"), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    let told = read_from("http://cluster.example.org", "a");
+    assert!(told.contains("credentials would travel in the open"), "{told}");
+    let told = read_from("http://127.0.0.1:1", "b");
+    assert!(told.contains("the kubeconfig has no context \"b\""), "{told}");
+    std::fs::write(&file, "users: [{name: a, user: {token: kubernetes-sesame, x: [}}]").unwrap();
+    let kubernetes = Some(KubernetesSource { kubeconfig: Some(file.clone()), context: None });
+    let sources = Sources { kubernetes, ..Sources::default() };
+    let error = read_quietly(&sources, &ask()).unwrap_err().to_string();
+    assert!(
+        error.contains("the kubeconfig cannot be used") && !error.contains("sesame"),
+        "{error}"
+    );
+}
