@@ -14,6 +14,8 @@ const MOST_NAME: usize = 63;
 const MOST_METRIC: usize = 200;
 const MOST_MESSAGE: usize = 4_000;
 const MOST_SERVICES: usize = 2_000;
+/// Most values of all series: with their commas they stay below the size of a file that is read.
+const MOST_VALUES: usize = 2_000_000;
 /// Most events and most changes.
 const MOST_EVENTS: usize = 2_000;
 
@@ -180,11 +182,12 @@ fn metrics(run: &mut Run<'_>, mut series: Vec<Measured>) -> Vec<Series> {
         series.iter().enumerate().map(|(place, it)| (worth(it), place)).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let limits = &run.ask.limits;
+    let most = limits.series.min(MOST_VALUES / run.window.points().max(1));
     let mut per_service: BTreeMap<&str, usize> = BTreeMap::new();
     let mut kept: BTreeSet<usize> = BTreeSet::new();
     for (_, place) in ranked {
         let count = per_service.entry(&series[place].service).or_default();
-        if *count < limits.series_per_service && kept.len() < limits.series {
+        if *count < limits.series_per_service && kept.len() < most {
             *count += 1;
             kept.insert(place);
         }

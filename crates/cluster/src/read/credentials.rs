@@ -178,7 +178,7 @@ mod tests {
     fn a_token_may_stand_in_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("token");
-        std::fs::write(&file, "abc\n").unwrap();
+        files::write_atomic(&file, |out| out.write_all(b"abc\n")).unwrap();
         let path = file.to_str().unwrap();
         let credentials = of(&[("LOKI_TOKEN_FILE", path)]).unwrap();
         assert_eq!(credentials.headers()[0].1, "Bearer abc");

@@ -3,6 +3,7 @@
 use super::{Error, HttpSource, Result, Run};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ const RETRIES: u32 = 3;
 /// Most bytes of an error's text that are looked at, and most characters that are shown.
 const ERROR_BYTES: u64 = 64 << 10;
 const ERROR_SHOWN: usize = 160;
+/// Most different warnings that are told.
+const MOST_WARNINGS: usize = 5;
 /// The largest list of certificates.
 const CERTIFICATES: u64 = 4 << 20;
 
@@ -31,6 +34,8 @@ pub(super) struct Remote {
     first_wait: Duration,
     /// Why it is not asked any more.
     down: Mutex<Option<String>>,
+    /// What it said of answers that it gave all the same.
+    warnings: Mutex<BTreeSet<String>>,
 }
 
 /// Why there is no answer, in one line.
@@ -87,12 +92,27 @@ impl Remote {
             answer_time: limits.answer_time,
             first_wait: limits.first_wait,
             down: Mutex::new(None),
+            warnings: Mutex::default(),
         })
     }
 
     /// Whether there is no point in asking on.
     pub(super) fn is_down(&self) -> bool {
         self.why_down().is_some()
+    }
+
+    /// Notes what the server said of an answer that it gave all the same.
+    pub(super) fn warned(&self, warnings: &[String]) {
+        let mut known = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in warnings.iter().take(MOST_WARNINGS.saturating_sub(known.len())) {
+            let warning = sre::incident::plain(warning, ERROR_SHOWN);
+            known.insert(self.trouble(&format!("it warns: {warning}")).why);
+        }
+    }
+
+    /// What was noted.
+    pub(super) fn warnings(&self) -> BTreeSet<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The answer to a query, as JSON.

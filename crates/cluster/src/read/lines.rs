@@ -39,6 +39,11 @@ impl Lines {
         Self { texts: BTreeMap::new(), most, dropped: 0, homeless: 0 }
     }
 
+    /// Whether no line came at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.homeless == 0
+    }
+
     /// Counts a line. `told` is the level that its labels give.
     pub(super) fn add(
         &mut self,

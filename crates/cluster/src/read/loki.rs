@@ -4,7 +4,7 @@
 use super::directory::Directory;
 use super::http::{Remote, Trouble};
 use super::lines::{Lines, level};
-use super::window::timestamp;
+use super::window::{Window, timestamp};
 use super::{HttpSource, Result, Run, Source};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -20,6 +20,8 @@ const PAGE: usize = 5_000;
 const SMALLEST_PAGE: usize = 50;
 /// Labels and structured metadata that hold the level.
 const LEVELS: [&str; 4] = ["level", "detected_level", "severity", "severity_text"];
+/// Labels that hold the namespace: of promtail and Alloy, of OpenTelemetry, and of Fluent Bit.
+const NAMESPACES: [&str; 3] = ["namespace", "k8s_namespace_name", "kubernetes_namespace_name"];
 const NANOSECONDS: i64 = 1_000_000_000;
 
 #[derive(Deserialize)]
@@ -85,33 +87,113 @@ pub(super) fn read(
     directory: &Directory,
 ) -> Result<Option<Lines>> {
     let remote = Remote::new(source, run)?;
-    let mut lines = Lines::new(run.ask.limits.log_texts);
-    let slices = slices(run);
-    let share = (run.ask.limits.log_lines / slices.len()).max(1);
-    let (mut answered, mut full, mut page) = (0, 0, PAGE);
-    for (done, slice) in slices.iter().enumerate() {
-        run.step(Source::Loki, "log lines", (done, slices.len()));
-        match read_slice(&remote, run, directory, (*slice, share, &mut page, &mut lines)) {
-            Ok(is_full) => {
-                answered += 1;
-                full += usize::from(is_full);
-            }
-            Err(trouble) => {
-                let [from, to] = [slice.start, slice.end].map(shown);
-                run.missing(Source::Loki, format!("lines from {from} to {to}"), trouble.why);
-                if remote.is_down() {
-                    break;
+    for label in NAMESPACES {
+        let query = format!("{{{label}=\"{}\"}}", run.ask.namespace);
+        let reader = Reader { remote: &remote, directory, window: run.window, query };
+        let lines = reader.all(run);
+        if remote.is_down() || lines.as_ref().is_none_or(|lines| !lines.is_empty()) {
+            return Ok(lines);
+        }
+    }
+    let selector = format!("{{{}=\"{}\"}}", NAMESPACES[0], run.ask.namespace);
+    run.missing(Source::Loki, "lines", format!("it has none for {selector} in that time"));
+    Ok(None)
+}
+
+/// What is asked, of whom, and who knows the services.
+struct Reader<'a> {
+    remote: &'a Remote,
+    directory: &'a Directory,
+    window: Window,
+    query: String,
+}
+
+impl Reader<'_> {
+    /// Reads what the query selects, over all the time; `None` where no part of it could be had.
+    fn all(&self, run: &mut Run<'_>) -> Option<Lines> {
+        let mut lines = Lines::new(run.ask.limits.log_texts);
+        let slices = slices(&run.window);
+        let share = (run.ask.limits.log_lines / slices.len()).max(1);
+        let (mut answered, mut full, mut page) = (0, 0, PAGE);
+        for (done, slice) in slices.iter().enumerate() {
+            run.step(Source::Loki, "log lines", (done, slices.len()));
+            match self.slice(*slice, share, (&mut page, &mut lines)) {
+                Ok(is_full) => {
+                    answered += 1;
+                    full += usize::from(is_full);
+                }
+                Err(trouble) => {
+                    let [from, to] = [slice.start, slice.end].map(shown);
+                    run.missing(Source::Loki, format!("lines from {from} to {to}"), trouble.why);
+                    if self.remote.is_down() {
+                        break;
+                    }
                 }
             }
         }
-    }
-    if full > 0 {
-        run.cut.push(format!(
+        if full > 0 {
+            run.cut.push(format!(
             "of {full} of {} parts of the time the last {share} log lines were read, so counts are too small",
             slices.len()
         ));
+        }
+        (answered > 0).then_some(lines)
     }
-    Ok((answered > 0).then_some(lines))
+
+    /// Reads the lines of a slice from its end on, and says whether there were too many.
+    fn slice(
+        &self,
+        slice: Slice,
+        most: usize,
+        (page, lines): (&mut usize, &mut Lines),
+    ) -> std::result::Result<bool, Trouble> {
+        let (mut end, mut left) = (slice.end, most);
+        loop {
+            let limit = left.min(*page);
+            let [start, until, limit_text] =
+                [slice.start.to_string(), end.to_string(), limit.to_string()];
+            let parameters = [
+                ("query", self.query.as_str()),
+                ("start", &start),
+                ("end", &until),
+                ("limit", &limit_text),
+                ("direction", "backward"),
+            ];
+            let answer: Answer = match self.remote.json("/loki/api/v1/query_range", &parameters) {
+                Err(trouble) if trouble.is_refusal && *page > SMALLEST_PAGE => {
+                    *page /= 4;
+                    continue;
+                }
+                answer => answer?,
+            };
+            let data = answer.data.ok_or_else(|| self.remote.trouble("the answer has no data"))?;
+            let (mut came, mut first) = (0, end);
+            for stream in data.result {
+                let service = self.directory.of_labels(&stream.stream);
+                let told = LEVELS.iter().find_map(|it| level(stream.stream.get(*it)?));
+                for entry in stream.values {
+                    came += 1;
+                    first = first.min(entry.time);
+                    match (&service, Timestamp::from_nanosecond(entry.time.into())) {
+                        (Some(service), Ok(time)) => {
+                            lines.add(service, time, &entry.line, (told, &self.window));
+                        }
+                        _ => lines.homeless += 1,
+                    }
+                }
+            }
+            left = left.saturating_sub(came);
+            if came < limit {
+                return Ok(false);
+            }
+            // A page full of one moment: the moment's other lines cannot be had, the ones before can.
+            // Otherwise the first moment of this page is read no further either, rather than twice.
+            end = first;
+            if left == 0 || end <= slice.start {
+                return Ok(left == 0);
+            }
+        }
+    }
 }
 
 fn shown(nanoseconds: i64) -> String {
@@ -119,8 +201,7 @@ fn shown(nanoseconds: i64) -> String {
 }
 
 /// The incident first: should time run out, that is what matters.
-fn slices(run: &Run<'_>) -> Vec<Slice> {
-    let window = &run.window;
+fn slices(window: &Window) -> Vec<Slice> {
     let mut slices = Vec::new();
     // The last second counts as well.
     for (start, end) in [(window.start, window.end + 1), (window.from, window.start)] {
@@ -132,60 +213,4 @@ fn slices(run: &Run<'_>) -> Vec<Slice> {
         );
     }
     slices
-}
-
-/// Reads the lines of a slice from its end on, and says whether there were too many.
-fn read_slice(
-    remote: &Remote,
-    run: &Run<'_>,
-    directory: &Directory,
-    (slice, most, page, lines): (Slice, usize, &mut usize, &mut Lines),
-) -> std::result::Result<bool, Trouble> {
-    let query = format!("{{namespace=\"{}\"}}", run.ask.namespace);
-    let (mut end, mut left) = (slice.end, most);
-    loop {
-        let limit = left.min(*page);
-        let [start, until, limit_text] =
-            [slice.start.to_string(), end.to_string(), limit.to_string()];
-        let parameters = [
-            ("query", query.as_str()),
-            ("start", &start),
-            ("end", &until),
-            ("limit", &limit_text),
-            ("direction", "backward"),
-        ];
-        let answer: Answer = match remote.json("/loki/api/v1/query_range", &parameters) {
-            Err(trouble) if trouble.is_refusal && *page > SMALLEST_PAGE => {
-                *page /= 4;
-                continue;
-            }
-            answer => answer?,
-        };
-        let data = answer.data.ok_or_else(|| remote.trouble("the answer has no data"))?;
-        let (mut came, mut first) = (0, end);
-        for stream in data.result {
-            let service = directory.of_labels(&stream.stream);
-            let told = LEVELS.iter().find_map(|it| level(stream.stream.get(*it)?));
-            for entry in stream.values {
-                came += 1;
-                first = first.min(entry.time);
-                match (&service, Timestamp::from_nanosecond(entry.time.into())) {
-                    (Some(service), Ok(time)) => {
-                        lines.add(service, time, &entry.line, (told, &run.window));
-                    }
-                    _ => lines.homeless += 1,
-                }
-            }
-        }
-        left = left.saturating_sub(came);
-        if came < limit {
-            return Ok(false);
-        }
-        // A page full of one moment: the moment's other lines cannot be had, the ones before can.
-        // Otherwise the first moment of this page is read no further either, rather than twice.
-        end = first;
-        if left == 0 || end <= slice.start {
-            return Ok(left == 0);
-        }
-    }
 }

@@ -50,6 +50,9 @@ pub(super) fn read(
         calls::read(&server, directory, run);
         found.alert = alerts::read(&server, directory, run);
     }
+    for warning in server.remote.warnings() {
+        run.missing(Source::Prometheus, "a part of some answers", warning);
+    }
     Ok(())
 }
 

@@ -82,7 +82,8 @@ fn told(error: Error) -> anyhow::Error {
 }
 
 fn save(incident: &Incident, file: &Path) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(incident)?;
+    // Not one value a line: a long incident would be too large to be read again.
+    let mut text = serde_json::to_string(incident)?;
     text.push('\n');
     crate::paths::make_parent(file)?;
     files::write_atomic(file, |out| out.write_all(text.as_bytes()))?;

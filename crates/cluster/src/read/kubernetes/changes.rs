@@ -235,4 +235,48 @@ mod tests {
         assert_eq!(differences(&none, &old), ["container app added"]);
         assert_eq!(differences(&old, &none), ["container app removed"]);
     }
+
+    fn set(revision: &str, image: &str, made: &str, written: &str) -> ReplicaSet {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": format!("cart-{revision}"), "creationTimestamp": made,
+                "annotations": {REVISION: revision},
+                "ownerReferences": [{"kind": "Deployment", "name": "cart", "controller": true}],
+                "managedFields": [{"manager": "kube-controller-manager", "time": written}],
+            },
+            "spec": {"template": {"spec": pod_json(image)}},
+        }))
+        .unwrap()
+    }
+
+    fn pod_json(image: &str) -> serde_json::Value {
+        json!({"containers": [{"name": "app", "image": image}]})
+    }
+
+    #[test]
+    fn revisions_in_the_time_are_told_and_rollbacks_are_known() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap().as_second();
+        let (start, end) = (time("2026-03-01T10:00:00Z"), time("2026-03-01T10:15:00Z"));
+        let window = Window { from: start - 3600, start, end, step: 15 };
+        let old = "2026-02-01T00:00:00Z";
+        // Somebody went back: the ReplicaSet that was revision 3 is revision 5 now.
+        let replica_sets = vec![
+            set("5", "cart:1", old, "2026-03-01T10:05:00Z"),
+            set("4", "cart:2", "2026-03-01T09:30:00Z", "2026-03-01T10:06:00Z"),
+            set("2", "cart:0", "2026-01-01T00:00:00Z", old),
+        ];
+        let objects = Objects { replica_sets, ..Objects::default() };
+        let told: Vec<_> = revisions(&objects, &window)
+            .into_iter()
+            .map(|it| (it.time.to_string(), it.message))
+            .collect();
+        let expected = [
+            ("2026-03-01T09:30:00Z", "image of app changed from cart:0 to cart:2; revision 4"),
+            (
+                "2026-03-01T10:05:00Z",
+                "image of app changed from cart:2 to cart:1; rollback, revision 5",
+            ),
+        ];
+        assert_eq!(told, expected.map(|(time, message)| (time.to_owned(), message.to_owned())));
+    }
 }

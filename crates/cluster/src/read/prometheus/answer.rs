@@ -19,6 +19,8 @@ struct Envelope<T> {
     data: Option<T>,
     #[serde(default)]
     error: String,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +76,8 @@ pub(super) fn data<T: DeserializeOwned>(
     query: &[(&str, &str)],
 ) -> Result<T, Trouble> {
     let answer: Envelope<T> = remote.json(path, query)?;
+    // A part of a store was away, or there was too much: the answer may lack something.
+    remote.warned(&answer.warnings);
     match answer {
         Envelope { data: Some(data), status, .. } if status == "success" => Ok(data),
         Envelope { error, .. } => {

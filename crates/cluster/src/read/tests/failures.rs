@@ -269,3 +269,42 @@ fn a_cluster_that_nobody_reaches_is_asked_once() {
         "{error}"
     );
 }
+
+#[test]
+fn warnings_are_told_once() {
+    let metrics = Server::new(|asked: &Asked| {
+        let mut answer: serde_json::Value =
+            serde_json::from_slice(&shop::prometheus(asked).body).unwrap();
+        answer["warnings"] = json!(["a store \u{1b}[2J was away"]);
+        Reply::json(&answer)
+    });
+    let sources = Sources { prometheus: http(&metrics), ..Sources::default() };
+    let reading = read_quietly(&sources, &ask()).unwrap();
+    let [missing] = reading.missing.as_slice() else { panic!("{:?}", reading.missing) };
+    let missing = missing.to_string();
+    assert!(missing.contains("a part of some answers: 127.0.0.1:"), "{missing}");
+    assert!(missing.ends_with("it warns: a store [2J was away"), "{missing:?}");
+    assert_eq!(reading.incident.metrics.len(), 5);
+}
+
+#[test]
+fn namespaces_have_other_labels_elsewhere() {
+    let logs = Server::new(|asked: &Asked| {
+        if asked.query("query") != "{k8s_namespace_name=\"shop\"}" {
+            return Reply::json(&json!({"status": "success", "data": {"result": []}}));
+        }
+        let mut asked = asked.clone();
+        asked.query[0].1 = "{namespace=\"shop\"}".to_owned();
+        shop::loki(&asked)
+    });
+    let sources = Sources { loki: http(&logs), ..Sources::default() };
+    assert_eq!(read_quietly(&sources, &ask()).unwrap().incident.logs[1].count, 91);
+    let silent = Server::new(|_: &Asked| Reply::json(&json!({"data": {"result": []}})));
+    let (cluster, directory) = (Server::new(shop::cluster), tempfile::tempdir().unwrap());
+    let kubernetes = kubernetes(directory.path(), &cluster);
+    let sources = Sources { kubernetes, loki: http(&silent), prometheus: None };
+    let reading = read_quietly(&sources, &ask()).unwrap();
+    let missing = reading.missing[0].to_string();
+    assert_eq!(missing, "Loki: lines: it has none for {namespace=\"shop\"} in that time");
+    assert!(!reading.incident.logs.is_empty(), "Kubernetes has the logs then");
+}
