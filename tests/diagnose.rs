@@ -36,8 +36,9 @@ fn what_cannot_be_asked_is_a_wrong_usage() {
 #[test]
 fn where_nobody_answers_every_source_says_why() {
     let room = Room::new();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let closed = closed.local_addr().expect("its address");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let closed = listener.local_addr().expect("its address");
+    drop(listener);
     let words = format!(
         "--namespace shop --prometheus http://{closed} --loki http://{closed} --save a.json"
     );

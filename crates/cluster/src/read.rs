@@ -5,7 +5,7 @@
 //! a limit of bytes, every list one of entries, and the incident that comes out has passed its own
 //! check. A source that fails is [`Missing`], with its reason, and the others go on.
 //!
-//! How it works inside: `kubernetes` fills a [`directory::Directory`], which knows the service that a
+//! How it works inside: `kubernetes` fills a `Directory`, which knows the service that a
 //! pod, an owner or a label belongs to; `prometheus`, `loki` and the fallback `kubernetes::logs` ask it;
 //! `assemble` gives everything its name and its id.
 

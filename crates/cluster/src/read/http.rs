@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -34,6 +35,9 @@ pub(super) struct Remote {
     first_wait: Duration,
     /// Why it is not asked any more.
     down: Mutex<Option<String>>,
+    /// How often in a row it did not answer in time, and whether it ever did.
+    timeouts: AtomicU32,
+    is_alive: AtomicBool,
     /// What it said of answers that it gave all the same.
     warnings: Mutex<BTreeSet<String>>,
 }
@@ -92,6 +96,8 @@ impl Remote {
             answer_time: limits.answer_time,
             first_wait: limits.first_wait,
             down: Mutex::new(None),
+            timeouts: AtomicU32::new(0),
+            is_alive: AtomicBool::new(false),
             warnings: Mutex::default(),
         })
     }
@@ -146,7 +152,11 @@ impl Remote {
         let mut wait = self.first_wait;
         for again in 0.. {
             let trouble = match self.once(path, query) {
-                Ok(text) => return Ok(text),
+                Ok(text) => {
+                    self.timeouts.store(0, Ordering::Relaxed);
+                    self.is_alive.store(true, Ordering::Relaxed);
+                    return Ok(text);
+                }
                 Err(trouble) => trouble,
             };
             let Some(after) = trouble.passes else { return Err(trouble) };
@@ -254,7 +264,13 @@ impl Remote {
         match error {
             Timeout(_) if Instant::now() >= self.deadline => self.late(),
             // Asking again would take as long again.
-            Timeout(_) => self.trouble("it did not answer in time"),
+            Timeout(_) => {
+                let timeouts = self.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
+                // One query may be too much for a server that answers others.
+                let most = if self.is_alive.load(Ordering::Relaxed) { 4 } else { 2 };
+                let trouble = self.trouble("it did not answer in time");
+                Trouble { lasts: timeouts >= most, ..trouble }
+            }
             BodyExceedsLimit(most) => {
                 let trouble = self.trouble(&format!("the answer has more than {most} bytes"));
                 Trouble { is_refusal: true, ..trouble }

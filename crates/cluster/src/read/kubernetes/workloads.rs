@@ -98,11 +98,9 @@ fn hosts(objects: &Objects, directory: &mut Directory) {
         }
         behind.sort();
         behind.dedup();
-        // One that selects several is about none of them in particular, except one of its own name.
-        match behind.as_slice() {
-            [only] => directory.enter(name, only),
-            _ if directory.services.contains_key(name) => {}
-            several => several.first().into_iter().for_each(|first| directory.enter(name, first)),
+        // One that selects several is about none of them in particular.
+        if let [only] = behind.as_slice() {
+            directory.enter(name, only);
         }
         directory.hosts.insert(name.clone(), behind.into_iter().collect());
     }
@@ -141,5 +139,44 @@ fn nodes(objects: &Objects, directory: &mut Directory) {
         if let (Some((node, _)), Some(service)) = (most, directory.services.get_mut(&service)) {
             service.node = Some((*node).to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_service_before_two_workloads_is_neither_of_them() {
+        let workload = |name: &str, app: &str| {
+            let template = json!({"metadata": {"labels": {"app": app}}});
+            let it = json!({"metadata": {"name": name}, "spec": {"template": template}});
+            ("Deployment", serde_json::from_value(it).unwrap())
+        };
+        let service = |name: &str, selector: serde_json::Value| {
+            let it = json!({"metadata": {"name": name}, "spec": {"selector": selector}});
+            serde_json::from_value(it).unwrap()
+        };
+        let objects = Objects {
+            workloads: vec![
+                workload("web-v1", "web"),
+                workload("web-v2", "web"),
+                workload("cart", "basket"),
+            ],
+            services: vec![
+                service("web", json!({"app": "web"})),
+                service("cart-svc", json!({"app": "basket"})),
+                service("outside", json!(null)),
+            ],
+            ..Objects::default()
+        };
+        let mut directory = Directory::new("shop");
+        enter(&objects, &mut directory);
+        assert_eq!(directory.named("web"), None);
+        assert_eq!(directory.hosts["web"].len(), 2);
+        assert_eq!(directory.named("cart-svc"), Some("cart"));
+        assert_eq!(directory.named("basket"), Some("cart"));
+        assert!(directory.hosts["outside"].is_empty());
     }
 }

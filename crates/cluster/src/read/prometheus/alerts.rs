@@ -1,6 +1,6 @@
 //! The alert that the incident is about: the one that is named, else the one that fires longest.
 
-use super::super::directory::Directory;
+use super::super::directory::{Directory, LABELS};
 use super::super::{Run, Source};
 use super::Prometheus;
 use super::answer::{self, Labels};
@@ -47,7 +47,7 @@ pub(super) fn read(server: &Prometheus, directory: &Directory, run: &mut Run<'_>
     }
     let is_any = !all.is_empty();
     let found = all.into_iter().find_map(|it| {
-        let service = directory.of_labels(&it.labels)?;
+        let service = service(&it.labels, directory)?;
         Some(Alert { service, message: message(&it) })
     });
     if let (None, Some(name)) = (&found, wanted) {
@@ -58,6 +58,12 @@ pub(super) fn read(server: &Prometheus, directory: &Directory, run: &mut Run<'_>
         run.missing(Source::Prometheus, format!("alert {}", sre::incident::plain(&name, 80)), why);
     }
     found
+}
+
+/// The service that an alert is about: of a Service that selects several workloads, the first.
+fn service(labels: &Labels, directory: &Directory) -> Option<String> {
+    let behind = |label: &&str| directory.hosts.get(labels.get(*label)?)?.first().cloned();
+    directory.of_labels(labels).or_else(|| LABELS.iter().find_map(|label| behind(&label)))
 }
 
 /// Those of the namespace and of the name, those that began first in front.
