@@ -4,7 +4,8 @@
 use super::super::directory::Directory;
 use super::super::window::Window;
 use super::Objects;
-use super::objects::{Container, Meta, PodSpec, ReplicaSet};
+use super::objects::{Container, Meta, PodSpec, ReplicaSet, Workload};
+use super::workloads::NAMES;
 use jiff::Timestamp;
 use sre::incident::Change;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ const MOST: usize = 120;
 pub(super) fn of(objects: &Objects, directory: &Directory, window: &Window) -> Vec<Change> {
     let mut changes = revisions(objects, window);
     changes.extend(writes(objects, window));
-    changes.extend(config_maps(objects, window));
+    changes.extend(config_maps(objects, directory, window));
     changes.extend(autoscaled(objects, directory, window));
     changes
 }
@@ -173,7 +174,7 @@ fn writes(objects: &Objects, window: &Window) -> Vec<Change> {
 }
 
 /// ConfigMaps that were written, told of the workloads that use them.
-fn config_maps(objects: &Objects, window: &Window) -> Vec<Change> {
+fn config_maps(objects: &Objects, directory: &Directory, window: &Window) -> Vec<Change> {
     let mut changes = Vec::new();
     for it in &objects.config_maps {
         let name = &it.metadata.name;
@@ -184,13 +185,17 @@ fn config_maps(objects: &Objects, window: &Window) -> Vec<Change> {
             .filter(|write| !CONTROLLERS.contains(&write.manager.as_str()));
         let last = last.filter_map(|write| Some((write.time.0?, &write.manager))).max();
         let Some((time, by)) = last.filter(|(time, _)| window.is_read(*time)) else { continue };
-        for (_, workload) in &objects.workloads {
-            if workload.spec.template.spec.config_maps().any(|used| used == name) {
-                let message =
-                    format!("ConfigMap {name} changed by {}", sre::incident::plain(by, MOST));
-                changes.push(change(&workload.metadata.name, time, message));
-            }
+        let uses =
+            |it: &&(&str, Workload)| it.1.spec.template.spec.config_maps().any(|used| used == name);
+        let users = objects.workloads.iter().filter(uses).map(|(_, it)| it.metadata.name.as_str());
+        let mut users: Vec<&str> = users.collect();
+        if users.is_empty() {
+            // Some programs read theirs by themselves; then its labels say whose it is.
+            let labelled = |label: &&str| directory.named(it.metadata.labels.get(*label)?);
+            users.extend(NAMES.iter().find_map(|label| labelled(&label)));
         }
+        let message = format!("ConfigMap {name} changed by {}", sre::incident::plain(by, MOST));
+        changes.extend(users.into_iter().map(|user| change(user, time, message.clone())));
     }
     changes
 }

@@ -7,7 +7,7 @@ use super::quantity::amount;
 use std::collections::BTreeMap;
 
 /// Labels of pods that name what they are part of.
-const NAMES: [&str; 4] = ["app", "app.kubernetes.io/name", "k8s-app", "service"];
+pub(super) const NAMES: [&str; 4] = ["app", "app.kubernetes.io/name", "k8s-app", "service"];
 
 /// Enters the workloads, and what leads to them.
 pub(super) fn enter(objects: &Objects, directory: &mut Directory) {

@@ -141,9 +141,8 @@ fn is_wanted(name: &str, names: &Names) -> bool {
     }
     // The sum of a histogram says nothing without its count, and its quantile says more.
     let is_sum = name.strip_suffix("_sum").is_some_and(|base| names.has(&format!("{base}_count")));
-    let is_part = name.starts_with("container_cpu_cfs_")
-        && name != "container_cpu_cfs_throttled_periods_total";
-    !is_sum && !is_part
+    // Only what was throttled of it says something.
+    !is_sum && name != "container_cpu_cfs_periods_total"
 }
 
 /// The metric that holds the limit of another.
@@ -337,6 +336,9 @@ mod tests {
         assert_eq!(of("queue_depth").as_deref(), Some("queue_depth_limit"));
         assert_eq!(of("jvm_memory_used_bytes"), None);
         assert_eq!(of("process_max_fds"), None);
+        // What a recording rule made of a part is no part.
+        assert!(is_wanted("container_cpu_cfs_throttled_periods:ratio", &names));
+        assert!(!is_wanted("container_cpu_cfs_periods_total", &names));
     }
 
     #[test]
