@@ -171,6 +171,17 @@ fn of_json(fields: &Map<String, Value>, line: &str) -> (Option<Level>, String) {
 /// The loudest word among the first ones of a line.
 fn of_words(line: &str) -> Option<Level> {
     let words = line.split(|it: char| !it.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    // As Kubernetes' own programs begin a line: a letter, month and day.
+    if let [letter @ (b'E' | b'F' | b'W' | b'I'), date @ ..] = line.as_bytes()
+        && date.iter().take_while(|it| it.is_ascii_digit()).count() == 4
+        && date.get(4) == Some(&b' ')
+    {
+        return level(match letter {
+            b'W' => "warn",
+            b'I' => "info",
+            _ => "error",
+        });
+    }
     let mut found = None;
     for word in words.take(12) {
         let loud = match word {
@@ -262,6 +273,7 @@ mod tests {
             ),
             ("java.io.IOException: broken", (error, "java.io.IOException: broken")),
             ("GET /error-page 200", (error, "GET /error-page 200")),
+            ("E0312 10:15:07.8 1 a.go:7] 502", (error, "E0312 10:15:07.8 1 a.go:7] 502")),
             ("all is well", (None, "all is well")),
             ("a=b c", (None, "a=b c")),
             (r#"{"broken"#, (None, r#"{"broken"#)),
