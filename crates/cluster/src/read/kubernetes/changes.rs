@@ -192,7 +192,7 @@ fn config_maps(objects: &Objects, directory: &Directory, window: &Window) -> Vec
         if users.is_empty() {
             // Some programs read theirs by themselves; then its labels say whose it is.
             let labelled = |label: &&str| directory.named(it.metadata.labels.get(*label)?);
-            users.extend(NAMES.iter().find_map(|label| labelled(label)));
+            users.extend(NAMES.iter().find_map(labelled));
         }
         let message = format!("ConfigMap {name} changed by {}", sre::incident::plain(by, MOST));
         changes.extend(users.into_iter().map(|user| change(user, time, message.clone())));

@@ -63,7 +63,7 @@ pub(super) fn read(server: &Prometheus, directory: &Directory, run: &mut Run<'_>
 /// The service that an alert is about: of a Service that selects several workloads, the first.
 fn service(labels: &Labels, directory: &Directory) -> Option<String> {
     let behind = |label: &&str| directory.hosts.get(labels.get(*label)?)?.first().cloned();
-    directory.of_labels(labels).or_else(|| LABELS.iter().find_map(|label| behind(label)))
+    directory.of_labels(labels).or_else(|| LABELS.iter().find_map(behind))
 }
 
 /// Those of the namespace and of the name, those that began first in front.
