@@ -8,6 +8,7 @@ mod command;
 mod conversations;
 mod demo;
 mod device;
+mod diagnose;
 mod duplicates;
 mod export;
 mod gguf;

@@ -10,7 +10,7 @@ mod lab;
 mod rank;
 
 pub(crate) use export::{ExportArgs, ExportFormat, VerifyArgs};
-pub(crate) use incident::{DiagnoseArgs, EvalArgs, SuiteName};
+pub(crate) use incident::{ClusterArgs, DiagnoseArgs, EvalArgs, SuiteName};
 pub(crate) use lab::{
     DeckName, LabCommand, LabCorpusArgs, LabIncidentsArgs, LabSaturationArgs, LabServeArgs,
 };

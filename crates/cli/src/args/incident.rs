@@ -2,7 +2,9 @@
 
 use super::ModelArgs;
 use clap::{Args as ClapArgs, ValueEnum};
+use jiff::Timestamp;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `srek diagnose`
 #[derive(Debug, ClapArgs)]
@@ -10,8 +12,10 @@ pub(crate) struct DiagnoseArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// The incident: a JSON file as docs/incident.md describes it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) incident: PathBuf,
+    #[arg(long, value_name = "FILE", conflicts_with = "namespace")]
+    pub(crate) incident: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
     /// Most tokens of evidence that the model is shown
     #[arg(long, value_name = "N", default_value_t = super::BUDGET)]
     pub(crate) budget: usize,
@@ -37,6 +41,54 @@ pub(crate) struct DiagnoseArgs {
     /// Write answer.json, post-mortem.md, runbook.md and report.html here
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// What of `srek diagnose` reads from a cluster instead of a file; docs/diagnose.md says more.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ClusterArgs {
+    /// Read the incident from this namespace of the cluster that `kubectl` would ask
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// How long ago the trouble was noticed: 90s, 15m, 1h, 2d [default: 1h]
+    #[arg(long, value_name = "TIME", value_parser = since, requires = "namespace")]
+    pub(crate) since: Option<Duration>,
+    /// Read up to this time instead of now: 2026-03-01T10:00:00Z
+    #[arg(long, value_name = "TIME", requires = "namespace")]
+    pub(crate) until: Option<Timestamp>,
+    /// Read metrics and alerts from Prometheus here; credentials come from PROMETHEUS_TOKEN_FILE and the like
+    #[arg(long, value_name = "URL", requires = "namespace")]
+    pub(crate) prometheus: Option<String>,
+    /// Read logs from Loki here; credentials come from LOKI_TOKEN_FILE and the like
+    #[arg(long, value_name = "URL", requires = "namespace")]
+    pub(crate) loki: Option<String>,
+    /// The alert that it is about [default: the firing one that began first]
+    #[arg(long, value_name = "NAME", requires = "namespace")]
+    pub(crate) alert: Option<String>,
+    /// The context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME", requires = "namespace")]
+    pub(crate) context: Option<String>,
+    /// Keep what was read as an incident file, for --incident
+    #[arg(long, value_name = "FILE", requires = "namespace")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+/// A time as people say it: a number and one of s, m, h, d.
+fn since(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a number and one of s, m, h, d, such as 90s or 1h".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    let count: u64 = number.parse().map_err(|_| wrong())?;
+    match count.checked_mul(seconds) {
+        Some(seconds @ 1..=31_622_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("expected more than nothing and at most a year".to_owned()),
+    }
 }
 
 /// `srek eval`
@@ -68,6 +120,9 @@ pub(crate) struct EvalArgs {
     /// is not needed
     #[arg(long, value_name = "N", conflicts_with = "adapter")]
     pub(crate) seeds: Option<u64>,
+    /// Do not ask the base: with an adapter it takes two thirds of the time
+    #[arg(long, requires = "adapter")]
+    pub(crate) tuned_only: bool,
     /// With --seeds: steps of each training [default: those of configs/sre-tiny/incidents.toml]
     #[arg(long, value_name = "N", requires = "seeds")]
     pub(crate) steps: Option<u64>,
@@ -130,5 +185,20 @@ impl SuiteName {
 impl std::fmt::Display for SuiteName {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_with_a_unit() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3_600), ("2d", 172_800)] {
+            assert_eq!(since(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "s", "0s", "1", "1w", "-1h", "1.5h", "1 h", "5mm", "99999d", "1ü"] {
+            assert!(since(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! `srek diagnose`: an incident file becomes a checked answer, a post-mortem, a runbook and a
-//! report.
+//! `srek diagnose`: an incident, from a file or read from a cluster, becomes a checked answer, a
+//! post-mortem, a runbook and a report.
 
 use crate::args::DiagnoseArgs;
 use crate::asked::{Asked, Manner};
@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::output::{Answer, note, pairs, table};
 use crate::report::{Report, Table};
 use crate::weights::Source;
+use ::cluster::read::Missing;
 use anyhow::{Context, Result};
 use eval::fit::Fitted;
 use serde_json::json;
@@ -19,11 +20,12 @@ use sre::artifact::{post_mortem, runbook};
 use sre::cause::Cause;
 use sre::doubt::Doubt;
 use sre::evidence::Pack;
-use sre::fusion::Weights;
+use sre::fusion::{THRESHOLD, Weights};
 use sre::incident::{Incident, plain};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+mod cluster;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +57,8 @@ pub(crate) struct Diagnosed {
     pub(crate) debate: Debate,
     /// From the prompt to the checked answer.
     pub(crate) seconds: f64,
+    /// What of the cluster could not be read.
+    pub(crate) missing: Vec<Missing>,
 }
 
 /// Diagnoses.
@@ -64,7 +68,10 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         check_out(out)?;
     }
     let causes = causes(&args.causes)?;
-    let incident = read(&args.incident)?;
+    let (incident, missing) = match &args.incident {
+        Some(file) => (read(file)?, Vec::new()),
+        None => cluster::read(&args.cluster)?,
+    };
     if args.model.model.is_none() && args.model.adapter.is_none() {
         note(
             "sre-tiny is used as it is, without an adapter: ranking and signs decide, and it only \
@@ -80,7 +87,8 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         excerpts: args.excerpts,
         ..Manner::plain(&causes)
     };
-    let diagnosed = diagnose(&mut asked, incident, args.budget, &manner)?;
+    let mut diagnosed = diagnose(&mut asked, incident, args.budget, &manner)?;
+    diagnosed.missing = missing;
     if let Some(out) = &args.out {
         diagnosed.write(out)?;
     }
@@ -100,8 +108,8 @@ fn calibration(args: &DiagnoseArgs) -> Result<(Weights, f64)> {
             (weights, fitted.threshold)
         }
         // What was never tuned knows causes by chance.
-        None if untuned => (Weights::ALONE, 0.0),
-        None => (Weights::TUNED, 0.0),
+        None if untuned => (Weights::ALONE, THRESHOLD),
+        None => (Weights::TUNED, THRESHOLD),
     };
     let threshold = args.threshold.unwrap_or(threshold);
     if !(0.0..=1.0).contains(&threshold) {
@@ -154,18 +162,22 @@ fn causes(names: &[String]) -> Result<Vec<Cause>> {
 /// Reads an incident file.
 pub(crate) fn read(file: &Path) -> Result<Incident> {
     let text = files::read_to_string(file, LIMIT_BYTES)?;
-    let mut incident = Incident::read(&text).with_context(|| file.display().to_string())?;
+    let incident = Incident::read(&text).with_context(|| file.display().to_string())?;
+    ready(incident, &file.display().to_string())
+}
+
+/// The incident without secrets, if there is anything in it to diagnose.
+fn ready(mut incident: Incident, place: &str) -> Result<Incident> {
     let masked = incident.mask_secrets();
     if !masked.is_empty() {
         let kinds: Vec<_> = masked.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        note(&format!("{}: masked in messages: {}", file.display(), kinds.join(", ")));
+        note(&format!("{place}: masked in messages: {}", kinds.join(", ")));
     }
     let Incident { metrics, logs, events, changes, .. } = &incident;
     if metrics.is_empty() && logs.is_empty() && events.is_empty() && changes.is_empty() {
         return Err(usage(format!(
-            "{}: there is nothing to diagnose: no metrics, logs, events or changes\nhint: \
+            "{place}: there is nothing to diagnose: no metrics, logs, events or changes\nhint: \
              docs/incident.md says what of each is useful",
-            file.display()
         )));
     }
     Ok(incident)
@@ -185,7 +197,7 @@ pub(crate) fn diagnose(
         agents::debate(analyst, &mut agents::nobody, &incident, &pack, agents::MOST_ROUNDS)
     })?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok(Diagnosed { incident, pack, debate, seconds })
+    Ok(Diagnosed { incident, pack, debate, seconds, missing: Vec::new() })
 }
 
 impl Diagnosed {
@@ -249,10 +261,15 @@ impl Diagnosed {
                 plain(&self.incident.id, SHOWN)
             ),
             figures: vec![self.figure("The incident, and the evidence that the answer cites")],
-            tables: vec![
-                table("The answer", self.rows()),
-                table("How probable", self.probabilities()),
-            ],
+            tables: [
+                ("The answer", self.rows()),
+                ("How probable", self.probabilities()),
+                ("What could not be read", self.unread()),
+            ]
+            .into_iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(title, rows)| table(title, rows))
+            .collect(),
             samples: vec![],
         }
     }
@@ -263,10 +280,18 @@ impl Diagnosed {
         listed.map(|(cause, share)| (cause.name(), format!("{share:.3}"))).collect()
     }
 
+    /// What could not be read, by source.
+    fn unread(&self) -> Vec<(&'static str, String)> {
+        let row = |it: &Missing| (it.source.name(), format!("{}: {}", it.what, it.why));
+        self.missing.iter().map(row).collect()
+    }
+
     fn json(&self) -> serde_json::Value {
         let Diagnosis { answer, causes, services, suspects, tokens, .. } = &self.debate.diagnosis;
         let ranked = |(label, score): &(String, f64)| json!({ "service": self.pack.service(label), "score": score });
         let named = |(label, share): &(String, f64)| json!({ "service": self.pack.service(label), "probability": share });
+        let missing =
+            |it: &Missing| json!({ "source": it.source.name(), "what": it.what, "why": it.why });
         let causes: Vec<_> = causes
             .iter()
             .map(|(cause, share)| json!({ "cause": cause, "probability": share }))
@@ -284,6 +309,7 @@ impl Diagnosed {
             "prompt_tokens": tokens.0,
             "answer_tokens": tokens.1,
             "seconds": self.seconds,
+            "missing": self.missing.iter().map(missing).collect::<Vec<_>>(),
         })
     }
 
@@ -353,6 +379,10 @@ impl Diagnosed {
         let row = |(cause, share): (&str, String)| vec![format!("  {cause}"), share];
         let rows: Vec<Vec<String>> = self.probabilities().into_iter().map(row).collect();
         text.push_str(&table(&rows));
+        if !self.missing.is_empty() {
+            text.push_str("\nnot read\n");
+            self.missing.iter().for_each(|it| text.push_str(&format!("  {it}\n")));
+        }
         text
     }
 

@@ -141,7 +141,8 @@ pub(crate) fn run(args: &EvalArgs, machine: &Machine) -> Result<Answer> {
         return seeds::run(args, (&base, dense.as_deref()), machine);
     }
     let started = Instant::now();
-    let subjects = Subject::pair(&base, args.adapter.as_deref())?;
+    let mut subjects = Subject::pair(&base, args.adapter.as_deref())?;
+    subjects.retain(|subject| !args.tuned_only || subject.adapter.is_some());
     let mut findings = Findings::default();
     for suite in SuiteName::ALL.into_iter().filter(|suite| args.suites.contains(suite)) {
         let found = match suite {

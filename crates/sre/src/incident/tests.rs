@@ -133,6 +133,18 @@ fn the_schema_names_every_list() {
 }
 
 #[test]
+fn the_schema_of_the_documentation_is_that_of_the_types() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/incident.schema.json");
+    let expected = format!("{:#}\n", Incident::schema());
+    if std::env::var_os("SREK_WRITE").is_some() {
+        std::fs::write(file, &expected).unwrap();
+    }
+    let written = std::fs::read_to_string(file).unwrap_or_default();
+    let hint = "SREK_WRITE=1 cargo test -p sre the_schema_of writes it";
+    assert!(written == expected, "docs/incident.schema.json is not current: {hint}");
+}
+
+#[test]
 fn text_from_a_cluster_becomes_plain() {
     assert_eq!(plain("a\nb\t c\u{202e}d\u{200b}\u{7}", 100), "a b cd ");
     assert_eq!(plain("äöü", 2), "äö…");

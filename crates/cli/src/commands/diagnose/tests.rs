@@ -34,7 +34,7 @@ fn diagnosed(names: &[(&str, &str)]) -> Diagnosed {
     let why = "nobody rules".to_owned();
     let (verdict, outcome) = (Verdict::Unknown { why }, Outcome::Decided);
     let debate = Debate { diagnosis, verdict, outcome, transcript: Vec::new() };
-    Diagnosed { incident, pack, debate, seconds: 0.1 }
+    Diagnosed { incident, pack, debate, seconds: 0.1, missing: Vec::new() }
 }
 
 #[test]
@@ -67,4 +67,24 @@ fn a_report_shows_the_cited_evidence_and_the_answer() {
         assert!(page.contains(said), "{said}\n{page}");
     }
     assert!(!page.contains("<script") && !page.contains("://"), "{page}");
+}
+
+#[test]
+fn what_could_not_be_read_is_said_everywhere() {
+    let mut diagnosed = diagnosed(&[]);
+    assert!(!diagnosed.text().contains("not read"));
+    let (what, why) = ("metrics".to_owned(), "mon:9090: it answers 503".to_owned());
+    diagnosed.missing = vec![Missing { source: ::cluster::read::Source::Prometheus, what, why }];
+    let text = diagnosed.text();
+    assert!(
+        text.ends_with("not read\n  Prometheus: metrics: mon:9090: it answers 503\n"),
+        "{text}"
+    );
+    let expected =
+        json!([{ "source": "Prometheus", "what": "metrics", "why": "mon:9090: it answers 503" }]);
+    assert_eq!(diagnosed.json()["missing"], expected);
+    let room = tempfile::tempdir().expect("a directory");
+    diagnosed.write(&room.path().join("out")).expect("written");
+    let page = std::fs::read_to_string(room.path().join("out/report.html")).expect("a report");
+    assert!(page.contains("What could not be read") && page.contains("it answers 503"), "{page}");
 }
