@@ -78,3 +78,58 @@ fn wrong_wishes_are_refused() {
         room.srek(&format!("lab serve --for 0 {wish}")).fails(2, expected);
     }
 }
+
+/// A served incident that is read and diagnosed; where `dead` says so, Prometheus is not there.
+fn diagnosed(room: &Room, address: &str, dead: bool) -> Value {
+    let metrics = if dead { "127.0.0.1:9" } else { address };
+    let command = format!(
+        "diagnose --namespace shop --since 17m --until 2026-03-01T10:00:00Z --prometheus http://{metrics} \
+         --loki http://{address} --save read.json --json"
+    );
+    let mut srek = room.command(SREK);
+    srek.args(command.split_whitespace()).env("KUBECONFIG", room.path("config"));
+    room.run(&mut srek).json()
+}
+
+#[test]
+fn a_served_incident_is_diagnosed_through_all_three() {
+    let room = Room::new();
+    let command = "lab serve --seed 3 --number 1 --at 2026-03-01T10:00:00Z --json --truth --kubeconfig config \
+                   --for 300";
+    let mut child = room
+        .command(SREK)
+        .args(command.split_whitespace())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("srek starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let line = lines.next().expect("a line").expect("text");
+    let served: Value = serde_json::from_str(&line).expect("an object");
+    let address = served["address"].as_str().expect("an address").to_owned();
+
+    let all = diagnosed(&room, &address, false);
+    assert_eq!(all["missing"], Value::Array(Vec::new()), "{all}");
+    assert_eq!(all["answer"]["service"], served["truth"]["service"], "{all}");
+    assert_eq!(all["answer"]["cause"], served["truth"]["fault"], "{all}");
+    assert!(all["answer"]["evidence"].as_array().is_some_and(|ids| !ids.is_empty()), "{all}");
+    // What was saved gives the same answer without a cluster.
+    let again = room.must("diagnose --incident read.json --json").json();
+    assert_eq!(again["answer"], all["answer"]);
+
+    // Without metrics there is an answer, and it says what it lacks.
+    let part = diagnosed(&room, &address, true);
+    let missing = part["missing"].as_array().expect("a list");
+    assert!(missing.iter().any(|it| it["source"] == "Prometheus"), "{part}");
+    assert!(part["answer"]["cause"].is_string(), "{part}");
+
+    room.run(room.command("kill").args(["-s", "INT", &child.id().to_string()]));
+    let last = lines.map_while(Result::ok).last().expect("counts");
+    let counts: Value = serde_json::from_str(&last).expect("an object");
+    // It was read and nothing else, and nobody asked for a Secret.
+    assert_eq!(
+        (&counts["requests"]["secrets"], &counts["requests"]["writes"]),
+        (&0.into(), &0.into())
+    );
+    assert!(counts["requests"]["kubernetes"].as_u64() > Some(5), "{counts}");
+    child.wait().expect("a child");
+}

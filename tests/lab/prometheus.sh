@@ -51,7 +51,8 @@ free_port() {
 }
 
 "$srek" lab serve --seed "${SEED:-1}" --number "${NUMBER:-2}" --part "${PART:-train}" --step 15 \
-    --speed 600 --for 240 --json --prometheus-config "$work/prometheus.yml" >"$work/lab.json" &
+    --speed 600 --for 240 --json --prometheus-config "$work/prometheus.yml" \
+    --kubeconfig "$work/kubeconfig" >"$work/lab.json" &
 pids+=($!)
 until_it jq -e .url "$work/lab.json"
 lab=$(head -n 1 "$work/lab.json" | jq -r .url)
@@ -91,3 +92,20 @@ fi
 ask "$lab" "${raw[@]}" >"$work/lab"
 printf 'the same: %d series, %d values, as they are and in steps of 10 s\n' \
     "$(jq length "$work/lab")" "$(jq '[.[].values | length] | add' "$work/lab")"
+
+# The same diagnosis through both, beside the lab's Kubernetes and Loki: answer, evidence and order of suspects;
+# of probabilities the first digits, as a point at the edge of a window counts in one and not in the other.
+diagnosed() {
+    KUBECONFIG=$work/kubeconfig "$srek" diagnose --namespace shop --since 17m \
+        --until "$(date -u -d "@$end_time" +%Y-%m-%dT%H:%M:%SZ)" --prometheus "$1" --loki "$lab" --json |
+        tail -n 1 | jq -S '{missing, suspects: [.ranking[].service], likeliest: .causes[0].cause,
+            sure: ((.causes[0].probability * 50 | round) / 50),
+            answer: (.answer | {service, cause, evidence, action})}'
+}
+diagnosed "$lab" >"$work/lab"
+diagnosed "http://127.0.0.1:$port" >"$work/prometheus"
+if ! cmp -s "$work/lab" "$work/prometheus"; then
+    diff "$work/lab" "$work/prometheus" | head -n 40 >&2
+    exit 1
+fi
+printf 'the same diagnosis: %s\n' "$(jq -c .answer "$work/prometheus")"

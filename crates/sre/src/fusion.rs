@@ -186,7 +186,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Form`] for one that is not finite or beyond 100.
     pub fn checked(self) -> Result<Self> {
-        match self.array().iter().find(|weight| !(weight.abs() <= 100.0)) {
+        match self.array().iter().find(|weight| weight.is_nan() || weight.abs() > 100.0) {
             Some(weight) => Err(Error::Form(format!("a weight is {weight}, expected -100 to 100"))),
             None => Ok(self),
         }

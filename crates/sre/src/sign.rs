@@ -34,11 +34,12 @@ const FAR: f64 = 100.0;
 /// A weight of an event or a log line beyond which all are alike.
 const LOUD: f64 = 8.0;
 
-/// The signs of a cause with how much each says: 1 for what hardly anything else brings about, less for
-/// what others bring about, too.
-fn signs(cause: Cause) -> &'static [(Sign, f64)] {
-    match cause {
-        Cause::MemoryLimitTooLow => &[
+/// The signs of each cause with how much each says: 1 for what hardly anything else brings about, less
+/// for what others bring about, too.
+const SIGNS: [(Cause, &[(Sign, f64)]); 24] = [
+    (
+        Cause::MemoryLimitTooLow,
+        &[
             (Said(&["killed", "memory"]), 1.0),
             (Said(&["OOMKilled"]), 1.0),
             (Said(&["OOMKilling"]), 1.0),
@@ -47,14 +48,20 @@ fn signs(cause: Cause) -> &'static [(Sign, f64)] {
             (Moved(Signal::Memory), 0.5),
             (Moved(Signal::Restarts), 0.4),
         ],
-        Cause::CpuThrottling => &[
+    ),
+    (
+        Cause::CpuThrottling,
+        &[
             (Moved(Signal::Throttling), 1.0),
             (Changed(&["lowered", "cpu"]), 1.0),
             (Said(&["throttled"]), 0.7),
             (Said(&["delayed"]), 0.7),
             (Moved(Signal::Cpu), 0.3),
         ],
-        Cause::ConnectionPoolExhausted => &[
+    ),
+    (
+        Cause::ConnectionPoolExhausted,
+        &[
             (Said(&["pool"]), 1.0),
             (Changed(&["lowered", "pool"]), 1.0),
             (Changed(&["lowered", "connection"]), 0.7),
@@ -62,28 +69,39 @@ fn signs(cause: Cause) -> &'static [(Sign, f64)] {
             (Moved(Signal::Connections), 0.6),
             (Moved(Signal::Waiting), 0.3),
         ],
-        Cause::BadRollout => {
-            &[(Said(&["defect"]), 1.0), (Changed(&["image"]), 1.0), (Changed(&["rollout"]), 1.0)]
-        }
-        Cause::BadConfig => &[(Said(&["setting"]), 1.0), (Changed(&["setting"]), 1.0)],
-        Cause::CertificateExpired => &[
+    ),
+    (
+        Cause::BadRollout,
+        &[(Said(&["defect"]), 1.0), (Changed(&["image"]), 1.0), (Changed(&["rollout"]), 1.0)],
+    ),
+    (Cause::BadConfig, &[(Said(&["setting"]), 1.0), (Changed(&["setting"]), 1.0)]),
+    (
+        Cause::CertificateExpired,
+        &[
             (Said(&["certificate", "ended"]), 1.0),
             (Moved(Signal::Certificate), 1.0),
             (Said(&["certificate"]), 0.7),
             (Said(&["tls"]), 0.6),
         ],
-        Cause::DnsFailure => &[(Said(&["name lookup"]), 1.0), (Moved(Signal::Dns), 1.0)],
-        Cause::DiskFull => {
-            &[(Said(&["no space"]), 1.0), (Moved(Signal::Disk), 1.0), (Said(&["write"]), 0.4)]
-        }
-        Cause::NodeNotReady => &[
+    ),
+    (Cause::DnsFailure, &[(Said(&["name lookup"]), 1.0), (Moved(Signal::Dns), 1.0)]),
+    (
+        Cause::DiskFull,
+        &[(Said(&["no space"]), 1.0), (Moved(Signal::Disk), 1.0), (Said(&["write"]), 0.4)],
+    ),
+    (
+        Cause::NodeNotReady,
+        &[
             (Said(&["NodeNotReady"]), 1.0),
             (Said(&["TaintManagerEviction"]), 1.0),
             (Said(&["node", "unready"]), 1.0),
             (Said(&["evicted"]), 0.4),
             (Moved(Signal::Ready), 0.3),
         ],
-        Cause::ImagePullFailure => &[
+    ),
+    (
+        Cause::ImagePullFailure,
+        &[
             (Said(&["Failed", "image"]), 1.0),
             (Said(&["BackOff", "image"]), 1.0),
             (Said(&["ErrImagePull"]), 1.0),
@@ -91,13 +109,19 @@ fn signs(cause: Cause) -> &'static [(Sign, f64)] {
             (Changed(&["image"]), 0.4),
             (Moved(Signal::Ready), 0.3),
         ],
-        Cause::WrongReadinessProbe => &[
+    ),
+    (
+        Cause::WrongReadinessProbe,
+        &[
             (Said(&["probe", "not served"]), 1.0),
             (Changed(&["probe"]), 1.0),
             (Said(&["Unhealthy"]), 0.4),
             (Moved(Signal::Ready), 0.4),
         ],
-        Cause::AutoscalerAtMaximum => &[
+    ),
+    (
+        Cause::AutoscalerAtMaximum,
+        &[
             (Said(&["maximum", "scaling"]), 1.0),
             (Said(&["TooManyReplicas"]), 0.7),
             (Said(&["maximum"]), 0.6),
@@ -105,43 +129,57 @@ fn signs(cause: Cause) -> &'static [(Sign, f64)] {
             (Moved(Signal::Requests), 0.3),
             (Said(&["overloaded"]), 0.3),
         ],
-        Cause::RetryStorm => &[
+    ),
+    (
+        Cause::RetryStorm,
+        &[
             (Moved(Signal::Retries), 1.0),
             (Said(&["retry"]), 0.6),
             (Moved(Signal::Requests), 0.4),
             (Said(&["overloaded"]), 0.3),
         ],
-        Cause::CacheStampede => {
-            &[(Moved(Signal::CacheHits), 1.0), (Said(&["cache"]), 1.0), (Changed(&["cache"]), 1.0)]
-        }
-        Cause::LockContention => &[(Said(&["lock"]), 1.0), (Moved(Signal::Waiting), 0.6)],
-        Cause::SlowDependency => &[(Moved(Signal::Dependency), 1.0), (Said(&["outside"]), 1.0)],
-        Cause::NetworkPolicyBlocking => &[
+    ),
+    (
+        Cause::CacheStampede,
+        &[(Moved(Signal::CacheHits), 1.0), (Said(&["cache"]), 1.0), (Changed(&["cache"]), 1.0)],
+    ),
+    (Cause::LockContention, &[(Said(&["lock"]), 1.0), (Moved(Signal::Waiting), 0.6)]),
+    (Cause::SlowDependency, &[(Moved(Signal::Dependency), 1.0), (Said(&["outside"]), 1.0)]),
+    (
+        Cause::NetworkPolicyBlocking,
+        &[
             (Moved(Signal::Dropped), 1.0),
             (Said(&["packets lost"]), 1.0),
             (Changed(&["policy"]), 1.0),
             (Said(&["connection", "timeout"]), 0.4),
         ],
-        Cause::QuotaExhausted => {
-            &[(Said(&["quota"]), 1.0), (Moved(Signal::Quota), 1.0), (Said(&["FailedCreate"]), 0.7)]
-        }
-        Cause::ClockSkew => &[(Said(&["clock"]), 1.0), (Moved(Signal::Clock), 1.0)],
-        Cause::NoisyNeighbour => &[(Moved(Signal::NodePressure), 1.0), (Said(&["delayed"]), 0.4)],
-        Cause::FileHandleLeak => &[(Said(&["open files"]), 1.0), (Moved(Signal::OpenFiles), 1.0)],
-        Cause::MessageBacklog => &[
+    ),
+    (
+        Cause::QuotaExhausted,
+        &[(Said(&["quota"]), 1.0), (Moved(Signal::Quota), 1.0), (Said(&["FailedCreate"]), 0.7)],
+    ),
+    (Cause::ClockSkew, &[(Said(&["clock"]), 1.0), (Moved(Signal::Clock), 1.0)]),
+    (Cause::NoisyNeighbour, &[(Moved(Signal::NodePressure), 1.0), (Said(&["delayed"]), 0.4)]),
+    (Cause::FileHandleLeak, &[(Said(&["open files"]), 1.0), (Moved(Signal::OpenFiles), 1.0)]),
+    (
+        Cause::MessageBacklog,
+        &[
             (Said(&["messages", "behind"]), 1.0),
             (Moved(Signal::Queue), 1.0),
             (Said(&["messages"]), 0.5),
             (Said(&["behind"]), 0.4),
         ],
-        Cause::LeaderFlapping => &[
-            (Said(&["leader"]), 1.0),
-            (Moved(Signal::Leader), 1.0),
-            (Said(&["LeaderElection"]), 0.7),
-        ],
-        Cause::BadSidecarInjection => &[(Said(&["sidecar"]), 1.0), (Changed(&["sidecar"]), 1.0)],
-        Cause::None | Cause::Unknown => &[],
-    }
+    ),
+    (
+        Cause::LeaderFlapping,
+        &[(Said(&["leader"]), 1.0), (Moved(Signal::Leader), 1.0), (Said(&["LeaderElection"]), 0.7)],
+    ),
+    (Cause::BadSidecarInjection, &[(Said(&["sidecar"]), 1.0), (Changed(&["sidecar"]), 1.0)]),
+];
+
+/// The signs of a cause; none of what is no fault.
+fn signs(cause: Cause) -> &'static [(Sign, f64)] {
+    SIGNS.iter().find(|(it, _)| *it == cause).map_or(&[], |(_, signs)| signs)
 }
 
 /// How much what is shown speaks for a cause at the service with this label: the sum over the cause's

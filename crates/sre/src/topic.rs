@@ -34,7 +34,7 @@ pub const OTHER: &str = "other";
 /// The topics that a text touches, in the order of the list.
 pub fn topics(text: &str) -> Vec<&'static str> {
     let spaced = spaced(front(text));
-    let touches = |marks: &&[&str]| marks.iter().any(|mark| has(&spaced, mark));
+    let touches = |marks: &&str| marks.split('|').any(|mark| has(&spaced, mark));
     words::TOPICS.iter().filter(|(_, marks)| touches(marks)).map(|(topic, _)| *topic).collect()
 }
 

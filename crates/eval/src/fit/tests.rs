@@ -83,6 +83,20 @@ fn the_gradient_is_that_of_the_objective() {
 }
 
 #[test]
+fn sharpening_finds_the_factor_that_was_taken_away() {
+    let truth = Weights::from_array([1.5, -0.5, 2.0, 0.0, 1.5, 0.3, -1.0, 0.8]);
+    let offered = [Cause::DiskFull, Cause::BadConfig];
+    let (examples, pairs) = drawn(&truth, 3_000);
+    for factor in [0.6, 1.0, 1.4] {
+        let dull = Weights::from_array(truth.array().map(|weight| weight / factor));
+        let found =
+            sharpened(&examples, &pairs, &dull, &offered).model_service / dull.model_service;
+        assert!((found - factor).abs() < 0.1, "{found} for {factor}");
+    }
+    assert_eq!(sharpened(&[], &[], &truth, &offered), truth);
+}
+
+#[test]
 fn what_nothing_says_anything_about_keeps_its_weight() {
     let start = Weights::from_array([0.5; FEATURES]);
     let (examples, mut pairs) = drawn(&start, 200);

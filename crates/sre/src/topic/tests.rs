@@ -76,8 +76,11 @@ fn the_words_are_short_different_and_reachable() {
     for (topic, marks) in words::TOPICS {
         assert!(names.insert(*topic), "{topic} stands twice");
         assert!(topic.len() <= 16 && topic.bytes().all(|b| b.is_ascii_lowercase() || b == b' '));
-        for mark in *marks {
-            assert!(!mark.starts_with(' ') && *mark == mark.to_lowercase(), "{mark:?}");
+        for mark in marks.split('|') {
+            assert!(
+                !mark.is_empty() && !mark.starts_with(' ') && *mark == mark.to_lowercase(),
+                "{mark:?}"
+            );
             assert!(topics(mark).contains(topic), "{mark:?} does not reach {topic}");
         }
     }

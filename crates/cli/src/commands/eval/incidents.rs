@@ -181,7 +181,8 @@ impl Incidents {
                 pairs(&it.pack, causes, &it.suspects, heard.get(index))
             };
             let described: Vec<_> = held_out.iter().enumerate().map(described).collect();
-            eval::fit::weights(held_out, &described, start)
+            let weights = eval::fit::weights(held_out, &described, start);
+            eval::fit::sharpened(held_out, &described, &weights, causes)
         };
         let (weights, alone) = (fit(&heard, &Weights::TUNED), fit(&[], &Weights::ALONE));
         let said: Vec<_> =
