@@ -163,10 +163,10 @@ fn specificity(data: &Data) -> Result<Quiet> {
             let alarm = Alarm { node, metric, timestamp };
             let window = petshop::window(&data.calls, past, now, &alarm, 0)?;
             let found = |method: &Method| method.services(&window).is_empty();
-            Ok(Method::ALL[..3].iter().map(found).collect())
+            Ok(Method::ALL[..5].iter().map(found).collect())
         };
         let all: Vec<Vec<bool>> = quiet.par_iter().map(said).collect::<Result<_>>()?;
-        for (index, method) in Method::ALL[..3].iter().enumerate() {
+        for (index, method) in Method::ALL[..5].iter().enumerate() {
             let found = all.iter().filter(|said| said[index]).count();
             none.insert((metric.to_owned(), method.name()), (found, all.len()));
         }
