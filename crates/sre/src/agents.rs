@@ -117,6 +117,8 @@ pub enum Outcome {
 pub enum Why {
     /// No cause is probable enough, or none of those on offer explains it.
     NotKnown,
+    /// Nothing was found, and not everything could be read or is measured.
+    TooLittleSeen,
     /// Nothing that would help is allowed.
     NothingAllowed,
     /// A position came again: they turn in circles.
@@ -130,6 +132,9 @@ impl Why {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::NotKnown => "no cause is probable enough to be named",
+            Self::TooLittleSeen => {
+                "nothing was found to be wrong, but not all could be read or is measured"
+            }
             Self::NothingAllowed => "nothing that helps against the cause is allowed",
             Self::Circle => "the same proposal came again after it was refused",
             Self::RoundsUsed => "there was no agreement in the rounds that were given",
@@ -153,8 +158,16 @@ pub struct Debate {
 /// A position: what is proposed, to whom, and why.
 type Position = (Option<String>, Cause, ActionKind);
 
-/// Lets them take turns about an incident of which `pack` is shown, in at most `rounds` rounds (at
-/// least one).
+/// Within what they debate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most rounds, at least one.
+    pub rounds: usize,
+    /// Whether all sources could be read: where not, silence is no sign of health.
+    pub whole: bool,
+}
+
+/// Lets them take turns about an incident of which `pack` is shown.
 ///
 /// # Errors
 /// A failure of the model. Whatever was said before it is lost with it: the cause can be asked again.
@@ -163,7 +176,7 @@ pub fn debate(
     warden: &mut Warden<'_>,
     incident: &Incident,
     pack: &Pack,
-    rounds: usize,
+    bounds: Bounds,
 ) -> Result<Debate, AnalystError> {
     let suspects = Suspects::of(incident, pack);
     let opinion = analyst.weigh(pack, &suspects)?;
@@ -188,7 +201,10 @@ pub fn debate(
         let refused = matches!(verdict, Verdict::Denied { .. });
         let better =
             doubts.contains(&Doubt::OtherRemedy) && !without.contains(&answer.cause.remedy());
-        let ended = if !answer.cause.is_fault() && answer.cause != Cause::None {
+        let unseen = !bounds.whole || doubts.contains(&Doubt::LittleMeasured);
+        let ended = if answer.cause == Cause::None && unseen {
+            Some(Outcome::Question { why: Why::TooLittleSeen })
+        } else if !answer.cause.is_fault() && answer.cause != Cause::None {
             Some(Outcome::Question { why: Why::NotKnown })
         } else if came_before {
             Some(Outcome::Question { why: Why::Circle })
@@ -196,7 +212,7 @@ pub fn debate(
             Some(Outcome::Decided)
         } else if refused && is_last(answer.action.kind) {
             Some(Outcome::Question { why: Why::NothingAllowed })
-        } else if round >= rounds {
+        } else if round >= bounds.rounds {
             Some(Outcome::Question { why: Why::RoundsUsed })
         } else {
             None

@@ -72,5 +72,6 @@ fn commands(templates: &[&str], incident: &Incident, service: Option<&str>) -> S
 
 /// A probability in words, without a precision that it does not have.
 fn percent(probability: f64) -> String {
-    format!("{:.0} %", 100.0 * probability.clamp(0.0, 1.0))
+    // Rounded down: what is not certain is not called so.
+    format!("{:.0} %", (100.0 * probability.clamp(0.0, 1.0)).floor())
 }

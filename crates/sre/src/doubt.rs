@@ -5,6 +5,7 @@ use crate::action::ActionKind;
 use crate::answer::Answer;
 use crate::cause::Cause;
 use crate::incident::{Event, EventKind, Incident, Level, LogLine};
+use crate::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -22,6 +23,10 @@ pub enum Doubt {
     OtherRemedy,
     /// Nothing is said to be wrong, and errors or warnings came that did not come before.
     SignsOfTrouble,
+    /// Nothing is said to be wrong, and errors, latency and load are not measured.
+    LittleMeasured,
+    /// A fault is named, and all that is cited are log lines: whoever can provoke one can write them.
+    LogsAlone,
 }
 
 impl Doubt {
@@ -38,6 +43,8 @@ impl Doubt {
             (Self::EvidenceElsewhere, answer.service.as_ref().is_some_and(elsewhere)),
             (Self::OtherRemedy, answer.cause.is_fault() && !usual.contains(&answer.action.kind)),
             (Self::SignsOfTrouble, answer.cause == Cause::None && shows_trouble(incident)),
+            (Self::LittleMeasured, answer.cause == Cause::None && !is_measured(incident)),
+            (Self::LogsAlone, answer.cause.is_fault() && cites_logs_alone(answer, incident)),
         ];
         found.into_iter().filter(|(_, is_there)| *is_there).map(|(doubt, _)| doubt).collect()
     }
@@ -50,9 +57,33 @@ impl Doubt {
             Self::SignsOfTrouble => {
                 "nothing is said to be wrong, and errors or warnings came that did not come before"
             }
+            Self::LittleMeasured => {
+                "nothing is said to be wrong, and errors, latency and load are not measured"
+            }
+            Self::LogsAlone => {
+                "all that is cited are log lines, which anybody may have provoked: look for a metric, an \
+                 event or a change that agrees"
+            }
             Self::OtherRemedy => "what is proposed is not what usually helps against the cause",
         }
     }
+}
+
+/// Whether what callers notice is measured, at any service and often enough to be told from usual.
+fn is_measured(incident: &Incident) -> bool {
+    let noticed = [Signal::Errors, Signal::Latency, Signal::Requests];
+    incident.metrics.iter().any(|series| {
+        let is_noticed = Signal::of(&series.name).is_some_and(|signal| noticed.contains(&signal));
+        is_noticed && series.values.iter().flatten().count() >= FEWEST
+    })
+}
+
+/// Values of a series that say anything.
+const FEWEST: usize = 6;
+
+fn cites_logs_alone(answer: &Answer, incident: &Incident) -> bool {
+    let is_log = |id: &String| incident.logs.iter().any(|line| line.id == *id);
+    !answer.evidence.is_empty() && answer.evidence.iter().all(is_log)
 }
 
 /// Whether there are errors or warnings as they come in few healthy windows: of 32 simulated ones in

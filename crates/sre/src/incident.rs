@@ -6,6 +6,7 @@
 use crate::{Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use text::secrets::{Counts, Masking, masked, redact};
 
@@ -288,6 +289,7 @@ impl Incident {
 /// Text from a cluster on one line without control, invisible or direction-changing characters, at
 /// most `most` characters long; what was left out shows as `…`.
 pub fn plain(text: &str, most: usize) -> String {
+    let text = without_escapes(text);
     let mut out = String::new();
     let mut space = false;
     for (count, character) in text.trim().chars().filter(|c| !is_invisible(*c)).enumerate() {
@@ -304,6 +306,34 @@ pub fn plain(text: &str, most: usize) -> String {
         space = blank;
     }
     out
+}
+
+/// Text without the sequences by which terminals are given colours and commands (ECMA-48: CSI, and OSC up
+/// to its end); many programs colour their logs.
+pub fn without_escapes(text: &str) -> Cow<'_, str> {
+    if !text.contains('\u{1b}') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        if character != '\u{1b}' {
+            out.push(character);
+            continue;
+        }
+        match rest.next_if(|next| matches!(next, '[' | ']')) {
+            Some('[') => {
+                while rest.next_if(|next| matches!(next, '\u{20}'..='\u{3f}')).is_some() {}
+                rest.next_if(|next| matches!(next, '\u{40}'..='\u{7e}'));
+            }
+            Some(_) => {
+                while rest.next_if(|next| !matches!(next, '\u{7}' | '\u{1b}' | '\n')).is_some() {}
+                rest.next_if_eq(&'\u{7}');
+            }
+            None => {}
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Characters that a reader does not see or that turn the direction of what follows.

@@ -50,25 +50,25 @@ pub(crate) struct ClusterArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// How long ago the trouble was noticed: 90s, 15m, 1h, 2d [default: 1h]
-    #[arg(long, value_name = "TIME", value_parser = since, requires = "namespace")]
+    #[arg(long, value_name = "TIME", value_parser = since, requires = "namespace", conflicts_with = "incident")]
     pub(crate) since: Option<Duration>,
     /// Read up to this time instead of now: 2026-03-01T10:00:00Z
-    #[arg(long, value_name = "TIME", requires = "namespace")]
+    #[arg(long, value_name = "TIME", requires = "namespace", conflicts_with = "incident")]
     pub(crate) until: Option<Timestamp>,
     /// Read metrics and alerts from Prometheus here; credentials come from PROMETHEUS_TOKEN_FILE and the like
-    #[arg(long, value_name = "URL", requires = "namespace")]
+    #[arg(long, value_name = "URL", requires = "namespace", conflicts_with = "incident")]
     pub(crate) prometheus: Option<String>,
     /// Read logs from Loki here; credentials come from LOKI_TOKEN_FILE and the like
-    #[arg(long, value_name = "URL", requires = "namespace")]
+    #[arg(long, value_name = "URL", requires = "namespace", conflicts_with = "incident")]
     pub(crate) loki: Option<String>,
     /// The alert that it is about [default: the firing one that began first]
-    #[arg(long, value_name = "NAME", requires = "namespace")]
+    #[arg(long, value_name = "NAME", requires = "namespace", conflicts_with = "incident")]
     pub(crate) alert: Option<String>,
     /// The context of the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME", requires = "namespace")]
+    #[arg(long, value_name = "NAME", requires = "namespace", conflicts_with = "incident")]
     pub(crate) context: Option<String>,
     /// Keep what was read as an incident file, for --incident
-    #[arg(long, value_name = "FILE", requires = "namespace")]
+    #[arg(long, value_name = "FILE", requires = "namespace", conflicts_with = "incident")]
     pub(crate) save: Option<PathBuf>,
 }
 

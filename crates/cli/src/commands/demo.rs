@@ -99,7 +99,7 @@ fn one(laboratory: &Laboratory, asked: &mut Asked, sizes: &Sizes) -> Result<Diag
     let incident = lab::incident(&settings, known as u64).incident;
     let weights = Some(Weights::TUNED);
     let manner = Manner { weights, ..Manner::plain(&laboratory.causes) };
-    diagnose(asked, incident, sizes.budget, &manner)
+    diagnose(asked, (incident, Vec::new()), sizes.budget, &manner)
 }
 
 impl Shown {

@@ -14,7 +14,7 @@ use ::cluster::read::Missing;
 use anyhow::{Context, Result};
 use eval::fit::Fitted;
 use serde_json::json;
-use sre::agents::{self, Debate, Outcome, Verdict, question};
+use sre::agents::{self, Bounds, Debate, Outcome, Verdict, question};
 use sre::analyst::Diagnosis;
 use sre::artifact::{post_mortem, runbook};
 use sre::cause::Cause;
@@ -87,8 +87,7 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         excerpts: args.excerpts,
         ..Manner::plain(&causes)
     };
-    let mut diagnosed = diagnose(&mut asked, incident, args.budget, &manner)?;
-    diagnosed.missing = missing;
+    let diagnosed = diagnose(&mut asked, (incident, missing), args.budget, &manner)?;
     if let Some(out) = &args.out {
         diagnosed.write(out)?;
     }
@@ -103,8 +102,13 @@ fn calibration(args: &DiagnoseArgs) -> Result<(Weights, f64)> {
             let text = files::read_to_string(file, CALIBRATION_BYTES)?;
             let fitted: Fitted = serde_json::from_str(&text)
                 .map_err(|error| usage(format!("{}: {error}", file.display())))?;
-            let weights = fitted.weights.checked();
-            let weights = weights.map_err(|error| usage(format!("{}: {error}", file.display())))?;
+            let wrong = |error: String| usage(format!("{}: {error}", file.display()));
+            let chosen = if untuned { fitted.alone } else { fitted.weights };
+            let weights = chosen.checked().map_err(|error| wrong(error.to_string()))?;
+            if !(0.0..=1.0).contains(&fitted.threshold) {
+                let found = fitted.threshold;
+                return Err(wrong(format!("threshold: {found} is no probability from 0 to 1")));
+            }
             (weights, fitted.threshold)
         }
         // What was never tuned knows causes by chance.
@@ -186,7 +190,7 @@ fn ready(mut incident: Incident, place: &str) -> Result<Incident> {
 /// Asks a model about an incident of which it is shown at most `budget` tokens.
 pub(crate) fn diagnose(
     asked: &mut Asked,
-    incident: Incident,
+    (incident, missing): (Incident, Vec<Missing>),
     budget: usize,
     manner: &Manner<'_>,
 ) -> Result<Diagnosed> {
@@ -194,16 +198,18 @@ pub(crate) fn diagnose(
     let pack = sre::analyst::pack(&incident, budget, manner.causes, manner.excerpts, &tokens)?;
     let started = Instant::now();
     let debate = asked.analyst(manner, |analyst| {
-        agents::debate(analyst, &mut agents::nobody, &incident, &pack, agents::MOST_ROUNDS)
+        let bounds = Bounds { rounds: agents::MOST_ROUNDS, whole: missing.is_empty() };
+        agents::debate(analyst, &mut agents::nobody, &incident, &pack, bounds)
     })?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok(Diagnosed { incident, pack, debate, seconds, missing: Vec::new() })
+    Ok(Diagnosed { incident, pack, debate, seconds, missing })
 }
 
 impl Diagnosed {
     /// The draft of a post-mortem.
     pub(crate) fn post_mortem(&self) -> String {
-        post_mortem(&self.incident, &self.debate.diagnosis.answer, &self.pack)
+        let missing = self.missing.iter().map(|it| format!("{it}")).collect::<Vec<_>>();
+        post_mortem(&self.incident, &self.debate.diagnosis.answer, &self.pack, &missing)
     }
 
     /// The draft of a runbook for the likeliest cause.
@@ -319,7 +325,10 @@ impl Diagnosed {
         let answer = &self.debate.diagnosis.answer;
         let service = answer.service.as_deref().unwrap_or("none");
         let mut rows = vec![
-            ("cause", format!("{} ({:.0} %)", answer.cause.name(), 100.0 * answer.confidence)),
+            (
+                "cause",
+                format!("{} ({:.0} %)", answer.cause.name(), (100.0 * answer.confidence).floor()),
+            ),
             ("service", plain(service, SHOWN)),
         ];
         if let Some(it) = &answer.below_threshold {

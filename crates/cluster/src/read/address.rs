@@ -27,6 +27,11 @@ impl Address {
         &self.authority
     }
 
+    /// Whether it is this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+
     /// Whether what is sent there can be read on the way.
     pub(super) fn is_open(&self) -> bool {
         self.scheme == "http" && !is_loopback(&self.host)

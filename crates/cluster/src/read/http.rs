@@ -85,11 +85,13 @@ impl Remote {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT))
-            .tls_config(trusted()?)
-            .build();
+            .tls_config(trusted()?);
+        // A proxy would reach its own loopback, and read on the way what is meant for this machine.
+        let config =
+            if source.address.is_loopback() { config.proxy(None).build() } else { config.build() };
         let limits = &run.ask.limits;
         Ok(Self {
-            agent: config.into(),
+            agent: Agent::new_with_config(config),
             source: source.clone(),
             deadline: run.deadline,
             answer_bytes: limits.answer_bytes,
@@ -161,7 +163,8 @@ impl Remote {
             };
             let Some(after) = trouble.passes else { return Err(trouble) };
             let pause = after.unwrap_or(wait);
-            if again >= RETRIES || Instant::now() + pause >= self.deadline {
+            if again >= RETRIES || pause >= self.deadline.saturating_duration_since(Instant::now())
+            {
                 return Err(trouble);
             }
             std::thread::sleep(pause);

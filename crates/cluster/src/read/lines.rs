@@ -3,7 +3,7 @@
 use super::window::Window;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use sre::incident::{Level, LogLine, plain};
+use sre::incident::{Level, LogLine, plain, without_escapes};
 use std::collections::BTreeMap;
 
 /// Most characters of a message, and most bytes of a line that are looked at.
@@ -133,7 +133,8 @@ pub(super) fn level(word: &str) -> Option<Level> {
 /// The level and the text of a line: of JSON and of `key=value` lines by their fields, of others by
 /// their words.
 fn said(line: &str) -> (Option<Level>, String) {
-    let line = beginning(line.trim(), MOST_LINE);
+    let line = without_escapes(beginning(line.trim(), MOST_LINE));
+    let line = line.trim();
     if line.starts_with('{')
         && let Ok(Value::Object(fields)) = serde_json::from_str(line)
     {

@@ -123,9 +123,16 @@ impl Reader<'_> {
                     full += usize::from(is_full);
                 }
                 Err(trouble) => {
+                    // Where nobody answers, what comes after is not read either.
+                    let is_down = self.remote.is_down();
                     let [from, to] = [slice.start, slice.end].map(shown);
-                    run.missing(Source::Loki, format!("lines from {from} to {to}"), trouble.why);
-                    if self.remote.is_down() {
+                    let what = match (is_down, answered) {
+                        (true, 0) => "all lines".to_owned(),
+                        (true, _) => "all other lines".to_owned(),
+                        (false, _) => format!("lines from {from} to {to}"),
+                    };
+                    run.missing(Source::Loki, what, trouble.why);
+                    if is_down {
                         break;
                     }
                 }

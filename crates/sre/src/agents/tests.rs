@@ -75,6 +75,15 @@ fn hold(
     warden: &mut Warden<'_>,
     threshold: f64,
 ) -> Result<Debate, AnalystError> {
+    hold_seeing(model, warden, threshold, true)
+}
+
+fn hold_seeing(
+    model: &mut Scripted,
+    warden: &mut Warden<'_>,
+    threshold: f64,
+    whole: bool,
+) -> Result<Debate, AnalystError> {
     let texts = ["{\"service\":\"s1\",\"cause\":\"unknown\"}".to_owned()];
     let tokenizer = Tokenizer::train_bpe(texts.into_iter().map(Ok), 270).unwrap();
     let vocabulary = Vocabulary::of(&tokenizer).unwrap();
@@ -87,7 +96,8 @@ fn hold(
         threshold,
         deadline: None,
     };
-    debate(&mut analyst, warden, &small(), &shown(), MOST_ROUNDS)
+    let bounds = Bounds { rounds: MOST_ROUNDS, whole };
+    debate(&mut analyst, warden, &small(), &shown(), bounds)
 }
 
 fn deny(_: &Answer, _: &Incident) -> Verdict {
@@ -178,6 +188,13 @@ fn nothing_wrong_is_a_decision() {
     let mut model = Scripted { cause: "none", ..Scripted::new(&["nothing"]) };
     let debate = hold(&mut model, &mut nobody, 0.5).unwrap();
     assert_eq!((debate.outcome, debate.diagnosis.answer.cause), (Outcome::Decided, Cause::None));
+}
+
+#[test]
+fn nothing_wrong_is_a_question_where_a_source_could_not_be_read() {
+    let mut model = Scripted { cause: "none", ..Scripted::new(&["nothing"]) };
+    let debate = hold_seeing(&mut model, &mut nobody, 0.5, false).unwrap();
+    assert_eq!(debate.outcome, Outcome::Question { why: Why::TooLittleSeen });
 }
 
 #[test]

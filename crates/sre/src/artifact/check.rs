@@ -1,27 +1,35 @@
 //! Finds statements about an incident that do not say what they rest on, or that rest on what is not
 //! there: in our own drafts none, in one that people or a model wrote whichever there are.
 //!
-//! In the sections that tell what happened every sentence, bullet and row of a table is a statement. It
-//! names its evidence behind it, `… left its baseline (`m1`, `c2`).`, a bullet also in front, `- `m1`: …`,
-//! and a row in its last cell. What is known in general begins with [`KNOWLEDGE`].
+//! Every sentence, bullet and row of a table is a statement, but in the sections that say what to do or how
+//! to look. It names its evidence behind it, `… left its baseline (`m1`, `c2`).`, a bullet also in front,
+//! `- `m1`: …`, and a row in its last cell. What is known in general of a cause begins with [`KNOWLEDGE`] and
+//! has the words that we have for it. That what is named exists is checked, and not that it supports what is
+//! said: that is for people to read.
 
+use super::causes::guide;
 use super::{ALERT, ANSWER, SERVICES, WINDOW};
+use crate::cause::Cause;
 use crate::incident::{Incident, plain};
 use std::collections::BTreeSet;
 
 /// How a paragraph begins that is about no incident in particular.
 pub(super) const KNOWLEDGE: &str = "In general:";
 
-/// Sections that tell what happened. All others say what to do, or how to look.
-const FACTUAL: [&str; 7] = [
-    "Summary",
-    "Impact",
-    "Timeline",
-    "Root cause",
-    "Contributing factors",
-    "What was ruled out",
-    "What is not known",
-];
+/// What leads to the lists of a draft, and states nothing.
+pub(super) const FOR_IT: &str = "Evidence for it:";
+pub(super) const CITED: &str = "What was cited for the likeliest cause:";
+pub(super) const LOOKED_AT: &str = "What was looked at:";
+pub(super) const ELSEWHERE: &str = "Seen at other services:";
+pub(super) const LESS_LIKELY: &str = "Less likely by what was measured at the service:";
+const LEADS: [&str; 5] = [FOR_IT, CITED, LOOKED_AT, ELSEWHERE, LESS_LIKELY];
+
+/// Sections that say what to do, or how to look.
+const DOING: [&str; 6] =
+    ["Remediation", "Action items", "Meaning", "Diagnosis", "Mitigation", "Prevention"];
+
+/// Ends of words that end no sentence.
+const SHORT: [&str; 8] = ["e.g", "i.e", "etc", "approx", "ca", "vs", "no", "resp"];
 
 /// Most characters of a statement that are shown.
 const SHOWN: usize = 110;
@@ -47,60 +55,123 @@ pub struct Unsupported {
 }
 
 /// The statements of a post-mortem or a runbook in Markdown that are not supported by this incident.
+/// Its title and the lines below it are no statements.
 pub fn check(document: &str, incident: &Incident) -> Vec<Unsupported> {
     let mut known: BTreeSet<&str> = incident.evidence_ids().collect();
     known.extend([WINDOW, SERVICES, ANSWER]);
     known.extend(incident.alert.iter().map(|_| ALERT));
     let mut found = Vec::new();
-    let (mut factual, mut fenced) = (false, false);
-    for (index, line) in document.lines().enumerate() {
-        let line = line.trim();
-        fenced ^= line.starts_with("```");
-        if let Some(heading) = line.strip_prefix("## ").filter(|_| !fenced) {
-            factual = FACTUAL.contains(&heading.trim());
-        } else if factual && !fenced && !is_frame(line) {
-            for statement in statements(line) {
-                if let Some(why) = missing(statement, &known) {
-                    let statement = plain(statement, SHOWN);
-                    found.push(Unsupported { line: index + 1, statement, why });
-                }
+    for (line, block) in blocks(document) {
+        for statement in statements(&block) {
+            if let Some(why) = missing(statement, &known) {
+                found.push(Unsupported { line, statement: plain(statement, SHOWN), why });
             }
         }
     }
     found
 }
 
-/// Lines that state nothing: empty ones, headings, what leads to a list, general knowledge, and the
-/// head of a table.
-fn is_frame(line: &str) -> bool {
-    let rule = line.starts_with('|') && line.bytes().all(|b| b"|-: ".contains(&b));
-    let head = line.starts_with('|') && line.ends_with("| Evidence |");
-    line.is_empty()
-        || line.starts_with('#')
-        || line.starts_with("```")
-        || (line.ends_with(':') && !line.starts_with(['-', '|']))
-        || line.starts_with(KNOWLEDGE)
-        || rule
-        || head
+/// The paragraphs, bullets and rows that state something, with the lines where they begin.
+fn blocks(document: &str) -> Vec<(usize, String)> {
+    let lines: Vec<&str> = document.lines().map(str::trim).collect();
+    let mut blocks: Vec<(usize, String)> = Vec::new();
+    // Before the first section stand the title and what the document is.
+    let (mut stating, mut fence, mut open) = (false, None, false);
+    for (index, line) in lines.iter().enumerate() {
+        let ticks = ["```", "~~~"].into_iter().find(|mark| line.starts_with(mark));
+        if !stating && (fence.is_some() || ticks.is_some()) {
+            // In a section that says what to do, commands stand between fences.
+            fence = match fence {
+                None => ticks.map(|mark| (mark, index)),
+                Some((mark, _)) if *line == mark => None,
+                still => still,
+            };
+            continue;
+        }
+        if let Some(heading) = line.strip_prefix("## ") {
+            stating = !DOING.contains(&heading.trim());
+            open = false;
+            let is_ours = DOING.contains(&heading.trim()) || SECTIONS.contains(&heading.trim());
+            if !is_ours {
+                blocks.push((index + 1, heading.to_owned()));
+            }
+            continue;
+        }
+        if !stating || is_frame(line, lines.get(index + 1)) {
+            open = false;
+            continue;
+        }
+        let own = line.starts_with(['|', '#']) || bullet(line).is_some();
+        match blocks.last_mut() {
+            // A paragraph goes on over its lines, and a bullet over those below it.
+            Some((_, block)) if open && !own => {
+                block.push(' ');
+                block.push_str(line);
+            }
+            _ => blocks.push((index + 1, (*line).to_owned())),
+        }
+        open = !line.starts_with(['|', '#']);
+    }
+    if let Some((mark, index)) = fence {
+        blocks.push((index + 1, format!("{mark} is never closed")));
+    }
+    blocks
 }
 
-/// The statements of a line: a row or a bullet is one, a paragraph has sentences.
-fn statements(line: &str) -> Vec<&str> {
-    if line.starts_with(['|', '-', '*']) {
-        return vec![line];
+/// Sections that tell what happened.
+const SECTIONS: [&str; 7] = [
+    "Summary",
+    "Impact",
+    "Timeline",
+    "Root cause",
+    "Contributing factors",
+    "What was ruled out",
+    "What is not known",
+];
+
+/// Lines that state nothing: empty ones, what leads to a list, what we know of a cause in general, and the
+/// head of a table with the rule below it.
+fn is_frame(line: &str, next: Option<&&str>) -> bool {
+    let is_rule = |line: &str| {
+        line.starts_with('|') && line.contains('-') && line.bytes().all(|b| b"|-: ".contains(&b))
+    };
+    let general = || {
+        let said = line.strip_prefix(KNOWLEDGE).map(str::trim);
+        said.is_some_and(|said| Cause::ALL.iter().any(|cause| guide(*cause).meaning == said))
+    };
+    line.is_empty()
+        || LEADS.contains(&line)
+        || is_rule(line)
+        || (line.starts_with('|') && next.is_some_and(|next| is_rule(next)))
+        || general()
+}
+
+/// What stands behind the mark of a bullet or a number.
+fn bullet(line: &str) -> Option<&str> {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let number = line[digits..].strip_prefix(['.', ')']).filter(|_| (1..=4).contains(&digits));
+    let mark = line.strip_prefix(['-', '*', '+']).or(number)?;
+    mark.strip_prefix(' ').map(str::trim_start)
+}
+
+/// The statements of a block: a row is one, all others have sentences.
+fn statements(block: &str) -> Vec<&str> {
+    if block.starts_with('|') {
+        return vec![block];
     }
+    let body = bullet(block).unwrap_or(block);
     let mut statements = Vec::new();
     let mut begin = 0;
-    for (at, _) in outside(line).filter(|(_, character)| *character == '.') {
-        let behind = &line[at + 1..];
-        let next = behind.trim_start();
-        // A sentence ends where another begins; ids and numbers have dots within.
-        if behind.starts_with(' ') && next.starts_with(|c: char| c.is_uppercase() || c == '`') {
-            statements.push(line[begin..=at].trim());
+    for (at, mark) in outside(body).filter(|(_, character)| ".!?".contains(*character)) {
+        let behind = &body[at + 1..];
+        let word = body[begin..at].rsplit([' ', '(']).next().unwrap_or_default();
+        let is_short = mark == '.' && SHORT.iter().any(|short| word.eq_ignore_ascii_case(short));
+        if behind.starts_with(' ') && !is_short {
+            statements.push(body[begin..=at].trim());
             begin = at + 1;
         }
     }
-    statements.push(line[begin..].trim());
+    statements.push(body[begin..].trim());
     statements.retain(|statement| !statement.is_empty());
     statements
 }
@@ -164,13 +235,13 @@ fn cited(statement: &str) -> Vec<&str> {
         let cell = bars.last().map_or(0, |(at, _)| at);
         return all.into_iter().filter(|it| it.0 > cell).map(|it| it.2).collect();
     }
-    let bullet = statement.strip_prefix("- ");
-    if let (Some(_), Some((2, end, id))) = (bullet, all.first())
+    if let Some((0, end, id)) = all.first()
         && statement[*end..].starts_with(':')
     {
         return vec![id];
     }
-    let Some(body) = statement.trim_end_matches('.').strip_suffix(')') else { return Vec::new() };
+    let body = statement.trim_end_matches(['.', '!', '?']);
+    let Some(body) = body.strip_suffix(')') else { return Vec::new() };
     let Some((open, _)) = outside(body).filter(|(_, c)| *c == '(').last() else {
         return Vec::new();
     };
@@ -180,7 +251,7 @@ fn cited(statement: &str) -> Vec<&str> {
     for (begin, end, _) in inside.iter().rev() {
         rest.replace_range(begin - open - 1..end - open - 1, "");
     }
-    if rest.trim_matches([',', ' ']).is_empty() {
+    if rest.replace(" and ", "").trim_matches([',', ' ']).is_empty() {
         inside.into_iter().map(|it| it.2).collect()
     } else {
         Vec::new()

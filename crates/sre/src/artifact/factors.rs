@@ -26,7 +26,9 @@ pub(super) fn factors(incident: &Incident, answer: &Answer, pack: &Pack) -> Stri
     let changes = pack.items.iter().filter(|item| item.kind == Kind::Change && uncited(&item.id));
     let recent = changes.filter(|item| {
         let change = incident.changes.iter().find(|change| change.id == item.id);
-        change.is_some_and(|change| incident.start.duration_since(change.time) <= BEFORE)
+        let before = change.map(|change| incident.start.duration_since(change.time));
+        // What came after the start may be the answer to it.
+        before.is_some_and(|before| !before.is_negative() && before <= BEFORE)
     });
     for item in recent.take(MOST) {
         lines.push_str(&format!("- {}: {}\n", name(&item.id), described(item)));

@@ -2,7 +2,7 @@
 
 use super::actions::steps;
 use super::causes::guide;
-use super::check::KNOWLEDGE;
+use super::check::{CITED, ELSEWHERE, FOR_IT, KNOWLEDGE, LESS_LIKELY, LOOKED_AT};
 use super::factors::factors;
 use super::timeline::{self, shown};
 use super::unknown::{open, ruled_out};
@@ -24,8 +24,13 @@ const MOST_ROWS: usize = 12;
 /// the answer cites, what speaks against other causes, what is not known, and what is proposed.
 ///
 /// `pack` is the evidence that the answer was given about. Without a cause (`unknown`, `none`) the
-/// draft says so and names none.
-pub fn post_mortem(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
+/// draft says so and names none. `missing` is what could not be read, each in a line.
+pub fn post_mortem(
+    incident: &Incident,
+    answer: &Answer,
+    pack: &Pack,
+    missing: &[String],
+) -> String {
     let sections = [
         (String::new(), title(incident, answer)),
         ("Summary".to_owned(), summary(incident, answer)),
@@ -34,7 +39,7 @@ pub fn post_mortem(incident: &Incident, answer: &Answer, pack: &Pack) -> String 
         ("Root cause".to_owned(), root_cause(incident, answer, pack)),
         ("Contributing factors".to_owned(), factors(incident, answer, pack)),
         ("What was ruled out".to_owned(), exclusions(incident, answer)),
-        ("What is not known".to_owned(), open(incident, answer, pack)),
+        ("What is not known".to_owned(), open(incident, answer, pack, missing)),
         ("Remediation".to_owned(), remediation(answer)),
         ("Action items".to_owned(), action_items(answer)),
     ];
@@ -156,6 +161,14 @@ fn impact(incident: &Incident, answer: &Answer) -> String {
         })
         .collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.score.total_cmp(&a.1.score)));
+    let is_noticed =
+        |series: &Series| Signal::of(&series.name).is_some_and(|signal| noticed.contains(&signal));
+    if !incident.metrics.iter().any(is_noticed) {
+        let window = rests(&[WINDOW]);
+        return format!(
+            "No measure of errors, latency, load or ready replicas is known {window}.\n"
+        );
+    }
     if rows.is_empty() {
         let window = rests(&[WINDOW]);
         return format!(
@@ -187,18 +200,29 @@ fn root_cause(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
     if let Some(way) = way(incident, answer) {
         out.push_str(&format!("\n{way}\n"));
     }
-    if !answer.evidence.is_empty() {
-        let lead = match answer.below_threshold {
-            Some(_) => "What was cited for the likeliest cause",
-            None if answer.cause.is_fault() => "Evidence for it",
-            None => "What was looked at",
-        };
-        out.push_str(&format!("\n{lead}:\n\n"));
-    }
-    for id in &answer.evidence {
-        let line = pack.items.iter().find(|item| item.id == *id);
-        let text = line.map_or_else(|| "is not in the evidence pack".to_owned(), described);
-        out.push_str(&format!("- {}: {text}\n", name(id)));
+    let line = |id: &String| pack.items.iter().find(|item| item.id == *id);
+    let label = answer.service.as_deref().and_then(|service| pack.label(service));
+    let is_own = |id: &&String| {
+        line(id).is_some_and(|item| {
+            Some(&item.service) == answer.service.as_ref()
+                || label.as_ref().is_some_and(|label| item.about.contains(label))
+        })
+    };
+    let (own, others): (Vec<&String>, Vec<&String>) = answer.evidence.iter().partition(is_own);
+    let lead = match answer.below_threshold {
+        Some(_) => CITED,
+        None if answer.cause.is_fault() => FOR_IT,
+        None => LOOKED_AT,
+    };
+    for (lead, ids) in [(lead, own), (ELSEWHERE, others)] {
+        if ids.is_empty() {
+            continue;
+        }
+        out.push_str(&format!("\n{lead}\n\n"));
+        for id in ids {
+            let text = line(id).map_or_else(|| "is not in the evidence pack".to_owned(), described);
+            out.push_str(&format!("- {}: {text}\n", name(id)));
+        }
     }
     out
 }
@@ -226,7 +250,7 @@ fn exclusions(incident: &Incident, answer: &Answer) -> String {
     if lines.is_empty() {
         format!("Nothing can be ruled out by what was measured {}.\n", rests(&[WINDOW]))
     } else {
-        format!("Less likely by what was measured at the service:\n\n{lines}")
+        format!("{LESS_LIKELY}\n\n{lines}")
     }
 }
 

@@ -40,7 +40,7 @@ fn every_cause_has_a_guide_and_every_action_its_steps() {
 fn a_draft_tells_what_happened_in_order_and_cites() {
     let incident = small();
     let answer = answer(&incident, "s2", Cause::MemoryLimitTooLow, &["m1", "e1"]);
-    let draft = post_mortem(&incident, &answer, &pack(&incident));
+    let draft = post_mortem(&incident, &answer, &pack(&incident), &[]);
     for expected in [
         "# Incident `inc-1`: `cart`: memory limit too low\n",
         "At 2026-03-01 10:00 an alert was raised for `web`: `p99 latency of web above 1 s` (`alert`).",
@@ -73,7 +73,7 @@ fn a_calm_measure_of_another_cause_speaks_against_it() {
     calm.name = "container_cpu_cfs_throttled_periods_total".into();
     incident.metrics.push(calm);
     let answer = answer(&incident, "s2", Cause::MemoryLimitTooLow, &["m1"]);
-    let draft = post_mortem(&incident, &answer, &pack(&incident));
+    let draft = post_mortem(&incident, &answer, &pack(&incident), &[]);
     assert!(draft.contains("- CPU throttling: throttled time stayed where it was (`m3`)\n"));
     assert!(!draft.contains("- memory limit too low: "));
 }
@@ -82,12 +82,12 @@ fn a_calm_measure_of_another_cause_speaks_against_it() {
 fn without_a_cause_none_is_named() {
     let incident = small();
     let unknown = answer(&incident, "s2", Cause::Unknown, &["m1"]);
-    let draft = post_mortem(&incident, &unknown, &pack(&incident));
+    let draft = post_mortem(&incident, &unknown, &pack(&incident), &[]);
     assert!(draft.contains("none of the known causes explains what was seen (75 %)"));
     assert!(draft.contains("a human who knows the service has to look"));
     assert!(draft.contains("- [ ] hand over to somebody who knows the service"));
     let nothing = answer(&incident, "-", Cause::None, &[]);
-    let draft = post_mortem(&incident, &nothing, &pack(&incident));
+    let draft = post_mortem(&incident, &nothing, &pack(&incident), &[]);
     assert!(draft.contains("No fault was found") && !draft.contains("usual"));
     assert!(draft.contains("leave everything as it is"));
     for text in [draft, runbook(Cause::None, &incident, &nothing)] {
@@ -102,7 +102,7 @@ fn a_cause_below_the_threshold_is_told_for_what_it_is() {
     for (probability, shown) in [(0.3, 30), (0.4999, 49)] {
         let answer = Answer { confidence: probability, ..answer.clone() };
         let held = answer.held_to(0.5, 0.02, &incident);
-        let draft = post_mortem(&incident, &held, &pack(&incident));
+        let draft = post_mortem(&incident, &held, &pack(&incident), &[]);
         let expected = format!(
             "The trouble seems to begin at `cart`, but no cause is named: the likeliest, \"memory \
              limit too low\", is only {shown} % probable among the causes that were offered, below \
@@ -114,7 +114,7 @@ fn a_cause_below_the_threshold_is_told_for_what_it_is() {
         assert!(draft.contains("None is proposed: a human"), "{draft}");
         assert!(!draft.contains("none of the known causes"), "{draft}");
         let nowhere = Answer { service: None, ..held };
-        let draft = post_mortem(&incident, &nowhere, &pack(&incident));
+        let draft = post_mortem(&incident, &nowhere, &pack(&incident), &[]);
         assert!(draft.contains(" No cause is named: the likeliest, \"memory"), "{draft}");
     }
 }
@@ -175,12 +175,13 @@ fn text_from_a_cluster_is_only_ever_code() {
     for text in HOSTILE {
         let incident = hostile(text);
         let answer = answer(&incident, "s2", Cause::MemoryLimitTooLow, &["m1", "e1"]);
-        let draft = post_mortem(&incident, &answer, &pack(&incident));
+        let draft = post_mortem(&incident, &answer, &pack(&incident), &[]);
         let tame = small();
         let usual = post_mortem(
             &tame,
             &self::answer(&tame, "s2", answer.cause, &["m1", "e1"]),
             &pack(&tame),
+            &[],
         );
         assert_eq!(shape(&draft), shape(&usual), "{draft}");
         for cause in [Cause::MemoryLimitTooLow, Cause::NodeNotReady] {
@@ -240,9 +241,10 @@ fn what_we_write_is_supported() {
         for cause in Cause::ALL {
             for cited in [&["m1", "e1"][..], &[]] {
                 let answer = answer(&incident, label, cause, cited);
-                for draft in
-                    [post_mortem(&incident, &answer, &pack), runbook(cause, &incident, &answer)]
-                {
+                for draft in [
+                    post_mortem(&incident, &answer, &pack, &[]),
+                    runbook(cause, &incident, &answer),
+                ] {
                     assert_eq!(check(&draft, &incident), [], "{draft}");
                 }
             }
@@ -257,9 +259,22 @@ fn statements_without_evidence_are_found_where_they_stand() {
         check(text, &incident).into_iter().map(|it| (it.line, it.why)).collect()
     };
     let not_there = |id: &str| Why::NotThere(id.to_owned());
-    let cases: [(&str, Vec<(usize, Why)>); 14] = [
+    let cases: [(&str, Vec<(usize, Why)>); 27] = [
         ("## Summary\nIt was the network.", vec![(2, Why::NoEvidence)]),
         ("## Summary\nIt was the disk (`m1`). Then it rained.", vec![(2, Why::NoEvidence)]),
+        ("## Summary\nAlice did it! It failed (`m1`).", vec![(2, Why::NoEvidence)]),
+        ("## Summary\n- It failed. *Alice* did it (`m1`).", vec![(2, Why::NoEvidence)]),
+        ("## Summary\nIt was the disk,\ne.g. of `cart` (`m1` and `e1`)!", vec![]),
+        ("## Summary\n1. It was the disk (`m1`).\n* `e1`: seen", vec![]),
+        ("## Summary\n### Alice deleted it", vec![(2, Why::NoEvidence)]),
+        ("## Alice deleted it\n", vec![(1, Why::NoEvidence)]),
+        ("## Root cause (draft)\nIt rained.", vec![(1, Why::NoEvidence), (2, Why::NoEvidence)]),
+        ("## Root cause\nAlice did it:", vec![(2, Why::NoEvidence)]),
+        ("## Root cause\nIn general: it rained.", vec![(2, Why::NoEvidence)]),
+        ("## Impact\n| x | Evidence |", vec![(2, Why::NoEvidence)]),
+        ("## Summary\n```\nit rained\n```", vec![(2, Why::NoEvidence)]),
+        ("## Diagnosis\n```\n## Summary\nit rained", vec![(2, Why::NoEvidence)]),
+        ("# A title\nA draft of ours.", vec![]),
         ("## Summary\nIt was the disk (`m1`, `e1`).", vec![]),
         ("## Summary\nIt was the disk (`m1`, `m77`).", vec![(2, not_there("m77"))]),
         // A name is no evidence, and neither is a remark with an id somewhere in it.
@@ -275,8 +290,8 @@ fn statements_without_evidence_are_found_where_they_stand() {
         // Dots and brackets in text of the cluster end nothing.
         ("## Summary\nIt said `a. B (`. Nothing else (`l1`).", vec![(2, Why::NoEvidence)]),
         ("## Summary\nIt said ``x `(`m1`)` y``.", vec![(2, Why::NoEvidence)]),
-        ("## Root cause\nIn general: disks fill. They do.\n\nEvidence for it:", vec![]),
-        ("## Action items\n- [ ] rest\n## Summary\n```\nanything\n```", vec![]),
+        ("## Root cause\nEvidence for it:", vec![]),
+        ("## Action items\n- [ ] rest\n```\nanything\n```\n## Summary", vec![]),
     ];
     for (text, expected) in cases {
         assert_eq!(found(text), expected, "{text}");
@@ -289,7 +304,7 @@ fn factors_beside_the_cause_are_told_with_their_ids() {
     incident.services[1].replicas = Some(1);
     incident.changes[0].time = "2026-03-01T09:58:00Z".parse().unwrap();
     let answer = answer(&incident, "s2", Cause::MemoryLimitTooLow, &["m1", "e1"]);
-    let draft = post_mortem(&incident, &answer, &pack(&incident));
+    let draft = post_mortem(&incident, &answer, &pack(&incident), &[]);
     let (_, section) = draft.split_once("## Contributing factors\n\n").unwrap();
     let (section, _) = section.split_once("\n##").unwrap();
     assert!(section.contains("- `c1`: change of `search`: `-2m image 1.4 to 1.5`\n"), "{section}");

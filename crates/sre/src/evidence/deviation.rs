@@ -12,6 +12,9 @@ const FEWEST: usize = 3;
 /// Below this many interquartile ranges a metric counts as unchanged.
 const NOTABLE: f64 = 3.0;
 
+/// From here on a number is only said to be huge.
+const HUGE: f64 = 1e12;
+
 /// The share of the baseline's median that counts as one step of it at least: series that hardly
 /// move would otherwise make a mountain of nothing.
 const LEAST_SCALE: f64 = 0.05;
@@ -75,7 +78,7 @@ impl Deviation {
         let factor = self.extreme / self.before;
         let change = match limit {
             Some(limit) => {
-                let percent = |value: f64| (100.0 * value / limit).round();
+                let percent = |value: f64| (100.0 * (value / limit).clamp(-HUGE, HUGE)).round();
                 format!("{:.0}% to {:.0}% of limit", percent(self.before), percent(self.extreme))
             }
             None if factor.is_finite() && factor >= 1.0 => format!("x{}", short(factor)),
@@ -91,7 +94,10 @@ impl Deviation {
 /// A number with two digits that matter, and never an exponent.
 fn short(value: f64) -> String {
     let size = value.abs();
-    if size >= 10_000.0 {
+    if size >= HUGE {
+        // Hundreds of digits say no more.
+        "a huge number".to_owned()
+    } else if size >= 10_000.0 {
         format!("{:.0}k", value / 1000.0)
     } else if size >= 10.0 || value == 0.0 {
         format!("{value:.0}")

@@ -120,7 +120,7 @@ fn names_with_characters_that_nobody_sees_are_refused() {
 fn what_is_wrong_with_the_form_is_told_in_plain_text() {
     let key = format!("\"\\u001b[2J\u{202e}{}\": 1, \"version\"", "x".repeat(1000));
     let error = refusal("\"version\"", &key);
-    assert!(error.starts_with("incident: unknown field ` [2Jxxx"), "{error}");
+    assert!(error.starts_with("incident: unknown field `xxx"), "{error}");
     assert!(error.len() < 600 && !error.contains(['\u{1b}', '\u{202e}']), "{error}");
 }
 
@@ -163,4 +163,19 @@ fn a_way_of_calls_is_a_shortest_one_and_ends_in_circles() {
 fn a_file_over_the_limit_is_not_read() {
     let error = Incident::read(&" ".repeat(MOST_BYTES + 1)).unwrap_err().to_string();
     assert!(error.contains("at most 67108864 are read"), "{error}");
+}
+
+#[test]
+fn colours_of_terminals_are_taken_out_whole() {
+    let cases = [
+        ("\u{1b}[31mERROR\u{1b}[0m pool exhausted", "ERROR pool exhausted"),
+        ("\u{1b}[38;2;1;2;3mx\u{1b}[K", "x"),
+        ("\u{1b}]0;title\u{7}y \u{1b}]8;;http://x\u{1b}\\z", "y \\z"),
+        ("no escapes [31m", "no escapes [31m"),
+        ("\u{1b}", ""),
+        ("\u{1b}[", ""),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(without_escapes(text), expected, "{text:?}");
+    }
 }

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError as Wrong};
 use kube::{Client, Config};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -82,7 +83,10 @@ impl Api {
         let runtime = runtime.map_err(|error| error.to_string())?;
         let (client, host) = runtime.block_on(async {
             let config = config(source).await?;
-            let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
+            // Not the authority: it may have a user and a password before the host.
+            let name = config.cluster_url.host().unwrap_or_default();
+            let port = config.cluster_url.port_u16().map(|port| format!(":{port}"));
+            let host = format!("{name}{}", port.unwrap_or_default());
             // Reading the credentials may fail with what a program printed, which may be a token.
             let client = Client::try_from(config).map_err(|error| match error {
                 kube::Error::Auth(_) => {
@@ -194,7 +198,8 @@ impl Api {
                 return Err(refusal);
             };
             let pause = after.unwrap_or(wait);
-            if again >= RETRIES || Instant::now() + pause >= self.deadline {
+            if again >= RETRIES || pause >= self.deadline.saturating_duration_since(Instant::now())
+            {
                 self.failed_by(if refusal.status.is_none() { 2 } else { 0 });
                 return Err(refusal);
             }
@@ -308,10 +313,22 @@ async fn config(source: &KubernetesSource) -> Result<Config, String> {
     };
     let mut config = config?;
     let auth = &config.auth_info;
-    let is_secret = auth.token.is_some() || auth.token_file.is_some() || auth.password.is_some();
+    let is_secret = auth.token.is_some()
+        || auth.token_file.is_some()
+        || auth.password.is_some()
+        || auth.exec.is_some()
+        || auth.auth_provider.is_some();
     let host = config.cluster_url.host().unwrap_or_default();
     if is_secret && config.cluster_url.scheme_str() == Some("http") && !is_loopback(host) {
         return Err(format!("{host}: credentials would travel in the open; use https"));
+    }
+    if let Some(token) = &config.auth_info.token {
+        // One that ends with a line break is a common slip; one with others is none.
+        let token = token.expose_secret().trim();
+        if token.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
+            return Err("the token of the kubeconfig has characters that no token has".to_owned());
+        }
+        config.auth_info.token = Some(token.to_owned().into());
     }
     // Tried again here, where it is known how much time is left.
     config.default_retry = false;
