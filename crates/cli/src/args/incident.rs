@@ -38,6 +38,10 @@ pub(crate) struct DiagnoseArgs {
     /// and weighing causes comes before
     #[arg(long, value_name = "MS")]
     pub(crate) deadline: Option<u64>,
+    /// Only look whether every statement of this draft, a post-mortem or a runbook, names evidence that
+    /// the incident has
+    #[arg(long, value_name = "FILE", requires = "incident", conflicts_with = "out")]
+    pub(crate) check: Option<PathBuf>,
     /// Write answer.json, post-mortem.md, runbook.md and report.html here
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -11,12 +11,12 @@ use crate::output::{Answer, note, pairs, table};
 use crate::report::{Report, Table};
 use crate::weights::Source;
 use ::cluster::read::Missing;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use eval::fit::Fitted;
 use serde_json::json;
 use sre::agents::{self, Bounds, Debate, Outcome, Verdict, question};
 use sre::analyst::Diagnosis;
-use sre::artifact::{post_mortem, runbook};
+use sre::artifact::{Why, check, post_mortem, runbook};
 use sre::cause::Cause;
 use sre::doubt::Doubt;
 use sre::evidence::Pack;
@@ -72,6 +72,9 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         Some(file) => (read(file)?, Vec::new()),
         None => cluster::read(&args.cluster)?,
     };
+    if let Some(draft) = &args.check {
+        return check_draft(draft, &incident);
+    }
     if args.model.model.is_none() && args.model.adapter.is_none() {
         note(
             "sre-tiny is used as it is, without an adapter: ranking and signs decide, and it only \
@@ -92,6 +95,28 @@ pub(crate) fn run(args: &DiagnoseArgs, machine: &Machine) -> Result<Answer> {
         diagnosed.write(out)?;
     }
     Ok(diagnosed.answer(args.out.as_deref()))
+}
+
+/// Looks whether every statement of a draft names what it rests on.
+fn check_draft(draft: &Path, incident: &Incident) -> Result<Answer> {
+    let text = files::read_to_string(draft, LIMIT_BYTES)?;
+    let found = check(&text, incident);
+    let lines = found.iter().map(|it| {
+        let why = match &it.why {
+            Why::NoEvidence => "names no evidence".to_owned(),
+            Why::NotThere(id) => format!("rests on {id}, which the incident does not have"),
+        };
+        format!("{}:{}: {why}: {}", draft.display(), it.line, it.statement)
+    });
+    let lines: Vec<String> = lines.collect();
+    if !lines.is_empty() {
+        bail!(
+            "{}\nhint: put the ids that a statement rests on behind it, as in (`m1`, `e2`)",
+            lines.join("\n")
+        );
+    }
+    let text = format!("{}: every statement names evidence that is there\n", draft.display());
+    Ok(Answer { text, json: json!({ "unsupported": [] }) })
 }
 
 /// How much each witness says, and from which probability on a fault is named.

@@ -1,6 +1,8 @@
 use super::*;
 use crate::example::Example;
 use crate::incidents::fused;
+use sre::answer::{Answer, Said};
+use sre::artifact::{check, post_mortem, runbook};
 use sre::fusion::Weights;
 use std::collections::BTreeMap;
 
@@ -43,6 +45,7 @@ fn words_hardly_move_a_diagnosis_without_a_model() {
         let said = |it: &Example| fused(it, None, &Weights::ALONE, &causes);
         let (before, after) = (said(&clean), said(&poisoned));
         let changed = changed(&pair, (&clean.pack, &before), (&poisoned.pack, &after));
+        drafts_are_supported(&pair, &poisoned, &after);
         let counts = moved.entry(pair.place).or_default();
         counts.0 += 1;
         counts.1 += usize::from(changed.service);
@@ -52,5 +55,26 @@ fn words_hardly_move_a_diagnosis_without_a_model() {
     for place in Place::WORDS {
         let (count, services, _) = moved[&place];
         assert!(services * 10 <= count, "{place:?}: {services} of {count}");
+    }
+}
+
+/// Whatever a poisoned incident says, every statement of the drafts about it rests on what is there.
+fn drafts_are_supported(pair: &Pair, example: &Example, said: &Prediction) {
+    let (cause, confidence) = said.cause().unwrap();
+    let service = said.services[0].0.clone();
+    let evidence = said.cited.clone().unwrap();
+    let said = Said { service, cause, evidence, action: cause.remedy() };
+    let answer = Answer::check(&said, confidence, &example.pack, &pair.poisoned).unwrap();
+    let drafts = [
+        post_mortem(
+            &pair.poisoned,
+            &answer,
+            &example.pack,
+            &["Loki: lines: (`m1`) away".to_owned()],
+        ),
+        runbook(cause, &pair.poisoned, &answer),
+    ];
+    for draft in drafts {
+        assert_eq!(check(&draft, &pair.poisoned), [], "{draft}");
     }
 }
