@@ -8,8 +8,14 @@ use serde_json::Value;
 const CAUSES: &str = "--causes dns-failure,bad-config --budget 220";
 
 /// What a tuned model has to beat.
-const WITHOUT_A_MODEL: [&str; 4] =
-    ["majority", "most frequent fault", "logistic regression", "nearest neighbour"];
+const WITHOUT_A_MODEL: [&str; 6] = [
+    "majority",
+    "most frequent fault",
+    "logistic regression",
+    "nearest neighbour",
+    "ranking",
+    "ranking and signs",
+];
 
 /// Of each difference, what it is of and what was subtracted.
 fn compared(incidents: &Value) -> Vec<(&str, &str)> {
@@ -155,11 +161,13 @@ fn a_comparison_scores_models_and_methods_on_the_same_incidents() {
     let json = room.srek(command).json();
     let scores = json["incidents"]["scores"].as_array().expect("a list");
     let methods: Vec<_> = scores.iter().map(|it| it["method"].as_str().expect("a name")).collect();
-    assert_eq!(methods[..4], WITHOUT_A_MODEL);
-    assert_eq!(methods[4..], ["few-shot base", "base"]);
+    assert_eq!(methods[..6], WITHOUT_A_MODEL);
+    assert_eq!(methods[6..], ["few-shot base", "base", "fused"]);
     // Nothing was tuned: what the base adds to every other method is what can be said.
     let compared = compared(&json["incidents"]);
-    assert_eq!(compared, methods[..5].iter().map(|it| ("base", *it)).collect::<Vec<_>>());
+    let base = methods[..7].iter().map(|it| ("base", *it));
+    let fused = methods[..8].iter().map(|it| ("fused", *it));
+    assert_eq!(compared, base.chain(fused).collect::<Vec<_>>());
     assert_eq!(json["incidents"]["leaks"], 0);
     assert_eq!(json["incidents"]["near_duplicates"], 0);
     assert_eq!(json["incidents"]["train_checked"], 40);
@@ -190,7 +198,7 @@ fn every_seed_and_the_controls_are_trained_and_scored() {
     let json = room.srek(command).json();
     let scores = json["incidents"]["scores"].as_array().expect("a list");
     let methods: Vec<_> = scores.iter().map(|it| it["method"].as_str().expect("a name")).collect();
-    assert_eq!(methods[..4], WITHOUT_A_MODEL);
+    assert_eq!(methods[..6], WITHOUT_A_MODEL);
     let models = [
         "few-shot base",
         "base",
@@ -199,7 +207,7 @@ fn every_seed_and_the_controls_are_trained_and_scored() {
         "control: shuffled causes",
         "tuned, mean of 2 seeds",
     ];
-    assert_eq!(methods[4..], models);
+    assert_eq!(methods[6..], models);
     assert_eq!(json["incidents"]["seeds"]["count"], 2);
     // The mean of the seeds is compared with everything but the seeds, controls among it.
     let mut others = WITHOUT_A_MODEL.to_vec();
@@ -209,7 +217,7 @@ fn every_seed_and_the_controls_are_trained_and_scored() {
     let page = std::fs::read_to_string(room.path("seeds/report.html")).expect("a report");
     assert!(page.contains("tuned, mean of 2 seeds minus base in cause top-1: "));
     // The base, too, writes without the grammar; what every seed trains on is looked at.
-    assert_eq!(scores[5]["valid_unheld"]["count"], 1);
+    assert_eq!(scores[7]["valid_unheld"]["count"], 1);
     assert_eq!(json["incidents"]["train_checked"], 24);
     let lines = |name: &str| {
         let path = room.path(&format!("seeds/{name}/incidents.jsonl"));

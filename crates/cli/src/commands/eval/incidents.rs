@@ -263,7 +263,9 @@ impl Incidents {
     /// Those that all others are compared with; where none was named, whoever was asked last.
     fn targets(&self) -> Vec<&Said> {
         let named: Vec<_> = self.said.iter().filter(|it| it.is_target).collect();
-        if named.is_empty() { self.said.last().into_iter().collect() } else { named }
+        let asked =
+            self.said.iter().rev().find(|it| !it.name.starts_with(ALONE) && it.name != FUSED);
+        if named.is_empty() { asked.into_iter().collect() } else { named }
     }
 
     /// How much better the target is than every other method, and how much better it is together

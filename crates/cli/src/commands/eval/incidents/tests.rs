@@ -40,16 +40,18 @@ fn one_tuned_model_is_compared_with_every_other_method() {
         "most frequent fault",
         "logistic regression",
         "nearest neighbour",
+        "ranking",
+        "ranking and signs",
         "few-shot base",
         "base",
     ];
     assert_eq!(names(&differences), others.map(|other| ("tuned", other)));
-    let over_base = differences[5].cause_top1.expect("known faults");
+    let over_base = differences[7].cause_top1.expect("known faults");
     assert_eq!((over_base.low, over_base.high), (1.0, 1.0));
     // It is one row and not a mean beside it.
-    assert_eq!(incidents.scores().len(), 7);
+    assert_eq!(incidents.scores().len(), 9);
     let (text, json) = incidents.findings();
-    assert!(text.contains("tuned minus base in cause top-1: 1.00 (1.00 to 1.00)\n"), "{text}");
+    assert!(text.contains("tuned minus base in cause top-1: 1.00 (1.00 to 1.00), in "), "{text}");
     assert!(text.contains("\nmost frequent fault "), "{text}");
     assert_eq!(json["differences"][0]["from"], "majority");
     assert_eq!((&json["leaks"], &json["near_duplicates"]), (&json!(0), &json!(0)));
@@ -71,17 +73,19 @@ fn the_mean_of_the_seeds_is_compared_and_no_control() {
         "most frequent fault",
         "logistic regression",
         "nearest neighbour",
+        "ranking",
+        "ranking and signs",
         "base",
         "control: shuffled causes",
     ];
     assert_eq!(names(&differences), others.map(|other| ("tuned, mean of 2 seeds", other)));
     // Of two seeds one is right about every incident: half right, whichever incidents are drawn.
-    for difference in &differences[4..] {
+    for difference in &differences[6..] {
         let interval = difference.cause_top1.expect("known faults");
         assert_eq!((interval.low, interval.mean, interval.high), (0.5, 0.5, 0.5));
     }
     let scores = incidents.scores();
-    let methods: Vec<_> = scores[4..].iter().map(|it| it.method.as_str()).collect();
+    let methods: Vec<_> = scores[6..].iter().map(|it| it.method.as_str()).collect();
     let expected = [
         "base",
         "tuned, seed 1",
@@ -131,6 +135,6 @@ fn what_a_grammar_makes_true_is_called_so() {
     assert!(text.contains("tuned cites evidence that supports in 1.00 of all cases, at random 0."));
     assert!(text.contains("by the grammar what it cites exists, in 1.00\n"), "{text}");
     assert!(text.contains("valid answers without the grammar in 0.50 of 2\n"), "{text}");
-    let tuned = &json["scores"][4]["citations"];
+    let tuned = &json["scores"][6]["citations"];
     assert!(tuned["at_random"].as_f64().is_some_and(|it| it > 0.0 && it < 1.0), "{tuned}");
 }
