@@ -10,7 +10,7 @@ pub const MOST_CHARACTERS: usize = 200;
 /// What an excerpt stands between; it never stands within one.
 pub const MARKS: [char; 2] = ['«', '»'];
 
-/// An excerpt of a text in its marks. Letters and digits stay, and so do the signs of [`SIGNS`]; blanks
+/// An excerpt of a text in its marks. Letters and digits stay, and so do most signs; blanks
 /// become one, any other character its code point as `\u{2066}`. What was left out shows as `…`.
 pub fn excerpt(text: &str) -> String {
     let mut out = String::new();

@@ -183,7 +183,7 @@ fn signs(cause: Cause) -> &'static [(Sign, f64)] {
 }
 
 /// How much what is shown speaks for a cause at the service with this label: the sum over the cause's
-/// signs, each as strongly as its strongest line shows it, at most [`MOST`].
+/// signs, each as strongly as its strongest line shows it, at most 3.
 pub fn support(cause: Cause, label: &str, pack: &Pack) -> f64 {
     let Some(service) = pack.service(label) else { return 0.0 };
     let own: Vec<(&Item, f64)> = pack
