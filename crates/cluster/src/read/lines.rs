@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use sre::incident::{Level, LogLine, plain, without_escapes};
 use std::collections::BTreeMap;
 
+mod templates;
+
 /// Most characters of a message, and most bytes of a line that are looked at.
 const MOST_MESSAGE: usize = 1_000;
 const MOST_LINE: usize = 16 << 10;
@@ -84,7 +86,7 @@ impl Lines {
     /// order of services and texts; and how many were left out.
     pub(super) fn finish(self) -> (Vec<LogLine>, usize) {
         let mut lines: Vec<LogLine> = Vec::new();
-        for ((service, level, _), text) in self.texts {
+        for ((service, level, _), text) in templates::merged(self.texts) {
             let Text { first: (_, time, message), count, before } = text;
             lines.push(LogLine { id: String::new(), service, time, level, message, count, before });
         }
@@ -100,6 +102,15 @@ impl Lines {
         lines.truncate(self.most);
         lines.sort_by(|a, b| (&a.service, &a.message).cmp(&(&b.service, &b.message)));
         (lines, left_out)
+    }
+}
+
+/// Counts the lines of another text with those of this one.
+fn join(text: &mut Text, other: Text) {
+    text.count += other.count;
+    text.before += other.before;
+    if other.first < text.first {
+        text.first = other.first;
     }
 }
 
