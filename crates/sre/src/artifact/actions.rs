@@ -169,8 +169,13 @@ const STEPS: [Steps; 24] = [
     },
     Steps {
         kind: ActionKind::AddReplicas,
-        commands: &["kubectl scale deployment {service} --replicas={value}", STATUS],
-        verify: "the queue becomes shorter, and what stands behind the service bears the load",
+        commands: &[
+            "kubectl get hpa",
+            "kubectl scale deployment {service} --replicas={value}",
+            STATUS,
+        ],
+        verify: "the queue becomes shorter, what stands behind the service bears the load, and no autoscaler \
+                 took the replicas away again (where one scales the service, raise its minimum instead)",
         undo: "scale back to the number of before when the queue is empty",
     },
     Steps {

@@ -29,7 +29,8 @@ pub fn runbook(cause: Cause, incident: &Incident, answer: &Answer) -> String {
         if cause.is_fault() { "Confirm it before anything is changed." } else { "Look first." };
     out.push_str(&format!(
         "\n## Diagnosis\n\n{lead} Words in capitals are to be filled in; the commands take the \
-         Deployment and its `app.kubernetes.io/name` label to be named as the service.\n\n{}",
+         Deployment and its `app.kubernetes.io/name` label to be named as the service, and run in the \
+         current namespace: `kubectl config set-context --current --namespace=NAMESPACE` first.\n\n{}",
         commands(guide.diagnosis, incident, service)
     ));
     out.push_str(&format!("\n## Mitigation\n\n{}", mitigation(&action, incident, service)));

@@ -10,7 +10,7 @@ use crate::signal::Signal;
 const FOUND: f64 = 2.5;
 /// Without an alarm, or with one that no series confirms, by more than this many: among so many
 /// services one always is a little beside itself.
-const FOUND_ALONE: f64 = 6.0;
+const FOUND_ALONE: f64 = 8.0;
 /// What raised the alarm left its past by more than this many steps.
 const ALARMING: f64 = 0.75;
 
