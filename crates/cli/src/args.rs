@@ -553,6 +553,30 @@ pub(crate) struct LogitsArgs {
     pub(crate) out: PathBuf,
 }
 
+/// The documents of a training step: `512`, or `8x256`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Documents {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// Tokens of each.
+    pub(crate) tokens: usize,
+}
+
+impl std::str::FromStr for Documents {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (count, tokens) = text.split_once('x').unwrap_or(("1", text));
+        match (count.parse(), tokens.parse()) {
+            (Ok(count @ 1..=4096), Ok(tokens)) => Ok(Self { count, tokens }),
+            _ => {
+                Err("expected a number of tokens such as 512, or 8x256 for eight documents of 256"
+                    .into())
+            }
+        }
+    }
+}
+
 /// `srek bench`
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BenchArgs {
@@ -571,12 +595,15 @@ pub(crate) struct BenchArgs {
     /// With --model: serve with this PEFT directory
     #[arg(long, value_name = "DIR", requires = "model")]
     pub(crate) adapter: Option<PathBuf>,
-    /// With --model: tokens of training steps, each one document
-    #[arg(long, value_name = "T,...", value_delimiter = ',', requires = "model")]
-    pub(crate) train: Vec<usize>,
+    /// With --model: tokens of training steps, each one document; 8x256 is eight documents of 256
+    #[arg(long, value_name = "[N]xT,...", value_delimiter = ',', requires = "model")]
+    pub(crate) train: Vec<Documents>,
     /// With --model: how many tokens are in the cache when decoding begins
     #[arg(long, value_name = "D,...", value_delimiter = ',', requires = "model")]
     pub(crate) depth: Vec<usize>,
+    /// Print what every op took of the measured time, beside its bytes and operations
+    #[arg(long)]
+    pub(crate) ops: bool,
     /// With --model: R of the adapter that is trained
     #[arg(long, value_name = "R", default_value_t = 16, requires = "model")]
     pub(crate) rank: usize,

@@ -6,7 +6,11 @@ use anyhow::Result;
 use engine::{Engine, EngineLayout, EngineOptions};
 use model::Model;
 use ops::{Any, Backend, Dry, Size};
+use std::collections::BTreeMap;
 use text::tokenizer::Tokenizer;
+
+/// What every op took.
+pub(crate) type Times = BTreeMap<&'static str, ops::Spent>;
 
 /// A model that can be asked.
 pub(crate) struct Serving {
@@ -37,6 +41,16 @@ impl Serving {
         model.fill(&mut backend, &source.origin())?;
         let host_bytes = layout.host_bytes(&model);
         Ok(Serving { backend, model, layout, size, host_bytes })
+    }
+
+    /// Times every op from here on.
+    pub(crate) fn record_times(&mut self) {
+        self.backend.record_times();
+    }
+
+    /// What every op took since.
+    pub(crate) fn times(&self) -> Times {
+        self.backend.trace().spent.clone().unwrap_or_default()
     }
 
     /// An engine over it, with nothing to do yet.

@@ -34,6 +34,6 @@ mod test_device;
 
 pub use backend::{
     Access, Any, Backend, Buf, Cost, Cpu, Cuda, DType, Device, Dry, Element, Event, Fence,
-    HostBytes, Launches, Op, Queue, Size, Space, Target, Trace,
+    HostBytes, Launches, Op, Queue, Size, Space, Spent, Target, Trace,
 };
 pub use quant::{Isa, Numerics};

@@ -95,6 +95,20 @@ impl Avx512 {
     }
 }
 
+/// Asks for the cache lines with these elements; those outside of all memory are passed over.
+#[inline(always)]
+pub(crate) fn prefetch<T>(values: &[T], first: usize, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let base = values.as_ptr().wrapping_add(first).cast::<i8>();
+        for at in (0..count * size_of::<T>()).step_by(64) {
+            // SAFETY: a prefetch reads nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(base.wrapping_add(at)) };
+        }
+    }
+}
+
 /// Defines a function whose plain body is compiled once per tier and chosen at run time.
 ///
 /// Rust neither reorders nor contracts floating-point operations, so the tiers give the same bits;

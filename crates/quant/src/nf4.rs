@@ -145,11 +145,28 @@ impl Absmax<'_> {
             Self::F32(absmax) => {
                 out.copy_from_slice(&absmax[first_block..first_block + out.len()]);
             }
-            Self::Double { .. } => {
-                for (i, out) in out.iter_mut().enumerate() {
-                    *out = self.get(first_block + i);
+            Self::Double { q, map, nested, offset } => {
+                let mut first = first_block;
+                let mut rest = out;
+                while !rest.is_empty() {
+                    let count = rest.len().min(double_quant::BLOCK - first % double_quant::BLOCK);
+                    let (now, later) = rest.split_at_mut(count);
+                    let scale = nested[first / double_quant::BLOCK];
+                    for (out, q) in now.iter_mut().zip(&q[first..first + count]) {
+                        *out = double_quant::level(map[usize::from(*q)], scale) + offset;
+                    }
+                    first += count;
+                    rest = later;
                 }
             }
+        }
+    }
+
+    /// Asks the cache for the absmax of these blocks, which need not be there.
+    pub(crate) fn prefetch(&self, first_block: usize, blocks: usize) {
+        match *self {
+            Self::F32(absmax) => crate::cpu::prefetch(absmax, first_block, blocks),
+            Self::Double { q, .. } => crate::cpu::prefetch(q, first_block, blocks),
         }
     }
 }

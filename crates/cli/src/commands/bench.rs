@@ -6,7 +6,7 @@
 //! added up. What a GPU could do is not measured here, so its rows have rates alone.
 
 use super::doctor::Peaks;
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, Documents};
 use crate::exit::usage;
 use crate::machine::Machine;
 use crate::output::{Answer, note, table};
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod cases;
+mod ops_table;
 mod results;
 mod scratch;
 mod sizes;
@@ -56,7 +57,8 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
     let mut cells = vec![Row::heading()];
     cells.extend(rows.iter().map(Row::cells));
     let json = serde_json::json!({ "rows": rows.iter().map(Row::json).collect::<Vec<_>>() });
-    Ok(Answer { text: table(&cells), json })
+    let ops = args.ops.then(|| rows.iter().map(Row::ops).collect::<String>()).unwrap_or_default();
+    Ok(Answer { text: format!("{}{ops}", table(&cells)), json })
 }
 
 /// The peaks of the processor, where that is what works.
@@ -81,6 +83,7 @@ fn made_up(args: &BenchArgs, machine: &Machine, scratch: &Scratch) -> Result<Vec
             adapter: None,
             rank: RANK,
             repeats: args.repeats,
+            with_ops: args.ops,
         };
         for &context in contexts {
             note(&format!("{} at {context} tokens", size.name));
@@ -110,7 +113,7 @@ fn of_model(
              steps, --depth 0,4096 decoding behind so many tokens",
         ));
     }
-    let steps = args.train.iter().map(|&tokens| ("--train", tokens.max(1), tokens));
+    let steps = args.train.iter().map(|it| ("--train", it.tokens.max(1), it.tokens));
     let depths =
         args.depth.iter().map(|&depth| ("--depth", depth.max(1).saturating_add(DECODED), depth));
     for (option, most, found) in steps.chain(depths) {
@@ -131,13 +134,15 @@ fn of_model(
         adapter: args.adapter.clone(),
         rank: args.rank,
         repeats: args.repeats,
+        with_ops: args.ops,
     };
     let mut rows = Vec::new();
-    for &tokens in &args.train {
-        note(&format!("training steps of {tokens} tokens"));
+    for &Documents { count, tokens } in &args.train {
+        note(&format!("training steps of {count} times {tokens} tokens"));
         let peaks = peaks(machine);
         let device_mib = args.device_mib;
-        let step = cases::Step { context: tokens, tokens, policy: "auto", device_mib };
+        let step =
+            cases::Step { context: tokens, tokens: count * tokens, policy: "auto", device_mib };
         rows.push(Row::new(peaks, case.training(machine, scratch, step, peaks)?));
     }
     for &depth in &args.depth {

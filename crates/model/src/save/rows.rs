@@ -126,7 +126,8 @@ impl Added {
         let (isa, numerics) = (Isa::detect(), Numerics::F32);
         let threads = rayon::current_num_threads();
         let shape = [rows, inner, self.rank];
-        let mut words = vec![0.0; workspace(isa, numerics, shape, Lie::Rows, threads)];
+        let lie = Lie::of(&left, &right);
+        let mut words = vec![0.0; workspace(isa, numerics, shape, lie, threads)];
         let output = Output { values, stride: inner, scale: self.scale, mode: Mode::Add };
         gemm(isa, numerics, &left, &right, output, Workspace { words: &mut words, threads });
     }

@@ -19,6 +19,15 @@ macro_rules! each {
     };
 }
 
+impl Any {
+    /// Times every op from here on ([`Trace::spent`]), where launches run at once: not on a device.
+    pub fn record_times(&mut self) {
+        if let Any::Cpu(cpu) = self {
+            cpu.record_times();
+        }
+    }
+}
+
 impl Backend for Any {
     fn target(&self) -> Target {
         each!(self, it => it.target())

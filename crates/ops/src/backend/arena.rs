@@ -2,6 +2,7 @@
 //! the sequence of events that makes a plan comparable with a run.
 
 use super::{Buf, Cost, DType, Mark, Space, Target};
+use std::collections::BTreeMap;
 
 /// Peak bytes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,17 @@ pub enum Event {
     },
 }
 
+/// What the launches of one op took together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// How many there were.
+    pub launches: u64,
+    /// Seconds by the clock.
+    pub seconds: f64,
+    /// The sum of their prices.
+    pub cost: Cost,
+}
+
 /// What a backend did: running totals always, events when asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
@@ -57,6 +69,8 @@ pub struct Trace {
     pub copied: u64,
     /// Every event, if recording was switched on.
     pub events: Option<Vec<Event>>,
+    /// What every op took, if timing was switched on.
+    pub spent: Option<BTreeMap<&'static str, Spent>>,
 }
 
 impl Trace {

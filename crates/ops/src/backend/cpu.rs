@@ -3,6 +3,7 @@
 use super::dry::place_weights;
 use super::*;
 use std::cell::Cell;
+use std::time::Instant;
 
 /// Runs ops on host memory, inside the bytes of a plan.
 pub struct Cpu {
@@ -87,6 +88,11 @@ impl Cpu {
         self.trace.events = Some(Vec::new());
     }
 
+    /// Times every op from here on, from nothing.
+    pub fn record_times(&mut self) {
+        self.trace.spent = Some(std::collections::BTreeMap::new());
+    }
+
     fn access(&mut self) -> Access<'_> {
         let Device::Cpu { isa, threads } = self.target.device else {
             unreachable!("checked by new")
@@ -105,7 +111,14 @@ impl Cpu {
         let cost = op.cost(&self.target);
         let workspace = self.trace.launch(&self.target, O::NAME, cost);
         self.check();
+        let started = self.trace.spent.is_some().then(Instant::now);
         op.cpu(&mut self.access(), workspace);
+        if let (Some(started), Some(spent)) = (started, &mut self.trace.spent) {
+            let spent = spent.entry(O::NAME).or_default();
+            spent.launches += 1;
+            spent.seconds += started.elapsed().as_secs_f64();
+            spent.cost.follow(cost);
+        }
     }
 
     fn copy(&mut self, from: Buf, to: Buf) {

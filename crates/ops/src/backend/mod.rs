@@ -10,7 +10,7 @@ mod dry;
 mod tests;
 
 pub use any::Any;
-pub use arena::{Event, Size, Trace};
+pub use arena::{Event, Size, Spent, Trace};
 pub use cpu::{Access, Cpu};
 pub use cuda::{Cuda, Launches};
 pub use dry::Dry;

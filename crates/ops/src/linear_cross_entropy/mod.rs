@@ -63,7 +63,7 @@ impl Op for Loss {
         let chunks = n.div_ceil(self.chunk) as u64;
         let price = |shape, lie| product_cost(target, self.numerics, shape, lie, self.head.bytes());
         let logits = price([rows, v, c], Lie::Rows);
-        let dx = self.gradients.map(|_| price([rows, c, v], Lie::Rows)).unwrap_or_default();
+        let dx = self.gradients.map(|_| price([rows, c, v], Lie::Across)).unwrap_or_default();
         let dhead = self.gradients.and_then(|g| g.dhead);
         let dhead = dhead.map(|_| price([v, c, rows], Lie::Columns)).unwrap_or_default();
         let parts = [logits, dx, dhead];

@@ -106,10 +106,10 @@ impl Op for Backward {
         let n = self.x.len / inner;
         let cost = |shape, lie, bytes| product_cost(target, self.numerics, shape, lie, bytes);
         let t = cost([n, rank, inner], Lie::Rows, a.bytes());
-        let e = cost([n, rank, out], Lie::Rows, b.bytes());
+        let e = cost([n, rank, out], Lie::Across, b.bytes());
         let db = cost([out, rank, n], Lie::Columns, 4 * n * rank);
         let da = cost([rank, inner, n], Lie::Columns, self.x.bytes());
-        let dx = cost([n, inner, rank], Lie::Rows, a.bytes());
+        let dx = cost([n, inner, rank], Lie::Across, a.bytes());
         sequence(target, &[t, e, db, da, dx], 2 * n * rank)
     }
 

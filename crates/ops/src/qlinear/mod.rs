@@ -189,7 +189,7 @@ impl Op for Backward {
     fn cost(&self, target: &Target) -> Cost {
         let Weight { out, inner, .. } = self.weight;
         let n = self.dy.len / out;
-        product_cost(target, self.numerics, [n, inner, out], Lie::Rows, self.weight.bytes())
+        product_cost(target, self.numerics, [n, inner, out], Lie::Across, self.weight.bytes())
     }
 
     fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {

@@ -5,10 +5,10 @@
 //! of `k` is summed (a tile at a time where one panel spans `k`): nothing is split over `k`, and no
 //! task sees another one's sums.
 
-use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile, transpose};
+use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile};
 use super::skinny::{Lie, Way};
 use super::words::per_words;
-use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, short, skinny};
+use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, short, skinny};
 use crate::Isa;
 use rayon::prelude::*;
 
@@ -17,7 +17,7 @@ const LEFT: usize = 126;
 /// Rows of `left` packed at a time.
 const STRETCH: usize = 4 * LEFT;
 /// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
-const RIGHT: usize = 32;
+pub(super) const RIGHT: usize = 32;
 /// Blocks of 64 `k` in a panel: sized so that a panel of `right` stays in the first-level cache.
 const DEPTH: usize = 8;
 
@@ -37,11 +37,7 @@ pub struct Output<'a> {
 impl Output<'_> {
     /// Where tasks write their rectangles.
     pub(super) fn target(self) -> Target {
-        Target {
-            base: self.values.as_mut_ptr(),
-            stride: self.stride,
-            manner: (self.scale, self.mode),
-        }
+        Target::of(self.values, self.stride, (self.scale, self.mode))
     }
 }
 
@@ -68,11 +64,14 @@ pub fn workspace(
     if short::fits(k) {
         return short::workspace(format, m, k);
     }
-    if let Some(way) = Way::of(shape, lie) {
-        return way.workspace(format, shape, threads);
-    }
     let words = format.words();
-    n.min(STRETCH) * k.div_ceil(BLOCK) * words + threads * task_scratch(n, words)
+    if few::fits(shape, lie) {
+        return few::few_workspace(isa, numerics, [n, k], std::iter::empty(), threads);
+    }
+    match Way::of(shape, lie) {
+        Some(way) => way.workspace(format, shape, threads),
+        None => n.min(STRETCH) * k.div_ceil(BLOCK) * words + threads * task_scratch(n, words),
+    }
 }
 
 /// Words of one task: a panel of `right` and the running sums.
@@ -105,7 +104,11 @@ pub fn gemm(
     if short::fits(k) {
         return short::product((isa, numerics), [left, right], out, workspace.words);
     }
-    if let Some(way) = Way::of([n, m, k], Lie::of(left, right)) {
+    let lie = Lie::of(left, right);
+    if few::fits([n, m, k], lie) {
+        return few::product((isa, numerics), [left, right], out, workspace);
+    }
+    if let Some(way) = Way::of([n, m, k], lie) {
         let scratch = (workspace.words, workspace.threads);
         return skinny::product((isa, numerics), way, [left, right], out, scratch);
     }
@@ -193,7 +196,7 @@ impl Job {
             width: out.len() / rows,
         };
         if matrix.rows_are_adjacent() {
-            pack_columns(self.isa, &panel, out);
+            columns::pack(&panel, out);
         } else {
             pack_rows(self.isa, self.format, &panel, out);
         }
@@ -272,15 +275,15 @@ struct Pass<'a> {
 }
 
 /// A panel of `matrix`: its rows from `first_row`, its blocks of `k` from `first_block`.
-struct Panel<'a> {
-    isa: Isa,
-    numerics: Numerics,
-    format: Format,
-    matrix: &'a Matrix<'a>,
-    first_row: usize,
-    first_block: usize,
+pub(super) struct Panel<'a> {
+    pub(super) isa: Isa,
+    pub(super) numerics: Numerics,
+    pub(super) format: Format,
+    pub(super) matrix: &'a Matrix<'a>,
+    pub(super) first_row: usize,
+    pub(super) first_block: usize,
     /// Words per row.
-    width: usize,
+    pub(super) width: usize,
 }
 
 per_words! {
@@ -292,10 +295,11 @@ per_words! {
                 let (row, index) = (panel.first_row + row, panel.first_block + index);
                 if let Some(source) = panel.matrix.as_stored(row, index) {
                     words.arrange(panel.numerics, source, out);
-                } else if let Some((codes, table)) =
-                    panel.matrix.as_codes(panel.numerics, row, index)
-                {
-                    words.decode(panel.isa, codes, &table, out);
+                } else if let Some((codes, absmax)) = panel.matrix.as_codes(row, index) {
+                    let block = words.of_codes(panel.isa, panel.numerics, codes, absmax);
+                    words.store_block(block, out);
+                } else if let Some((codes, scale)) = panel.matrix.as_bytes(row, index) {
+                    words.store_block(words.of_bytes(panel.numerics, codes, scale), out);
                 } else {
                     panel.matrix.block(panel.isa, panel.numerics, row, index, &mut block);
                     W::FORMAT.store(&block, out);
@@ -305,46 +309,24 @@ per_words! {
     }
 }
 
-crate::per_tier! {
-    /// Packs columns of a stored matrix, up to 32 rows at a time: reads the 64 lines of each block,
-    /// then stores each row in the order of summation.
-    fn pack_columns(panel: &Panel<'_>, out: &mut [f32]) {
-        let (words, k_count) = (panel.format.words(), panel.matrix.cols());
-        let (mut lines, mut rows) = ([[0.0_f32; RIGHT]; BLOCK], [[0.0_f32; BLOCK]; RIGHT]);
-        for (group, out) in out.chunks_mut(RIGHT * panel.width).enumerate() {
-            let (first, count) = (panel.first_row + group * RIGHT, out.len() / panel.width);
-            for index in 0..panel.width / words {
-                for (c, &s) in SEQUENCE.iter().enumerate() {
-                    for lane in 0..LANES {
-                        let k = (panel.first_block + index) * BLOCK + 4 * lane + s;
-                        let line = &mut lines[c * LANES + lane][..count];
-                        if k < k_count {
-                            panel.matrix.line(panel.isa, panel.numerics, first, k, line);
-                        } else {
-                            line.fill(0.0);
-                        }
-                    }
-                }
-                transpose(panel.isa, &lines, &mut rows);
-                for (block, out) in rows.iter().zip(out.chunks_exact_mut(panel.width)) {
-                    panel.format.store(block, &mut out[index * words..][..words]);
-                }
-            }
-        }
-    }
-}
-
 /// The output, shared by tasks that write disjoint rectangles.
+#[derive(Clone, Copy)]
 pub(super) struct Target {
     base: *mut f32,
+    len: usize,
     stride: usize,
     manner: (f32, Mode),
 }
 
-// SAFETY: tasks write disjoint rectangles of an output that `gemm` borrows exclusively.
+// SAFETY: tasks write disjoint rectangles of an output that their product borrows exclusively.
 unsafe impl Sync for Target {}
 
 impl Target {
+    /// An output whose rows are `stride` apart.
+    pub(super) fn of(values: &mut [f32], stride: usize, manner: (f32, Mode)) -> Target {
+        Target { base: values.as_mut_ptr(), len: values.len(), stride, manner }
+    }
+
     /// Writes neighbouring outputs of a row, one per 16 running sums.
     fn write(&self, isa: Isa, row: usize, column: usize, sums: &[f32]) {
         let sums = sums.as_chunks::<LANES>().0;
@@ -380,8 +362,9 @@ impl Target {
 
     /// Writes neighbouring sums of a row.
     #[inline(always)]
-    fn put(&self, row: usize, column: usize, sums: &[f32]) {
-        // SAFETY: `gemm` checked that the last row ends inside the output.
+    pub(super) fn put(&self, row: usize, column: usize, sums: &[f32]) {
+        assert!(row * self.stride + column + sums.len() <= self.len, "gemm: outside of the output");
+        // SAFETY: inside the output by the line above.
         let start = unsafe { self.base.add(row * self.stride + column) };
         // SAFETY: this rectangle belongs to this task alone.
         let out = unsafe { std::slice::from_raw_parts_mut(start, sums.len()) };

@@ -16,7 +16,9 @@
 //! [`specification`] states all this in loops; the blocked product is tested equal to it, bit for bit.
 
 mod block;
+mod columns;
 mod decode;
+mod few;
 mod kernel;
 mod operand;
 mod short;
@@ -28,6 +30,7 @@ mod words;
 mod tests;
 
 pub use block::{Mode, Output, Workspace, gemm, workspace};
+pub use few::{FEW, Factors, Term, few, few_workspace};
 pub use kernel::dot_bf16_pairs;
 pub use operand::{Dense, Matrix, Side, Values};
 pub use skinny::Lie;

@@ -206,20 +206,30 @@ impl<'a> Matrix<'a> {
         whole.then(|| values[row * row_stride + first..].first_chunk::<BLOCK>()).flatten()
     }
 
-    /// A block of 64 `k` where it is one of NF4: its codes and their values.
+    /// A block of 64 `k` where it is one of NF4: its codes and its absmax.
     #[inline(always)]
-    pub(super) fn as_codes(
-        &self,
-        numerics: Numerics,
-        row: usize,
-        block: usize,
-    ) -> Option<(&'a [u8; BLOCK / 2], [f32; 16])> {
+    pub(super) fn as_codes(&self, row: usize, block: usize) -> Option<(&'a [u8; BLOCK / 2], f32)> {
         match self {
             Matrix::Nf4 { weight, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
                 let index = row * inner + block * BLOCK;
                 let codes = weight.codes[index / 2..].first_chunk();
                 let codes = codes.expect("codes cover the weight");
-                Some((codes, table(numerics, weight.absmax.get(index / BLOCK))))
+                Some((codes, weight.absmax.get(index / BLOCK)))
+            }
+            _ => None,
+        }
+    }
+
+    /// A block of 64 `k` where it is one of 8 bits: its codes and its scale.
+    #[inline(always)]
+    pub(super) fn as_bytes(&self, row: usize, block: usize) -> Option<(&'a [i8; BLOCK], f32)> {
+        match self {
+            Matrix::Q8 { codes, scales, inner, side: Side::In, .. }
+                if inner.is_multiple_of(BLOCK) =>
+            {
+                let index = row * inner + block * BLOCK;
+                let codes = codes[index..].first_chunk().expect("codes cover the weight");
+                Some((codes, scales[index / BLOCK]))
             }
             _ => None,
         }
@@ -236,8 +246,8 @@ impl<'a> Matrix<'a> {
         block: usize,
         out: &mut [f32; BLOCK],
     ) {
-        if let Some((codes, table)) = self.as_codes(numerics, row, block) {
-            return decode::block(isa, codes, &table, out);
+        if let Some((codes, absmax)) = self.as_codes(row, block) {
+            return decode::block(isa, codes, &table(numerics, absmax), out);
         }
         let first = block * BLOCK;
         match self {
@@ -420,7 +430,7 @@ fn nibble(codes: &[u8], index: usize) -> usize {
 
 /// 8-bit codes of a block with this scale.
 #[inline(always)]
-fn scaled(codes: &[i8], scale: f32, out: &mut [f32]) {
+pub(super) fn scaled(codes: &[i8], scale: f32, out: &mut [f32]) {
     for (value, &code) in out.iter_mut().zip(codes) {
         *value = f32::from(code) * scale;
     }
@@ -429,7 +439,7 @@ fn scaled(codes: &[i8], scale: f32, out: &mut [f32]) {
 /// The sixteen values of a block with this absmax. A loop, since a closure would be compiled without the
 /// tier's instructions.
 #[inline(always)]
-fn table(numerics: Numerics, absmax: f32) -> [f32; 16] {
+pub(super) fn table(numerics: Numerics, absmax: f32) -> [f32; 16] {
     let mut table = CODE;
     for value in &mut table {
         *value *= absmax;

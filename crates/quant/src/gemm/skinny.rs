@@ -36,7 +36,7 @@ impl Way {
     /// The way that a product of this shape can go, if any.
     pub(super) fn of([n, m, _]: [usize; 3], lie: Lie) -> Option<Way> {
         match lie {
-            Lie::Rows => (m <= MOST).then_some(Way::Down),
+            Lie::Rows | Lie::Across => (m <= MOST).then_some(Way::Down),
             Lie::Columns => (n.min(m) <= MOST).then_some(Way::Outer { left: n <= m }),
             Lie::Mixed => None,
         }
@@ -69,8 +69,10 @@ impl Way {
 /// How the operands of a product lie in memory, as far as it matters for the way that it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
-    /// `left` is f32 with its neighbours along `k` side by side: `x Wᵀ`, `dy W`.
+    /// `left` is f32 with its neighbours along `k` side by side, and so is `right`: `x Wᵀ`.
     Rows,
+    /// The same `left`, and a `right` whose neighbouring rows lie side by side: `dy W`.
+    Across,
     /// Both are f32 with their neighbouring rows side by side: `dyᵀ x`.
     Columns,
     /// Anything else.
@@ -78,9 +80,11 @@ pub enum Lie {
 }
 
 impl Lie {
-    pub(super) fn of(left: &Matrix<'_>, right: &Matrix<'_>) -> Lie {
+    /// How these two lie.
+    pub fn of(left: &Matrix<'_>, right: &Matrix<'_>) -> Lie {
         match (columns(left), columns(right), rows(left)) {
             (Some(_), Some(_), _) => Lie::Columns,
+            (_, _, Some(_)) if right.rows_are_adjacent() => Lie::Across,
             (_, _, Some(_)) => Lie::Rows,
             _ => Lie::Mixed,
         }
@@ -88,7 +92,7 @@ impl Lie {
 }
 
 /// The values and the distance of rows, where neighbours along `k` lie side by side.
-fn rows<'a>(matrix: &Matrix<'a>) -> Option<(&'a [f32], usize)> {
+pub(super) fn rows<'a>(matrix: &Matrix<'a>) -> Option<(&'a [f32], usize)> {
     match matrix {
         Matrix::Dense(Dense { values: Values::F32(values), col_stride: 1, row_stride, .. }) => {
             Some((*values, *row_stride))

@@ -2,9 +2,13 @@
 //! compute with. A value of a layout's type proves that its instructions are there.
 
 use super::kernel::{Format, dot_bf16_pairs, halves};
-use super::operand::{reorder, rounded};
+use super::operand::{reorder, rounded, scaled, table};
 use super::{BLOCK, LANES, Numerics, SEQUENCE, decode, round_bf16};
 use crate::Isa;
+use half::bf16;
+
+/// The words of a block of 64 `k`; what a layout has no words for is zero.
+pub(super) type Block<W> = [<W as Words>::Lanes; 4];
 
 /// Arithmetic of one layout on one tier.
 pub(super) trait Words: Copy {
@@ -29,11 +33,71 @@ pub(super) trait Words: Copy {
     fn join(self, numerics: Numerics, rows: &[[f32; LANES]; 4], c: usize) -> Self::Lanes;
     /// The words of 64 neighbours in `k`, in the order of summation.
     fn arrange(self, numerics: Numerics, source: &[f32; BLOCK], out: &mut [f32]);
-    /// Likewise of 64 codes of NF4, whose values are in a table.
-    fn decode(self, isa: Isa, codes: &[u8; BLOCK / 2], table: &[f32; 16], out: &mut [f32]) {
+
+    /// The words of a block in the order of summation, rounded.
+    #[inline(always)]
+    fn of_block(self, block: &[f32; BLOCK]) -> Block<Self> {
+        let mut stored = [0.0; BLOCK];
+        Self::FORMAT.store(block, &mut stored[..Self::FORMAT.words()]);
+        self.loaded(&stored)
+    }
+
+    /// Words that lie side by side.
+    #[inline(always)]
+    fn loaded(self, stored: &[f32; BLOCK]) -> Block<Self> {
+        let mut words = [self.zero(); 4];
+        for (words, stored) in words.iter_mut().zip(stored.as_chunks().0).take(Self::PER_LANE) {
+            *words = self.load(stored);
+        }
+        words
+    }
+
+    /// Writes the words of a block side by side.
+    #[inline(always)]
+    fn store_block(self, block: Block<Self>, out: &mut [f32]) {
+        for (out, words) in out.as_chunks_mut().0.iter_mut().zip(block) {
+            *out = self.store(words);
+        }
+    }
+
+    /// The words of 64 neighbours in `k`.
+    #[inline(always)]
+    fn of_values(self, numerics: Numerics, source: &[f32; BLOCK]) -> Block<Self> {
+        let mut stored = [0.0; BLOCK];
+        self.arrange(numerics, source, &mut stored[..Self::FORMAT.words()]);
+        self.loaded(&stored)
+    }
+
+    /// Likewise of values that are stored rounded.
+    #[inline(always)]
+    fn of_halves(self, source: &[bf16; BLOCK]) -> Block<Self> {
+        let mut values = [0.0; BLOCK];
+        for (value, half) in values.iter_mut().zip(source) {
+            *value = f32::from_bits(u32::from(half.to_bits()) << 16);
+        }
+        self.of_values(Numerics::F32, &values)
+    }
+
+    /// Likewise of 64 codes of NF4 with this absmax.
+    #[inline(always)]
+    fn of_codes(
+        self,
+        isa: Isa,
+        numerics: Numerics,
+        codes: &[u8; BLOCK / 2],
+        absmax: f32,
+    ) -> Block<Self> {
         let mut block = [0.0; BLOCK];
-        decode::block(isa, codes, table, &mut block);
-        Self::FORMAT.store(&block, out);
+        decode::block(isa, codes, &table(numerics, absmax), &mut block);
+        self.of_block(&block)
+    }
+
+    /// Likewise of 64 codes of 8 bits with this scale.
+    #[inline(always)]
+    fn of_bytes(self, numerics: Numerics, codes: &[i8; BLOCK], scale: f32) -> Block<Self> {
+        let mut values = [0.0; BLOCK];
+        scaled(codes, scale, &mut values);
+        self.of_values(numerics, &values)
     }
 }
 
@@ -157,147 +221,7 @@ fn pair(low: f32, high: f32) -> f32 {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) mod x86 {
-    use super::super::kernel::Format;
-    use super::super::kernel::x86::multiply_add_pairs;
-    use super::super::{BLOCK, LANES, Numerics};
-    use super::Words;
-    use crate::Isa;
-    use crate::cpu::Avx512;
-    use std::arch::x86_64::*;
-
-    /// Two bf16 per word, as AVX-512 computes with them.
-    #[derive(Clone, Copy)]
-    pub(crate) struct FastPairs(pub(crate) Avx512);
-
-    impl Words for FastPairs {
-        type Lanes = __m512;
-        const FORMAT: Format = Format::Pairs;
-        const SUMS: usize = 16;
-
-        #[inline(always)]
-        fn zero(self) -> __m512 {
-            // SAFETY: the token proves AVX-512 F; so below.
-            unsafe { _mm512_setzero_ps() }
-        }
-
-        #[inline(always)]
-        fn load(self, words: &[f32; LANES]) -> __m512 {
-            // SAFETY: sixteen words; the load has no alignment to meet.
-            unsafe { _mm512_loadu_ps(words.as_ptr()) }
-        }
-
-        #[inline(always)]
-        fn splat(self, word: f32) -> __m512 {
-            // SAFETY: the token proves AVX-512 F.
-            unsafe { _mm512_set1_ps(word) }
-        }
-
-        #[inline(always)]
-        fn store(self, lanes: __m512) -> [f32; LANES] {
-            // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
-            unsafe { std::mem::transmute::<__m512, [f32; LANES]>(lanes) }
-        }
-
-        #[inline(always)]
-        fn dot(self, sum: __m512, x: __m512, w: __m512) -> __m512 {
-            // SAFETY: the token proves AVX-512 BF16.
-            unsafe { multiply_add_pairs(sum, x, w) }
-        }
-
-        #[inline(always)]
-        fn add(self, a: __m512, b: __m512) -> __m512 {
-            // SAFETY: the token proves AVX-512 F.
-            unsafe { _mm512_add_ps(a, b) }
-        }
-
-        #[inline(always)]
-        fn join(self, _: Numerics, rows: &[[f32; LANES]; 4], c: usize) -> __m512 {
-            let [high, low] = if c == 0 { [2, 0] } else { [3, 1] };
-            // SAFETY: the token proves AVX-512 F.
-            unsafe { join(self.load(&rows[low]), self.load(&rows[high])) }
-        }
-
-        #[inline(always)]
-        fn arrange(self, _: Numerics, source: &[f32; BLOCK], out: &mut [f32]) {
-            let out = out.first_chunk_mut::<{ 2 * LANES }>().expect("the words of a block");
-            // SAFETY: the token proves AVX-512 F.
-            unsafe { arrange(source, out) }
-        }
-
-        #[inline(always)]
-        fn decode(self, _: Isa, codes: &[u8; BLOCK / 2], table: &[f32; 16], out: &mut [f32]) {
-            let out = out.first_chunk_mut::<{ 2 * LANES }>().expect("the words of a block");
-            // SAFETY: the token proves AVX-512 F.
-            unsafe { decode(codes, table, out) }
-        }
-    }
-
-    /// [`round_bf16`](super::round_bf16) of sixteen values; the lower halves are zero.
-    #[target_feature(enable = "avx512f")]
-    fn rounded(values: __m512) -> __m512i {
-        let bits = _mm512_castps_si512(values);
-        let odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-        let up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-        // What is not a number stays so and becomes quiet.
-        let nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
-        let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x0040_0000));
-        let chosen = _mm512_mask_blend_epi32(nan, up, quiet);
-        _mm512_and_si512(chosen, _mm512_set1_epi32(0xffff_0000_u32 as i32))
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn join(low: __m512, high: __m512) -> __m512 {
-        let low = _mm512_srli_epi32(rounded(low), 16);
-        _mm512_castsi512_ps(_mm512_or_si512(rounded(high), low))
-    }
-
-    /// Two lookups for each word, the lower one in a table of upper halves moved down. Lane `i` has
-    /// its four codes in the little-endian word `i`.
-    #[target_feature(enable = "avx512f")]
-    fn decode(codes: &[u8; BLOCK / 2], table: &[f32; 16], out: &mut [f32; 2 * LANES]) {
-        // SAFETY: thirty-two bytes; the load has no alignment to meet.
-        let codes = unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) };
-        let codes = _mm512_cvtepu16_epi32(codes);
-        // SAFETY: sixteen values; the load has no alignment to meet.
-        let high = unsafe { _mm512_loadu_si512(table.as_ptr().cast()) };
-        let low = _mm512_srli_epi32(high, 16);
-        let look_up = |high_at: __m512i, low_at: __m512i| {
-            let high = _mm512_permutexvar_epi32(high_at, high);
-            _mm512_or_si512(high, _mm512_permutexvar_epi32(low_at, low))
-        };
-        let [third, first] = [_mm512_srli_epi32(codes, 12), _mm512_srli_epi32(codes, 4)];
-        let words = [look_up(third, first), look_up(_mm512_srli_epi32(codes, 8), codes)];
-        for (out, words) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(words) {
-            // SAFETY: sixteen words; the store has no alignment to meet.
-            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), words) };
-        }
-    }
-
-    /// Lane `i` has the elements `4i` and `4i + 2` in its first word, the two behind them in its
-    /// second: within each 128 bits the upper two are laid over the lower two, then words of all
-    /// four registers are gathered.
-    #[target_feature(enable = "avx512f")]
-    fn arrange(source: &[f32; BLOCK], out: &mut [f32; 2 * LANES]) {
-        let words = |at: usize| {
-            let values = source[at * LANES..].first_chunk::<LANES>().expect("a quarter");
-            // SAFETY: sixteen values; the load has no alignment to meet.
-            let values = rounded(unsafe { _mm512_loadu_ps(values.as_ptr()) });
-            let high = _mm512_shuffle_epi32(values, 0b_11_10_11_10);
-            _mm512_or_si512(high, _mm512_srli_epi32(values, 16))
-        };
-        let lanes = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-        let first = _mm512_permutex2var_epi64(words(0), lanes, words(1));
-        let second = _mm512_permutex2var_epi64(words(2), lanes, words(3));
-        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
-        for (index, out) in [even, odd].into_iter().zip(out.as_chunks_mut::<LANES>().0) {
-            let words = _mm512_permutex2var_epi32(first, index, second);
-            // SAFETY: sixteen words; the store has no alignment to meet.
-            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), words) };
-        }
-    }
-}
+pub(super) mod x86;
 
 /// Defines a function over a layout whose body is compiled for every tier and layout, and chosen at
 /// run time. The layout is the body's first argument. It may have one constant.

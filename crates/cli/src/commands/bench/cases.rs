@@ -4,7 +4,7 @@ use super::results::{Planned, Timing};
 use super::scratch::Scratch;
 use crate::commands::doctor::Peaks;
 use crate::machine::{self, Machine};
-use crate::serving::Serving;
+use crate::serving::{Serving, Times};
 use crate::weights::{Form, Source};
 use anyhow::Result;
 use engine::{Engine, EngineLayout, EngineOptions};
@@ -38,6 +38,8 @@ pub(super) struct Case {
     pub(super) rank: usize,
     /// How often to measure.
     pub(super) repeats: usize,
+    /// Whether to time every op.
+    pub(super) with_ops: bool,
 }
 
 /// A training step.
@@ -92,6 +94,9 @@ impl Case {
             Some(opened) => opened.backend(plan.size)?,
             None => machine::backend(machine, plan.size)?,
         };
+        if self.with_ops {
+            backend.record_times();
+        }
         let run = scratch.path().join(format!("{name}.run"));
         let site = Site { directory: &run, resume: Resume::Fresh, baseline_bytes: None };
         train::run(&mut backend, &job, &plan, &site, &mut stopwatch)?;
@@ -108,6 +113,7 @@ impl Case {
             flops: plan.step.flops as f64,
             bytes: (plan.step.read + plan.step.written) as f64,
             planned: Planned { size: plan.size, host_bytes: plan.host_bytes },
+            ops: backend.trace().spent.clone().unwrap_or_default(),
         })
     }
 
@@ -174,8 +180,9 @@ impl Case {
         }
         drop(engine);
         let prompt = self.ids(0, depth.max(1));
+        let ops = if self.with_ops { times(&mut serving, &prompt)? } else { Default::default() };
         let [read, decode] = Price::of(machine, &source, options, &prompt, peaks)?;
-        let timing = |what: &str, tokens, seconds, price: Price| Timing {
+        let timing = |what: &str, tokens, seconds, price: Price, ops| Timing {
             command: format!("{what} {} context {depth}", self.name),
             tokens,
             seconds,
@@ -183,12 +190,34 @@ impl Case {
             flops: price.flops,
             bytes: price.bytes,
             planned,
+            ops,
         };
+        let [read_ops, decode_ops] = ops;
         Ok([
-            timing("prefill", prompt.len(), reading, read),
-            timing("decode", DECODED, decoding, decode),
+            timing("prefill", prompt.len(), reading, read, read_ops),
+            timing("decode", DECODED, decoding, decode, decode_ops),
         ])
     }
+}
+
+/// What every op takes of reading a prompt, and of decoding behind it.
+fn times(serving: &mut Serving, prompt: &[u32]) -> Result<[Times; 2]> {
+    let mut run = |max_tokens| -> Result<Times> {
+        serving.record_times();
+        ask(&mut serving.engine(None), prompt, max_tokens)?;
+        Ok(serving.times())
+    };
+    let (read, mut both) = (run(1)?, run(DECODED)?);
+    for (name, spent) in &mut both {
+        if let Some(read) = read.get(name) {
+            spent.launches -= read.launches.min(spent.launches);
+            spent.seconds = (spent.seconds - read.seconds).max(0.0);
+            spent.cost.read -= read.cost.read.min(spent.cost.read);
+            spent.cost.written -= read.cost.written.min(spent.cost.written);
+            spent.cost.flops -= read.cost.flops.min(spent.cost.flops);
+        }
+    }
+    Ok([read, both])
 }
 
 /// Seconds that the engine takes for a prompt and so many tokens after it.

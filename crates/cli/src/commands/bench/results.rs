@@ -1,9 +1,10 @@
 //! Rows of a benchmark: on the screen, as JSON, and appended to a table of all times.
 
-use super::Peaks;
+use super::{Peaks, ops_table};
 use crate::exit::usage;
 use crate::machine::{self, Machine};
 use crate::paths;
+use crate::serving::Times;
 use anyhow::Result;
 use ops::Size;
 use std::path::Path;
@@ -32,6 +33,8 @@ pub(super) struct Timing {
     pub(super) bytes: f64,
     /// The memory that it was given.
     pub(super) planned: Planned,
+    /// What every op took, where that was timed: of all repeats in training, of one in generation.
+    pub(super) ops: Times,
 }
 
 /// Memory in bytes, as planned.
@@ -53,6 +56,7 @@ pub(super) struct Row {
     spread: f64,
     /// Of the limit, and of the peaks in bf16, f32 and bandwidth, where these are known.
     shares: Option<[f64; 4]>,
+    peaks: Option<Peaks>,
 }
 
 impl Row {
@@ -70,7 +74,7 @@ impl Row {
                 rate(timing.bytes) / peaks.read_bandwidth,
             ]
         });
-        Row { timing, seconds: median, spread, shares }
+        Row { timing, seconds: median, spread, shares, peaks }
     }
 
     fn tokens_per_second(&self) -> f64 {
@@ -88,6 +92,11 @@ impl Row {
         let mut cells = vec![self.timing.command.clone(), rate, percent(Some(self.spread))];
         cells.extend(self.each_share().map(percent));
         cells
+    }
+
+    /// The table of its ops.
+    pub(super) fn ops(&self) -> String {
+        ops_table::table(&self.timing.command, &self.timing.ops, self.peaks)
     }
 
     fn each_share(&self) -> [Option<f64>; 4] {
@@ -112,6 +121,7 @@ impl Row {
             "plan_device_bytes": planned.size.device,
             "plan_pinned_bytes": planned.size.pinned,
             "plan_host_bytes": planned.host_bytes,
+            "ops": ops_table::json(&self.timing.ops),
         })
     }
 }
@@ -226,6 +236,7 @@ mod tests {
             flops: 100.0,
             bytes: 10.0,
             planned: Planned::default(),
+            ops: Times::new(),
         };
         let row = Row::new(Some(peaks), timing.clone());
         assert_eq!((row.tokens_per_second(), row.spread), (10.0, 1.5));

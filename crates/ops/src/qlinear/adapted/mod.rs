@@ -1,9 +1,10 @@
 //! Products of one x with what low-rank adapters add to them: what a block's projections are.
 //!
 //! y_i = x W_iᵀ + s_i (x A_iᵀ) B_iᵀ, and h = silu(y_gate) y_up of two of them. The bits on the CPU are
-//! those of [`super::Forward`], [`lora::Forward`] and [`swiglu::Forward`] one after another. On a device
-//! few rows go through kernels that read x and each weight once; more rows do as on the CPU.
+//! those of [`super::Forward`], [`lora::Forward`] and [`swiglu::Forward`] one after another. Few rows go
+//! through kernels that read each weight once and fold the adapters in; more rows through these ops.
 
+mod cpu;
 mod cuda;
 
 #[cfg(test)]
@@ -15,7 +16,7 @@ use crate::{Access, Buf, Cost, Device, Launches, Op, Target, swiglu};
 use quant::Numerics;
 
 /// Most rows that are few.
-pub const FEW: usize = 8;
+pub const FEW: usize = quant::gemm::FEW;
 
 /// A weight, what is added to it, and where the product goes.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +99,23 @@ impl<const P: usize> Op for Adapted<P> {
                 total.follow(lora.cost(target));
             }
         }
-        if matches!(target.device, Device::Cuda { .. }) && self.rows() <= FEW {
-            let skinny = target.activation().size() * skinny(&self.parts, self.rows());
-            total.workspace = total.workspace.max(skinny);
+        match target.device {
+            _ if self.rows() > FEW => {}
+            Device::Cuda { .. } => {
+                let skinny = target.activation().size() * skinny(&self.parts, self.rows());
+                total.workspace = total.workspace.max(skinny);
+            }
+            Device::Cpu { isa, threads } => total.workspace = cpu::workspace(self, isa, threads),
         }
         total
     }
 
     fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
+        if self.rows() <= FEW {
+            cpu::few(self, memory, workspace);
+            memory.renew();
+            return;
+        }
         for (product, lora) in self.ops() {
             product.cpu(memory, workspace);
             memory.renew();

@@ -1,0 +1,139 @@
+//! Panels of a matrix whose neighbouring rows lie side by side, as in `dy W`: what is read in lines of one
+//! `k` has to stand in rows of many.
+
+use super::block::{Panel, RIGHT};
+use super::kernel::transpose;
+use super::{BLOCK, LANES, SEQUENCE};
+
+/// Packs the panel, up to 32 rows at a time.
+pub(super) fn pack(panel: &Panel<'_>, out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if pairs::fit(panel, out) {
+        return pairs::pack(panel, out);
+    }
+    lines(panel.isa, panel, out);
+}
+
+crate::per_tier! {
+    /// Reads the 64 lines of each block, then stores each row in the order of summation.
+    fn lines(panel: &Panel<'_>, out: &mut [f32]) {
+        let (words, k_count) = (panel.format.words(), panel.matrix.cols());
+        let (mut lines, mut rows) = ([[0.0_f32; RIGHT]; BLOCK], [[0.0_f32; BLOCK]; RIGHT]);
+        for (group, out) in out.chunks_mut(RIGHT * panel.width).enumerate() {
+            let (first, count) = (panel.first_row + group * RIGHT, out.len() / panel.width);
+            for index in 0..panel.width / words {
+                for (c, &s) in SEQUENCE.iter().enumerate() {
+                    for lane in 0..LANES {
+                        let k = (panel.first_block + index) * BLOCK + 4 * lane + s;
+                        let line = &mut lines[c * LANES + lane][..count];
+                        if k < k_count {
+                            panel.matrix.line(panel.isa, panel.numerics, first, k, line);
+                        } else {
+                            line.fill(0.0);
+                        }
+                    }
+                }
+                transpose(panel.isa, &lines, &mut rows);
+                for (block, out) in rows.iter().zip(out.chunks_exact_mut(panel.width)) {
+                    panel.format.store(block, &mut out[index * words..][..words]);
+                }
+            }
+        }
+    }
+}
+
+/// Whole panels of NF4 or of 8 bits in pairs of bf16: two lines at a time become words, and only these
+/// are turned.
+#[cfg(target_arch = "x86_64")]
+mod pairs {
+    use super::super::block::{Panel, RIGHT};
+    use super::super::kernel::{Format, transpose};
+    use super::super::words::x86::FastPairs;
+    use super::super::{BLOCK, LANES, Matrix, Side};
+    use crate::Isa;
+    use crate::cpu::Avx512;
+    use crate::nf4::Nf4;
+
+    /// Sixteen words of sixteen rows.
+    type Square = [[f32; LANES]; LANES];
+
+    /// Whether the panel is one of these.
+    pub(super) fn fit(panel: &Panel<'_>, out: &[f32]) -> bool {
+        let is_stored_so = match panel.matrix {
+            Matrix::Nf4 { inner, side: Side::Out, .. }
+            | Matrix::Q8 { inner, side: Side::Out, .. } => inner.is_multiple_of(BLOCK),
+            _ => false,
+        };
+        (panel.isa, panel.format) == (Isa::Avx512, Format::Pairs)
+            && is_stored_so
+            && panel.first_row.is_multiple_of(RIGHT)
+            && out.len() == RIGHT * panel.width
+    }
+
+    pub(super) fn pack(panel: &Panel<'_>, out: &mut [f32]) {
+        let words = FastPairs(Avx512::detect().expect("avx512 was chosen but not detected"));
+        let first = panel.first_row;
+        match *panel.matrix {
+            Matrix::Nf4 { weight: Nf4 { codes, absmax }, inner, .. } => {
+                let line = |k: usize| {
+                    let at = k * inner + first;
+                    let codes = codes[at / 2..].first_chunk().expect("codes cover the weight");
+                    (codes, absmax.get(at / BLOCK))
+                };
+                let join = |low: (&[u8; RIGHT / 2], f32), high: (&[u8; RIGHT / 2], f32)| {
+                    words.of_code_lines([low.0, high.0], [low.1, high.1])
+                };
+                // The upper code of a byte is that of the even row.
+                let rows = |half: usize, t: usize| 2 * t + half;
+                squares(panel, (&[0; RIGHT / 2], 0.0), line, join, rows, out);
+            }
+            Matrix::Q8 { codes, scales, inner, .. } => {
+                let line = |k: usize| {
+                    let at = k * inner + first;
+                    let codes = codes[at..].first_chunk().expect("codes cover the weight");
+                    (codes, scales[at / BLOCK])
+                };
+                let join = |low: (&[i8; RIGHT], f32), high: (&[i8; RIGHT], f32)| {
+                    words.of_byte_lines([low.0, high.0], [low.1, high.1])
+                };
+                let rows = |half: usize, t: usize| LANES * half + t;
+                squares(panel, (&[0; RIGHT], 0.0), line, join, rows, out);
+            }
+            _ => unreachable!("looked at by `fit`"),
+        }
+    }
+
+    /// Joins the lines `k` and `k + 2` of each block in words, turns these, and stores each row.
+    fn squares<L>(
+        panel: &Panel<'_>,
+        nothing: L,
+        line: impl Fn(usize) -> L,
+        join: impl Fn(L, L) -> [[f32; LANES]; 2],
+        rows: impl Fn(usize, usize) -> usize,
+        out: &mut [f32],
+    ) where
+        L: Copy,
+    {
+        let k_count = panel.matrix.cols();
+        let line = |k: usize| if k < k_count { line(k) } else { nothing };
+        let per_block = Format::Pairs.words();
+        let [mut joined, mut turned] = [[[[0.0; LANES]; LANES]; 2]; 2];
+        for index in 0..panel.width / per_block {
+            for c in 0..2 {
+                for lane in 0..LANES {
+                    let k = (panel.first_block + index) * BLOCK + 4 * lane + c;
+                    let both = join(line(k), line(k + 2));
+                    (joined[0][lane], joined[1][lane]) = (both[0], both[1]);
+                }
+                for half in 0..2 {
+                    let (from, to): (&Square, &mut Square) = (&joined[half], &mut turned[half]);
+                    transpose(panel.isa, from, to);
+                    for (t, words) in to.iter().enumerate() {
+                        let at = rows(half, t) * panel.width + index * per_block + c * LANES;
+                        out[at..at + LANES].copy_from_slice(words);
+                    }
+                }
+            }
+        }
+    }
+}

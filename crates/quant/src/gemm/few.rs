@@ -1,0 +1,498 @@
+//! Products with at most eight rows of `left`, as in decoding: each weight is read once, from where it
+//! lies, decoded in registers and multiplied with every row. What a low-rank adapter adds to a product
+//! is made with it, and several products of one `left` go together, so that threads meet seldom.
+
+use super::block::{Mode, Output, Scratch, Target, Workspace};
+use super::kernel::{Format, add_four};
+use super::operand::Values;
+use super::words::{Block, Words, per_words};
+use super::{BLOCK, Dense, LANES, Lie, Matrix, Numerics, Side, skinny};
+use crate::Isa;
+use crate::cpu::prefetch;
+use crate::nf4::Nf4;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Most rows of `left`.
+pub const FEW: usize = 8;
+/// Rows of a weight that are summed side by side, at most.
+const GROUP: usize = 4;
+/// Rows of weights in a task: few enough that no thread waits long for another one's last task.
+const LONGEST: usize = 256;
+/// Tasks that each thread should find.
+const TASKS: usize = 8;
+/// Words between the scratch of two threads, so that they never write to one cache line, nor to the one that is
+/// fetched beside it.
+const APART: usize = 32;
+
+/// `out (N,M) = left · weightᵀ`, or added, and then the adapter's part is added.
+#[derive(Debug)]
+pub struct Term<'a> {
+    /// (M,K).
+    pub weight: Matrix<'a>,
+    /// What is added to it.
+    pub adapter: Option<Factors<'a>>,
+    /// (N,M).
+    pub out: &'a mut [f32],
+}
+
+/// `scale · (left · aᵀ) · bᵀ`.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors<'a> {
+    /// (R,K).
+    pub a: Matrix<'a>,
+    /// (M,R).
+    pub b: Matrix<'a>,
+    /// Factor on the product.
+    pub scale: f32,
+}
+
+/// Rows that are computed where there are `n`.
+fn height(n: usize) -> usize {
+    n.next_power_of_two()
+}
+
+/// Words of `n` rows of `k` values, arranged.
+fn arranged_words(format: Format, n: usize, k: usize) -> usize {
+    height(n) * k.div_ceil(BLOCK) * format.words()
+}
+
+/// Words of one thread: the scales of the rows that it sums.
+fn thread_words(k: usize) -> usize {
+    GROUP * k.div_ceil(BLOCK) + APART
+}
+
+/// Words (4 bytes) of scratch that [`few`] needs for `n` rows of `k` values and adapters of these ranks.
+pub fn few_workspace(
+    isa: Isa,
+    numerics: Numerics,
+    [n, k]: [usize; 2],
+    ranks: impl Iterator<Item = usize>,
+    threads: usize,
+) -> usize {
+    let format = Format::of(isa, numerics);
+    let (mut widest, mut words) = (k, arranged_words(format, n, k));
+    for rank in ranks {
+        widest = widest.max(rank);
+        words += n * rank + arranged_words(format, n, rank);
+    }
+    words + threads * thread_words(widest)
+}
+
+/// Whether a product goes this way.
+pub(super) fn fits([n, _, k]: [usize; 3], lie: Lie) -> bool {
+    n <= FEW && k > BLOCK && lie == Lie::Rows
+}
+
+/// `out = scale · left · rightᵀ`, or added, for operands that lie in rows.
+pub(super) fn product(
+    (isa, numerics): (Isa, Numerics),
+    [left, right]: [&Matrix<'_>; 2],
+    out: Output<'_>,
+    workspace: Workspace<'_>,
+) {
+    let (n, k) = (left.rows(), left.cols());
+    let (x, stride) = skinny::rows(left).expect("looked at by `Lie::of`");
+    let job = Job::new((isa, numerics), n, workspace.threads);
+    let (arranged, rest) = workspace.words.split_at_mut(arranged_words(job.format, n, k));
+    job.arrange(x, [k, stride], arranged);
+    job.run(&[Piece::of(right, Left { words: arranged, k }, out.target())], rest);
+}
+
+/// All terms over the `n` rows of `x (N,K)`.
+///
+/// # Panics
+/// When there are more than [`FEW`] rows, shapes disagree, an output or the workspace is too small, or
+/// a weight's summed side is its outer one.
+pub fn few(
+    (isa, numerics): (Isa, Numerics),
+    (x, n): (&[f32], usize),
+    terms: &mut [Term<'_>],
+    mode: Mode,
+    workspace: Workspace<'_>,
+) {
+    assert!((1..=FEW).contains(&n) && x.len().is_multiple_of(n), "few: {n} rows");
+    assert!(isa.available(), "tier {} is not available on this machine", isa.name());
+    let k = x.len() / n;
+    let job = Job::new((isa, numerics), n, workspace.threads);
+    let (arranged, mut rest) = workspace.words.split_at_mut(arranged_words(job.format, n, k));
+    job.arrange(x, [k, k], arranged);
+    let left = Left { words: arranged, k };
+    let mut made = Vec::with_capacity(terms.len());
+    for term in terms.iter() {
+        let rank = term.adapter.map_or(0, |factors| factors.a.rows());
+        let (t, later) = rest.split_at_mut(n * rank);
+        let (words, later) = later.split_at_mut(arranged_words(job.format, n, rank));
+        made.push((t, words));
+        rest = later;
+    }
+    // First x Aᵀ of all terms, then everything else.
+    let mut downs = Vec::with_capacity(terms.len());
+    for (term, (t, _)) in terms.iter().zip(&mut made) {
+        if let Some(Factors { a, .. }) = &term.adapter {
+            downs.push(Piece::of(a, left, Target::of(t, a.rows(), (1.0, Mode::Overwrite))));
+        }
+    }
+    job.run(&downs, rest);
+    drop(downs);
+    let mut pieces = Vec::with_capacity(terms.len());
+    for (term, (t, words)) in terms.iter_mut().zip(&mut made) {
+        assert_eq!(term.out.len(), n * term.weight.rows(), "few: an output of another size");
+        let target = |out: &mut [f32], manner| Target::of(out, term.weight.rows(), manner);
+        let mut piece = Piece::of(&term.weight, left, target(term.out, (1.0, mode)));
+        if let Some(Factors { a, b, scale }) = &term.adapter {
+            assert_eq!([a.rows(), term.weight.rows()], [b.cols(), b.rows()], "few: factors");
+            job.arrange(t, [a.rows(); 2], words);
+            let left = Left { words, k: a.rows() };
+            piece.then = Some((b, left, target(term.out, (*scale, Mode::Add))));
+        }
+        pieces.push(piece);
+    }
+    job.run(&pieces, rest);
+}
+
+/// What all products of a call share.
+#[derive(Clone, Copy)]
+struct Job {
+    isa: Isa,
+    numerics: Numerics,
+    format: Format,
+    n: usize,
+    threads: usize,
+}
+
+/// Rows of a left side, arranged: for each block of `k` the words of all rows.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    words: &'a [f32],
+    k: usize,
+}
+
+/// One product, and what is added to its rows as soon as they are there.
+struct Piece<'a> {
+    weight: &'a Matrix<'a>,
+    left: Left<'a>,
+    target: Target,
+    then: Option<(&'a Matrix<'a>, Left<'a>, Target)>,
+}
+
+impl<'a> Piece<'a> {
+    fn of(weight: &'a Matrix<'a>, left: Left<'a>, target: Target) -> Self {
+        assert!(!weight.rows_are_adjacent(), "few: a weight with its outer side summed");
+        assert_eq!(weight.cols(), left.k, "few: a weight of another width");
+        Self { weight, left, target, then: None }
+    }
+}
+
+impl Job {
+    fn new((isa, numerics): (Isa, Numerics), n: usize, threads: usize) -> Self {
+        Self { isa, numerics, format: Format::of(isa, numerics), n, threads }
+    }
+
+    /// Arranges rows of `k` values, `stride` apart; those beyond the last one are zero.
+    fn arrange(&self, x: &[f32], [k, stride]: [usize; 2], out: &mut [f32]) {
+        let rows = Rows { x, n: self.n, k, stride, numerics: self.numerics };
+        arrange(self.isa, self.format, &rows, out);
+    }
+
+    /// Runs all pieces on all threads; each takes the next stretch of rows when it is done with one.
+    fn run(&self, pieces: &[Piece<'_>], scratch: &mut [f32]) {
+        let rows: usize = pieces.iter().map(|it| it.weight.rows()).sum();
+        if rows == 0 {
+            return;
+        }
+        let length = rows.div_ceil(TASKS * self.threads).next_multiple_of(GROUP).min(LONGEST);
+        let tasks = |piece: &Piece<'_>| piece.weight.rows().div_ceil(length);
+        let total: usize = pieces.iter().map(tasks).sum();
+        let of_adapter = |piece: &Piece<'_>| piece.then.as_ref().map_or(0, |(_, left, _)| left.k);
+        let widest = pieces.iter().map(|it| it.left.k.max(of_adapter(it))).max().unwrap_or(0);
+        let scratch = Scratch::new(scratch, thread_words(widest), self.threads);
+        let next = AtomicUsize::new(0);
+        let threads = self.threads.min(total);
+        (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
+            scratch.with(|scales| {
+                loop {
+                    let mut task = next.fetch_add(1, Ordering::Relaxed);
+                    let found = pieces.iter().find(|piece| {
+                        let is_there = task < tasks(piece);
+                        task -= if is_there { 0 } else { tasks(piece) };
+                        is_there
+                    });
+                    let Some(piece) = found else { break };
+                    let end = piece.weight.rows().min((task + 1) * length);
+                    self.stretch(piece, task * length..end, scales);
+                }
+            });
+        });
+    }
+
+    fn stretch(&self, piece: &Piece<'_>, rows: Range<usize>, scales: &mut [f32]) {
+        let Piece { weight, left, target, then } = piece;
+        self.rows(weight, *left, target, rows.clone(), scales);
+        if let Some((weight, left, target)) = then {
+            self.rows(weight, *left, target, rows, scales);
+        }
+    }
+
+    fn rows(
+        &self,
+        weight: &Matrix<'_>,
+        left: Left<'_>,
+        target: &Target,
+        rows: Range<usize>,
+        scales: &mut [f32],
+    ) {
+        let Job { isa, numerics, format, n, .. } = *self;
+        let stretch = Stretch { isa, numerics, weight, left, n, rows, target };
+        match height(n) {
+            1 => products::<1>(isa, format, &stretch, scales),
+            2 => products::<2>(isa, format, &stretch, scales),
+            4 => products::<4>(isa, format, &stretch, scales),
+            _ => products::<8>(isa, format, &stretch, scales),
+        }
+    }
+}
+
+struct Rows<'a> {
+    x: &'a [f32],
+    n: usize,
+    k: usize,
+    stride: usize,
+    numerics: Numerics,
+}
+
+per_words! {
+    fn arrange<W>(words, rows: &Rows<'_>, out: &mut [f32]) {
+        let height = height(rows.n);
+        let per_block = W::FORMAT.words();
+        for (block, out) in out.chunks_exact_mut(height * per_block).enumerate() {
+            for (row, out) in out.chunks_exact_mut(per_block).enumerate() {
+                if row >= rows.n {
+                    out.fill(0.0);
+                    continue;
+                }
+                let x = &rows.x[row * rows.stride..][..rows.k][block * BLOCK..];
+                match x.first_chunk::<BLOCK>() {
+                    Some(x) => words.arrange(rows.numerics, x, out),
+                    None => {
+                        let mut whole = [0.0; BLOCK];
+                        whole[..x.len()].copy_from_slice(x);
+                        words.arrange(rows.numerics, &whole, out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Some rows of a weight against all of `left`.
+struct Stretch<'a> {
+    isa: Isa,
+    numerics: Numerics,
+    weight: &'a Matrix<'a>,
+    left: Left<'a>,
+    n: usize,
+    rows: Range<usize>,
+    target: &'a Target,
+}
+
+/// Weights that are read a block of 64 at a time.
+trait Source {
+    /// Writes the scales of a row's blocks, where there are such, and asks for those of a later row.
+    fn scales(&self, row: usize, later: usize, out: &mut [f32]);
+    /// The words of a block, whose scale is given.
+    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W>;
+    /// Asks for the block so many rows on, which need not be there.
+    fn ahead(&self, _row: usize, _block: usize) {}
+}
+
+/// Blocks of NF4.
+struct Codes<'a> {
+    isa: Isa,
+    numerics: Numerics,
+    weight: Nf4<'a>,
+    codes: &'a [[u8; BLOCK / 2]],
+    blocks: usize,
+}
+
+impl Source for Codes<'_> {
+    #[inline(always)]
+    fn scales(&self, row: usize, later: usize, out: &mut [f32]) {
+        self.weight.absmax.prefetch(later * self.blocks, self.blocks);
+        self.weight.absmax.get_into(row * self.blocks, out);
+    }
+
+    #[inline(always)]
+    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W> {
+        let codes = &self.codes[row * self.blocks + block];
+        words.of_codes(self.isa, self.numerics, codes, scale)
+    }
+
+    #[inline(always)]
+    fn ahead(&self, row: usize, block: usize) {
+        if block.is_multiple_of(2) {
+            prefetch(self.codes, row * self.blocks + block, 1);
+        }
+    }
+}
+
+/// Blocks of 8 bits.
+struct Bytes<'a> {
+    numerics: Numerics,
+    codes: &'a [[i8; BLOCK]],
+    scales: &'a [f32],
+    blocks: usize,
+}
+
+impl Source for Bytes<'_> {
+    #[inline(always)]
+    fn scales(&self, row: usize, later: usize, out: &mut [f32]) {
+        prefetch(self.scales, later * self.blocks, self.blocks);
+        out.copy_from_slice(&self.scales[row * self.blocks..][..out.len()]);
+    }
+
+    #[inline(always)]
+    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W> {
+        words.of_bytes(self.numerics, &self.codes[row * self.blocks + block], scale)
+    }
+
+    #[inline(always)]
+    fn ahead(&self, row: usize, block: usize) {
+        prefetch(self.codes, row * self.blocks + block, 1);
+    }
+}
+
+/// Dense f32 in whole blocks.
+struct Floats<'a> {
+    numerics: Numerics,
+    values: &'a [f32],
+    stride: usize,
+}
+
+impl Source for Floats<'_> {
+    #[inline(always)]
+    fn scales(&self, _: usize, _: usize, _: &mut [f32]) {}
+
+    #[inline(always)]
+    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
+        let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
+        words.of_values(self.numerics, values.expect("whole blocks"))
+    }
+}
+
+/// Dense bf16 in whole blocks.
+struct Halves<'a> {
+    values: &'a [half::bf16],
+    stride: usize,
+}
+
+impl Source for Halves<'_> {
+    #[inline(always)]
+    fn scales(&self, _: usize, _: usize, _: &mut [f32]) {}
+
+    #[inline(always)]
+    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
+        let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
+        words.of_halves(values.expect("whole blocks"))
+    }
+}
+
+/// Anything else.
+struct Other<'a> {
+    isa: Isa,
+    numerics: Numerics,
+    weight: &'a Matrix<'a>,
+}
+
+impl Source for Other<'_> {
+    #[inline(always)]
+    fn scales(&self, _: usize, _: usize, _: &mut [f32]) {}
+
+    #[inline(always)]
+    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
+        let mut values = [0.0; BLOCK];
+        self.weight.block(self.isa, self.numerics, row, block, &mut values);
+        words.of_block(&values)
+    }
+}
+
+/// The stretch, with the kernel of its weight's kind.
+fn products<const N: usize>(isa: Isa, format: Format, stretch: &Stretch<'_>, scales: &mut [f32]) {
+    per_words! {
+        fn products<W, N>(words, stretch: &Stretch<'_>, scales: &mut [f32]) {
+            let Stretch { isa, numerics, weight, .. } = *stretch;
+            match *weight {
+                Matrix::Nf4 { weight, inner, side: Side::In, .. }
+                    if inner.is_multiple_of(BLOCK) =>
+                {
+                    let (codes, blocks) = (weight.codes.as_chunks().0, inner / BLOCK);
+                    let source = Codes { isa, numerics, weight, codes, blocks };
+                    run::<W, _, N>(words, stretch, &source, scales);
+                }
+                Matrix::Q8 { codes, scales: of_blocks, inner, side: Side::In, .. }
+                    if inner.is_multiple_of(BLOCK) =>
+                {
+                    let (codes, blocks) = (codes.as_chunks().0, inner / BLOCK);
+                    let source = Bytes { numerics, codes, scales: of_blocks, blocks };
+                    run::<W, _, N>(words, stretch, &source, scales);
+                }
+                Matrix::Dense(Dense {
+                    values: Values::F32(values), cols, row_stride: stride, col_stride: 1, ..
+                }) if cols.is_multiple_of(BLOCK) => {
+                    run::<W, _, N>(words, stretch, &Floats { numerics, values, stride }, scales);
+                }
+                Matrix::Dense(Dense {
+                    values: Values::Bf16(values), cols, row_stride: stride, col_stride: 1, ..
+                }) if cols.is_multiple_of(BLOCK) => {
+                    run::<W, _, N>(words, stretch, &Halves { values, stride }, scales);
+                }
+                _ => run::<W, _, N>(words, stretch, &Other { isa, numerics, weight }, scales),
+            }
+        }
+    }
+    products::<N>(isa, format, stretch, scales);
+}
+
+/// A few rows of the weight at a time against all rows of `left`.
+#[inline(always)]
+fn run<W: Words, S: Source, const N: usize>(
+    words: W,
+    stretch: &Stretch<'_>,
+    source: &S,
+    scales: &mut [f32],
+) {
+    let Stretch { isa, left, n, rows, target, .. } = stretch;
+    let group = (W::SUMS / N).clamp(1, GROUP);
+    let blocks = left.k.div_ceil(BLOCK);
+    let (scales, _) = scales.split_at_mut(GROUP * blocks);
+    let x = &left.words.as_chunks::<LANES>().0[..blocks * N * W::PER_LANE];
+    for first in rows.clone().step_by(group) {
+        // The last rows are few: then the very last one is made several times, and written once.
+        let row = |r: usize| (first + r).min(rows.end - 1);
+        for (r, scales) in scales.chunks_exact_mut(blocks).take(group).enumerate() {
+            source.scales(row(r), first + 2 * group + r, scales);
+        }
+        let mut sums = [[words.zero(); GROUP]; N];
+        for (block, x) in x.chunks_exact(N * W::PER_LANE).enumerate() {
+            for r in 0..group {
+                let w = source.block(words, row(r), block, scales[r * blocks + block]);
+                source.ahead(first + r + 2 * group, block);
+                for n in 0..N {
+                    for c in 0..W::PER_LANE {
+                        let x = words.load(&x[n * W::PER_LANE + c]);
+                        sums[n][r] = words.dot(sums[n][r], x, w[c]);
+                    }
+                }
+            }
+        }
+        let count = group.min(rows.end - first);
+        for (n, sums) in sums.iter().enumerate().take(*n) {
+            let mut stored = [[0.0; LANES]; GROUP];
+            for (stored, sum) in stored.iter_mut().zip(sums) {
+                *stored = words.store(*sum);
+            }
+            target.put(n, first, &add_four(*isa, &stored)[..count]);
+        }
+    }
+}
