@@ -5,6 +5,7 @@ use crate::action::ActionKind;
 use crate::answer::Answer;
 use crate::cause::Cause;
 use crate::incident::{Event, EventKind, Incident, Level, LogLine};
+use crate::sign::is_told_by_reason;
 use crate::signal::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +26,9 @@ pub enum Doubt {
     SignsOfTrouble,
     /// Nothing is said to be wrong, and errors, latency and load are not measured.
     LittleMeasured,
-    /// A fault is named, and all that is cited are log lines: whoever can provoke one can write them.
-    LogsAlone,
+    /// A fault is named, and all that is cited are words of log lines and of events' messages: whoever can provoke
+    /// one can write them.
+    WordsAlone,
 }
 
 impl Doubt {
@@ -44,7 +46,7 @@ impl Doubt {
             (Self::OtherRemedy, answer.cause.is_fault() && !usual.contains(&answer.action.kind)),
             (Self::SignsOfTrouble, answer.cause == Cause::None && shows_trouble(incident)),
             (Self::LittleMeasured, answer.cause == Cause::None && !is_measured(incident)),
-            (Self::LogsAlone, answer.cause.is_fault() && cites_logs_alone(answer, incident)),
+            (Self::WordsAlone, answer.cause.is_fault() && cites_words_alone(answer, incident)),
         ];
         found.into_iter().filter(|(_, is_there)| *is_there).map(|(doubt, _)| doubt).collect()
     }
@@ -60,9 +62,9 @@ impl Doubt {
             Self::LittleMeasured => {
                 "nothing is said to be wrong, and errors, latency and load are not measured"
             }
-            Self::LogsAlone => {
-                "all that is cited are log lines, which anybody may have provoked: look for a metric, an \
-                 event or a change that agrees"
+            Self::WordsAlone => {
+                "all that is cited are words in log lines or messages of events, which anybody may have \
+                 written: look for a metric, a change or the reason of an event that agrees"
             }
             Self::OtherRemedy => "what is proposed is not what usually helps against the cause",
         }
@@ -81,9 +83,13 @@ fn is_measured(incident: &Incident) -> bool {
 /// Values of a series that say anything.
 const FEWEST: usize = 6;
 
-fn cites_logs_alone(answer: &Answer, incident: &Incident) -> bool {
-    let is_log = |id: &String| incident.logs.iter().any(|line| line.id == *id);
-    !answer.evidence.is_empty() && answer.evidence.iter().all(is_log)
+fn cites_words_alone(answer: &Answer, incident: &Incident) -> bool {
+    let is_words = |id: &String| {
+        let event = incident.events.iter().find(|event| event.id == *id);
+        incident.logs.iter().any(|line| line.id == *id)
+            || event.is_some_and(|event| !is_told_by_reason(answer.cause, &event.reason))
+    };
+    !answer.evidence.is_empty() && answer.evidence.iter().all(is_words)
 }
 
 /// Whether there are errors or warnings as they come in few healthy windows: of 32 simulated ones in

@@ -99,6 +99,9 @@ pub struct Pack {
     pub services: Vec<String>,
     /// The lines, in the order of the prompt.
     pub items: Vec<Item>,
+    /// All lines about the services of the table, those that the budget has no room for among them: plain code
+    /// looks at these, so that nobody hides one line behind others.
+    pub all: Vec<Item>,
     /// The prompt.
     pub prompt: String,
 }
@@ -122,7 +125,8 @@ impl Pack {
     /// # Errors
     /// [`Error::Incident`] where the budget does not even hold the alert and the options.
     pub fn new(incident: &Incident, options: &Options<'_>) -> Result<Self> {
-        let candidates = candidates(incident);
+        let all = lines(incident);
+        let candidates = candidates(all.clone());
         let (mut first, mut past) = (0, candidates.len() + 1);
         // The most lines that fit: more lines are never fewer tokens.
         while past - first > 1 {
@@ -134,7 +138,8 @@ impl Pack {
                 past = middle;
             }
         }
-        let pack = Self::of(incident, &candidates[..first], options);
+        let mut pack = Self::of(incident, &candidates[..first], options);
+        pack.all = Self::items(&pack.services, all.iter().flatten(), options);
         let tokens = (options.tokens)(&pack.prompt);
         if tokens > options.budget {
             let problem = format!(
@@ -148,14 +153,24 @@ impl Pack {
 
     fn of(incident: &Incident, chosen: &[Candidate<'_>], options: &Options<'_>) -> Self {
         let services = table(incident, chosen);
-        let labels: BTreeMap<&str, usize> =
-            services.iter().enumerate().map(|(index, name)| (name.as_str(), index + 1)).collect();
-        let words = Words { labels, excerpts: options.excerpts };
-        let shown = chosen.iter().filter(|it| words.labels.contains_key(it.item.service.as_str()));
+        let items = Self::items(&services, chosen, options);
+        let words = Words::new(&services, options);
+        let prompt = render(incident, &services, &items, options.causes, &words);
+        Self { services, items, all: Vec::new(), prompt }
+    }
+
+    /// Those that are about these services, in the order of a prompt.
+    fn items<'a, 'i: 'a>(
+        services: &[String],
+        candidates: impl IntoIterator<Item = &'a Candidate<'i>>,
+        options: &Options<'_>,
+    ) -> Vec<Item> {
+        let words = Words::new(services, options);
+        let shown =
+            candidates.into_iter().filter(|it| words.labels.contains_key(it.item.service.as_str()));
         let mut items: Vec<Item> = shown.map(|candidate| words.item(candidate)).collect();
         items.sort_by(|a, b| a.kind.cmp(&b.kind).then(b.weight.total_cmp(&a.weight)));
-        let prompt = render(incident, &services, &items, options.causes, &words);
-        Self { services, items, prompt }
+        items
     }
 
     /// What the prompt calls a service: `s1`.
@@ -176,9 +191,13 @@ impl Pack {
     }
 }
 
-/// All lines that could be shown, those first that should be.
-fn candidates(incident: &Incident) -> Vec<Candidate<'_>> {
-    let mut kinds = [changes(incident), metrics(incident), events(incident), logs(incident)];
+/// All lines that say anything, by kind.
+fn lines(incident: &Incident) -> [Vec<Candidate<'_>>; 4] {
+    [changes(incident), metrics(incident), events(incident), logs(incident)]
+}
+
+/// Those of them that could be shown, those first that should be.
+fn candidates(mut kinds: [Vec<Candidate<'_>>; 4]) -> Vec<Candidate<'_>> {
     let mut ranked: Vec<(f64, Candidate<'_>)> = Vec::new();
     for (items, most) in kinds.iter_mut().zip(MOST_LINES) {
         items.sort_by(|Candidate { item: a, .. }, Candidate { item: b, .. }| {
@@ -346,7 +365,13 @@ struct Words<'a> {
     excerpts: bool,
 }
 
-impl Words<'_> {
+impl<'a> Words<'a> {
+    fn new(services: &'a [String], options: &Options<'_>) -> Self {
+        let numbered = services.iter().enumerate();
+        let labels = numbered.map(|(index, name)| (name.as_str(), index + 1)).collect();
+        Self { labels, excerpts: options.excerpts }
+    }
+
     /// What a service is called; `s0` is none of the table.
     fn service(&self, name: &str) -> String {
         format!("s{}", self.labels.get(name).copied().unwrap_or(0))

@@ -177,6 +177,13 @@ const SIGNS: [(Cause, &[(Sign, f64)]); 24] = [
     (Cause::BadSidecarInjection, &[(Said(&["sidecar"]), 1.0), (Changed(&["sidecar"]), 1.0)]),
 ];
 
+/// Whether the reason of an event, which Kubernetes gives it, tells this cause, or helps to: not only the
+/// words of its message, which anybody may have written.
+pub(crate) fn is_told_by_reason(cause: Cause, reason: &str) -> bool {
+    let tells = |sign: &Sign| matches!(sign, Said(words) if words.contains(&reason));
+    signs(cause).iter().any(|(sign, _)| tells(sign))
+}
+
 /// The signs of a cause; none of what is no fault.
 fn signs(cause: Cause) -> &'static [(Sign, f64)] {
     SIGNS.iter().find(|(it, _)| *it == cause).map_or(&[], |(_, signs)| signs)
@@ -187,7 +194,7 @@ fn signs(cause: Cause) -> &'static [(Sign, f64)] {
 pub fn support(cause: Cause, label: &str, pack: &Pack) -> f64 {
     let Some(service) = pack.service(label) else { return 0.0 };
     let own: Vec<(&Item, f64)> = pack
-        .items
+        .all
         .iter()
         .filter_map(|item| {
             let named = item.about.iter().any(|about| about == label);
@@ -207,7 +214,7 @@ pub fn support(cause: Cause, label: &str, pack: &Pack) -> f64 {
 pub fn telling<'a>(cause: Cause, label: &str, pack: &'a Pack) -> Vec<&'a str> {
     let Some(service) = pack.service(label) else { return Vec::new() };
     let mut found: Vec<(f64, &str)> = Vec::new();
-    for item in &pack.items {
+    for item in &pack.all {
         if item.service != service && !item.about.iter().any(|about| about == label) {
             continue;
         }

@@ -68,6 +68,10 @@ impl FromStr for Address {
                     .to_owned(),
             ));
         }
+        let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        if port.is_some_and(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(wrong("has a port that is none, 1 to 65535"));
+        }
         let host =
             uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
         if uri.query().is_some() || text.contains('#') {
@@ -109,6 +113,7 @@ mod tests {
             ("ftp://host", "neither http"),
             ("host:9090", "neither http"),
             ("http://", "cannot be read"),
+            ("http://127.0.0.1:99999", "a port"),
             ("http://host/?a=b", "has a ?"),
             ("http://host/#a", "has a ?"),
         ] {

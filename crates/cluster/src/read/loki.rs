@@ -9,7 +9,7 @@ use super::{HttpSource, Result, Run, Source};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Slices of the incident, and of its baseline.
@@ -178,9 +178,17 @@ impl Reader<'_> {
             for stream in data.result {
                 let service = self.directory.of_labels(&stream.stream);
                 let told = LEVELS.iter().find_map(|it| level(stream.stream.get(*it)?));
+                // What came twice, with one time and one text, is one line.
+                let mut moment: (i64, BTreeSet<String>) = (i64::MIN, BTreeSet::new());
                 for entry in stream.values {
                     came += 1;
                     first = first.min(entry.time);
+                    if moment.0 != entry.time {
+                        moment = (entry.time, BTreeSet::new());
+                    }
+                    if !moment.1.insert(entry.line.clone()) {
+                        continue;
+                    }
                     match (&service, Timestamp::from_nanosecond(entry.time.into())) {
                         (Some(service), Ok(time)) => {
                             lines.add(service, time, &entry.line, (told, &self.window));

@@ -69,7 +69,7 @@ fn exposition(store: &Store, (after, until): (i64, i64), open: bool) -> String {
     let mut text = String::new();
     let mut name = "";
     // Series are in the order of their labels, not of their names.
-    let mut series: Vec<&Series> = store.series.iter().filter(|it| it.name() != "ALERTS").collect();
+    let mut series: Vec<&Series> = store.series.iter().collect();
     series.sort_by_key(|it| it.name());
     for it in series {
         let shown = it.points.partition_point(|(at, _)| *at <= until);

@@ -28,6 +28,7 @@ pub(crate) fn example(case: Case, cause: Cause, service: &str) -> Example {
         case,
         pack: Pack {
             services: names.to_vec(),
+            all: items.clone(),
             items,
             prompt: format!("alert: s3 slow\n{shown}causes: disk-full bad-config\n"),
         },

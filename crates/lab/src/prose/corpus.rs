@@ -174,6 +174,7 @@ fn within(simulated: &Simulated, budget: usize) -> Pack {
     pack.or_else(|_| whole()).unwrap_or_else(|_| Pack {
         services: Vec::new(),
         items: Vec::new(),
+        all: Vec::new(),
         prompt: String::new(),
     })
 }

@@ -4,8 +4,9 @@
 //! Every sentence, bullet and row of a table is a statement, but in the sections that say what to do or how
 //! to look. It names its evidence behind it, `… left its baseline (`m1`, `c2`).`, a bullet also in front,
 //! `- `m1`: …`, and a row in its last cell. What is known in general of a cause begins with [`KNOWLEDGE`] and
-//! has the words that we have for it. That what is named exists is checked, and not that it supports what is
-//! said: that is for people to read.
+//! has the words that we have for it. What is to be done is a task, `- [ ] …`, or begins as our drafts have it; all
+//! else below "Action items" and "Remediation" is a statement, too. That what is named exists is checked, and
+//! not that it supports what is said, nor what tasks say: that is for people to read.
 
 use super::causes::guide;
 use super::{ALERT, ANSWER, SERVICES, WINDOW};
@@ -27,6 +28,16 @@ const LEADS: [&str; 5] = [FOR_IT, CITED, LOOKED_AT, ELSEWHERE, LESS_LIKELY];
 /// Sections that say what to do, or how to look.
 const DOING: [&str; 6] =
     ["Remediation", "Action items", "Meaning", "Diagnosis", "Mitigation", "Prevention"];
+
+/// How lines of a post-mortem begin that say what to do.
+const TASKS: [&str; 6] = [
+    "- [ ] ",
+    "- [x] ",
+    "Proposed, not carried out: ",
+    "None is proposed: ",
+    "- It helped if ",
+    "- To take it back: ",
+];
 
 /// Ends of words that end no sentence.
 const SHORT: [&str; 8] = ["e.g", "i.e", "etc", "approx", "ca", "vs", "no", "resp"];
@@ -61,7 +72,12 @@ pub fn check(document: &str, incident: &Incident) -> Vec<Unsupported> {
     known.extend([WINDOW, SERVICES, ANSWER]);
     known.extend(incident.alert.iter().map(|_| ALERT));
     let mut found = Vec::new();
-    for (line, block) in blocks(document) {
+    let blocks = blocks(document);
+    if !document.lines().any(|line| line.trim_start().starts_with("## ")) {
+        let statement = "the document states nothing".to_owned();
+        found.push(Unsupported { line: 1, statement, why: Why::NoEvidence });
+    }
+    for (line, block) in blocks {
         for statement in statements(&block) {
             if let Some(why) = missing(statement, &known) {
                 found.push(Unsupported { line, statement: plain(statement, SHOWN), why });
@@ -77,6 +93,7 @@ fn blocks(document: &str) -> Vec<(usize, String)> {
     let mut blocks: Vec<(usize, String)> = Vec::new();
     // Before the first section stand the title and what the document is.
     let (mut stating, mut fence, mut open) = (false, None, false);
+    let mut has_tasks = false;
     for (index, line) in lines.iter().enumerate() {
         let ticks = ["```", "~~~"].into_iter().find(|mark| line.starts_with(mark));
         if !stating && (fence.is_some() || ticks.is_some()) {
@@ -90,6 +107,7 @@ fn blocks(document: &str) -> Vec<(usize, String)> {
         }
         if let Some(heading) = line.strip_prefix("## ") {
             stating = !DOING.contains(&heading.trim());
+            has_tasks = DOING[..2].contains(&heading.trim());
             open = false;
             let is_ours = DOING.contains(&heading.trim()) || SECTIONS.contains(&heading.trim());
             if !is_ours {
@@ -97,7 +115,8 @@ fn blocks(document: &str) -> Vec<(usize, String)> {
             }
             continue;
         }
-        if !stating || is_frame(line, lines.get(index + 1)) {
+        let is_task = !has_tasks || TASKS.iter().any(|task| line.starts_with(task));
+        if (!stating && is_task) || is_frame(line, lines.get(index + 1)) {
             open = false;
             continue;
         }

@@ -259,7 +259,7 @@ fn statements_without_evidence_are_found_where_they_stand() {
         check(text, &incident).into_iter().map(|it| (it.line, it.why)).collect()
     };
     let not_there = |id: &str| Why::NotThere(id.to_owned());
-    let cases: [(&str, Vec<(usize, Why)>); 27] = [
+    let cases: [(&str, Vec<(usize, Why)>); 30] = [
         ("## Summary\nIt was the network.", vec![(2, Why::NoEvidence)]),
         ("## Summary\nIt was the disk (`m1`). Then it rained.", vec![(2, Why::NoEvidence)]),
         ("## Summary\nAlice did it! It failed (`m1`).", vec![(2, Why::NoEvidence)]),
@@ -274,7 +274,13 @@ fn statements_without_evidence_are_found_where_they_stand() {
         ("## Impact\n| x | Evidence |", vec![(2, Why::NoEvidence)]),
         ("## Summary\n```\nit rained\n```", vec![(2, Why::NoEvidence)]),
         ("## Diagnosis\n```\n## Summary\nit rained", vec![(2, Why::NoEvidence)]),
-        ("# A title\nA draft of ours.", vec![]),
+        ("# A title\nA draft of ours.", vec![(1, Why::NoEvidence)]),
+        ("", vec![(1, Why::NoEvidence)]),
+        (
+            "# A title\nA draft of ours.\n## Action items\n- [ ] rest\n\nAlice did it.",
+            vec![(6, Why::NoEvidence)],
+        ),
+        ("## Remediation\nAlice did it.\n- It helped if it rains.", vec![(2, Why::NoEvidence)]),
         ("## Summary\nIt was the disk (`m1`, `e1`).", vec![]),
         ("## Summary\nIt was the disk (`m1`, `m77`).", vec![(2, not_there("m77"))]),
         // A name is no evidence, and neither is a remark with an id somewhere in it.

@@ -58,6 +58,18 @@ fn errors_and_warnings_speak_against_a_good_day() {
 }
 
 #[test]
+fn words_that_anybody_may_have_written_are_no_proof() {
+    let said = ("s2", Cause::MemoryLimitTooLow, ["e1"].as_slice(), ActionKind::RaiseMemoryLimit);
+    let of_reason = |reason: &str| {
+        let mut incident = small();
+        incident.events[0].reason = reason.to_owned();
+        Doubt::of(&answer(said, 0.0), &incident)
+    };
+    assert_eq!(of_reason("OOMKilling"), []);
+    assert_eq!(of_reason("Failed"), [Doubt::WordsAlone], "whatever its message says");
+}
+
+#[test]
 fn a_cause_that_is_not_named_is_doubted_for_its_evidence_only() {
     let said = ("s2", Cause::MemoryLimitTooLow, [].as_slice(), ActionKind::RollBack);
     assert_eq!(Doubt::of(&answer(said, 0.9), &small()), [Doubt::NothingCited]);

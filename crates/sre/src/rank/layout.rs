@@ -40,6 +40,9 @@ impl Table {
             }
             if index < heads {
                 table.head(cells, number)?;
+                if number == heads {
+                    table.distinct(number)?;
+                }
             } else {
                 table.row(&cells, number)?;
             }
@@ -74,12 +77,28 @@ impl Table {
         Ok(())
     }
 
+    /// Checks that no two columns are called alike.
+    fn distinct(&self, number: usize) -> Result<()> {
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(twice) = self.heads.iter().find(|head| !seen.insert(*head)) {
+            let problem = format!("two columns are called \"{}\"", shown(&twice.join(" ")));
+            return Err(Error::table(number, problem, "every series has a name of its own"));
+        }
+        Ok(())
+    }
+
     fn row(&mut self, cells: &[String], number: usize) -> Result<()> {
         if (self.times.len() + 1).saturating_mul(self.columns.len()) > MOST_SAMPLES {
             let problem = format!("more than {MOST_SAMPLES} values");
             return Err(Error::table(number, problem, "rank a shorter time"));
         }
-        self.times.push(seconds(&cells[0], number)?);
+        let time = seconds(&cells[0], number)?;
+        if self.times.last().is_some_and(|last| time < *last) {
+            let problem =
+                format!("the time \"{}\" is before that of the line above", shown(&cells[0]));
+            return Err(Error::table(number, problem, "put the lines in the order of their times"));
+        }
+        self.times.push(time);
         for (column, cell) in self.columns.iter_mut().zip(&cells[1..]) {
             column.push(value(cell, number)?);
         }

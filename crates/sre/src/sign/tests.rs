@@ -59,6 +59,29 @@ fn saying_it_more_often_says_no_more_than_the_most() {
     assert!(memory > 2.0 && memory <= MOST, "{memory}");
 }
 
+/// Whoever writes many lines fills a prompt, and hides nothing from what counts.
+#[test]
+fn what_the_prompt_has_no_room_for_still_speaks() {
+    let mut incident = small();
+    incident.logs[0].message = "x509: certificate has expired".to_owned();
+    let ended = |incident: &Incident| {
+        let pack = pack(incident);
+        let label = pack.label(&incident.logs[0].service).unwrap();
+        let is_shown = pack.items.iter().any(|item| item.id == "l1");
+        (is_shown, support(Cause::CertificateExpired, &label, &pack))
+    };
+    let (is_shown, alone) = ended(&incident);
+    assert!(is_shown && alone > 0.5, "{alone}");
+    let line = incident.logs[0].clone();
+    for number in 10..60 {
+        let (id, message) = (format!("l{number}"), "hello world".to_owned());
+        let loud =
+            crate::incident::LogLine { id, message, count: 100_000, before: 0, ..line.clone() };
+        incident.logs.push(loud);
+    }
+    assert_eq!(ended(&incident), (false, alone));
+}
+
 #[test]
 fn every_fault_has_a_sign() {
     for cause in Cause::faults() {

@@ -6,10 +6,12 @@ use crate::output::note;
 use crate::progress::Progress;
 use anyhow::{Context, Result, anyhow};
 use cluster::read::{
-    Ask, Credentials, Error, HttpSource, KubernetesSource, Limits, Missing, Reading, Sources,
+    Ask, Credentials, Error, HttpSource, KubernetesSource, Limits, Missing, Reading, Source,
+    Sources,
 };
 use jiff::Timestamp;
 use sre::incident::Incident;
+use sre::rank::Window;
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,7 +53,8 @@ pub(super) fn read(args: &ClusterArgs) -> Result<(Incident, Vec<Missing>)> {
         shown.at(steps, || format!("{}: {} ({}/{})", step.source, step.what, step.done, step.of));
     });
     drop(shown);
-    let Reading { incident, missing, cut } = reading.map_err(told)?;
+    let Reading { incident, mut missing, cut } = reading.map_err(told)?;
+    missing.extend(unasked(&sources, &incident));
     for it in &missing {
         note(&format!("not read: {it}"));
     }
@@ -61,6 +64,25 @@ pub(super) fn read(args: &ClusterArgs) -> Result<(Incident, Vec<Missing>)> {
         save(&incident, file)?;
     }
     Ok((incident, missing))
+}
+
+/// What there is nothing of because nobody was asked for it, or because too little came.
+fn unasked(sources: &Sources, incident: &Incident) -> Vec<Missing> {
+    let is_measured = || Window::of(incident).is_ok_and(|window| window.is_measured());
+    let metrics = match &sources.prometheus {
+        None => Some(("metrics and alerts", "no address was given (--prometheus)")),
+        Some(_) if !is_measured() => Some((
+            "enough values",
+            "no series has enough of them both before the start and since: there is no ranking",
+        )),
+        Some(_) => None,
+    };
+    let has_lines = sources.loki.is_some() || !incident.logs.is_empty();
+    let lines = (!has_lines).then_some(("log lines", "no address was given (--loki)"));
+    let missing = |source, it: Option<(&str, &str)>| {
+        it.map(|(what, why)| Missing { source, what: what.to_owned(), why: why.to_owned() })
+    };
+    missing(Source::Prometheus, metrics).into_iter().chain(missing(Source::Loki, lines)).collect()
 }
 
 /// A server, and who we are to it.

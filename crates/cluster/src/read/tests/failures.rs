@@ -214,6 +214,21 @@ fn time_that_runs_out_leaves_what_was_read() {
     assert!(told.iter().any(|(source, _)| *source == Source::Loki), "{told:?}");
 }
 
+/// Loki's distributors may keep a line twice; a line that really came twice has two times.
+#[test]
+fn a_line_that_loki_has_twice_counts_once() {
+    let logs = Server::new(|asked: &Asked| {
+        let once = shop::loki(asked);
+        let mut answer: serde_json::Value = serde_json::from_slice(&once.body).unwrap();
+        let values = answer["data"]["result"][0]["values"].as_array_mut().unwrap();
+        *values = values.iter().flat_map(|it| [it.clone(), it.clone()]).collect();
+        Reply::json(&answer)
+    });
+    let sources = Sources { loki: http(&logs), ..Sources::default() };
+    let reading = read_quietly(&sources, &ask()).unwrap();
+    assert_eq!(reading.incident.logs[1].count, 91);
+}
+
 #[test]
 fn loki_is_asked_for_fewer_lines_where_it_gives_no_more() {
     let logs = Server::new(|asked: &Asked| {

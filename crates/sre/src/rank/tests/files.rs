@@ -21,6 +21,8 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     assert!(said("time,a\n1,2\n1,2,3\n").starts_with("line 3: 3 cells, line 1 has 2"));
     assert!(said("time,a\n1,x\n").starts_with("line 2: \"x\" is no number"));
     assert!(said("time,a\n1e99,1\n").starts_with("line 2: \"1e99\" is no time"));
+    assert!(said("time,a,a\n1,1,1\n").starts_with("line 1: two columns are called \"a\""));
+    assert!(said("time,a\n2,1\n1,1\n").starts_with("line 3: the time \"1\" is before"));
     assert!(said("time,\"a\n1,1\n").starts_with("line 1: a quote that does not end"));
 }
 
