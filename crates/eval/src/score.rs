@@ -112,7 +112,7 @@ pub fn citations(examples: &[Example], predictions: &[Prediction]) -> Option<Cit
         }
         let supporting = ids.iter().filter(|id| example.support.contains(*id)).count();
         cited += ids.len();
-        exist += ids.iter().filter(|id| example.pack.items.iter().any(|it| it.id == **id)).count();
+        exist += ids.iter().filter(|id| example.pack.all.iter().any(|it| it.id == **id)).count();
         support += supporting;
         answers += 1;
         at_random += share_of_support(example);

@@ -173,6 +173,13 @@ impl Pack {
         items
     }
 
+    /// The lines of the prompt and those that were cited beside it, in the order of the prompt.
+    pub fn with_cited(&self, cited: &[String]) -> Vec<&Item> {
+        let shown: BTreeSet<&str> = self.items.iter().map(|item| item.id.as_str()).collect();
+        let is_wanted = |item: &&Item| shown.contains(item.id.as_str()) || cited.contains(&item.id);
+        self.all.iter().filter(is_wanted).collect()
+    }
+
     /// What the prompt calls a service: `s1`.
     pub fn label(&self, service: &str) -> Option<String> {
         let index = self.services.iter().position(|name| name == service)?;

@@ -254,7 +254,9 @@ impl Frame {
 
 /// The series of the pack that come first, those that are cited before the others, in its order.
 fn strongest<'a>(cited: &Cited<'a>, ids: &BTreeSet<&str>) -> Vec<&'a Series> {
-    let metrics = || cited.pack.items.iter().filter(|item| item.kind == Kind::Metric);
+    let ours: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    let lines = cited.pack.with_cited(&ours);
+    let metrics = || lines.iter().filter(|item| item.kind == Kind::Metric);
     let is_cited = |id: &str| ids.contains(id);
     let first = metrics().filter(|item| is_cited(&item.id));
     let then = metrics().filter(|item| !is_cited(&item.id));

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
     let mut cells = vec![Row::heading()];
     cells.extend(rows.iter().map(Row::cells));
     let json = serde_json::json!({ "rows": rows.iter().map(Row::json).collect::<Vec<_>>() });
-    let ops = args.ops.then(|| rows.iter().map(Row::ops).collect::<String>()).unwrap_or_default();
+    let ops: String = rows.iter().map(Row::ops).collect();
     Ok(Answer { text: format!("{}{ops}", table(&cells)), json })
 }
 

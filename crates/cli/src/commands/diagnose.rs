@@ -389,7 +389,7 @@ impl Diagnosed {
         let answer = &self.debate.diagnosis.answer;
         let mut text = pairs(&self.rows());
         text.push_str("\nevidence\n");
-        for item in self.pack.items.iter().filter(|item| answer.evidence.contains(&item.id)) {
+        for item in self.pack.all.iter().filter(|item| answer.evidence.contains(&item.id)) {
             let [id, service, line] =
                 [&item.id, &item.service, &item.text].map(|it| plain(it, SHOWN));
             text.push_str(&format!("  {id:<5} {service}: {line}\n"));

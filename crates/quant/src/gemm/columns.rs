@@ -120,10 +120,10 @@ mod pairs {
         let [mut joined, mut turned] = [[[[0.0; LANES]; LANES]; 2]; 2];
         for index in 0..panel.width / per_block {
             for c in 0..2 {
-                for lane in 0..LANES {
+                let [first, second] = &mut joined;
+                for (lane, halves) in first.iter_mut().zip(second).enumerate() {
                     let k = (panel.first_block + index) * BLOCK + 4 * lane + c;
-                    let both = join(line(k), line(k + 2));
-                    (joined[0][lane], joined[1][lane]) = (both[0], both[1]);
+                    [*halves.0, *halves.1] = join(line(k), line(k + 2));
                 }
                 for half in 0..2 {
                     let (from, to): (&Square, &mut Square) = (&joined[half], &mut turned[half]);

@@ -35,7 +35,7 @@ pub fn post_mortem(
         (String::new(), title(incident, answer)),
         ("Summary".to_owned(), summary(incident, answer)),
         ("Impact".to_owned(), impact(incident, answer)),
-        ("Timeline".to_owned(), timeline::table(incident, pack)),
+        ("Timeline".to_owned(), timeline::table(incident, pack, &answer.evidence)),
         ("Root cause".to_owned(), root_cause(incident, answer, pack)),
         ("Contributing factors".to_owned(), factors(incident, answer, pack)),
         ("What was ruled out".to_owned(), exclusions(incident, answer)),
@@ -200,7 +200,7 @@ fn root_cause(incident: &Incident, answer: &Answer, pack: &Pack) -> String {
     if let Some(way) = way(incident, answer) {
         out.push_str(&format!("\n{way}\n"));
     }
-    let line = |id: &String| pack.items.iter().find(|item| item.id == *id);
+    let line = |id: &String| pack.all.iter().find(|item| item.id == *id);
     let label = answer.service.as_deref().and_then(|service| pack.label(service));
     let is_own = |id: &&String| {
         line(id).is_some_and(|item| {

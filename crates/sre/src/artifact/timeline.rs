@@ -1,4 +1,4 @@
-//! What happened when: the lines of the pack in the order of time, as a table.
+//! What happened when: the lines of the pack and those that are cited in the order of time, as a table.
 
 use super::{ALERT, MOST_NAME, MOST_TEXT, WINDOW};
 use crate::evidence::{Item, Kind, Pack, deviation::Deviation};
@@ -14,7 +14,7 @@ pub(super) fn shown(time: Timestamp) -> String {
 
 /// The table: changes, metrics when they left their baseline, events and log lines when they came
 /// first, and the alert.
-pub(super) fn table(incident: &Incident, pack: &Pack) -> String {
+pub(super) fn table(incident: &Incident, pack: &Pack, cited: &[String]) -> String {
     let times = times(incident);
     let row = |item: &Item| {
         let time = times.get(item.id.as_str()).copied().unwrap_or(incident.start);
@@ -31,7 +31,7 @@ pub(super) fn table(incident: &Incident, pack: &Pack) -> String {
         ];
         (time, cells)
     };
-    let mut rows: Vec<_> = pack.items.iter().map(row).collect();
+    let mut rows: Vec<_> = pack.with_cited(cited).into_iter().map(row).collect();
     rows.push((incident.start, noticed(incident)));
     // Equal times keep the order of the pack: changes, metrics, events, logs.
     rows.sort_by_key(|(time, _)| *time);
