@@ -11,7 +11,7 @@ a C++ compiler.
 In every round each contender of a work runs once, in turns, with a probe of the memory's bandwidth before it. What
 is compared are medians over the rounds. PyTorch runs with transparent huge pages and a malloc that keeps large blocks
 (GLIBC_TUNABLES), which is the harder bar; on machines with AMX it is also asked without (ONEDNN_MAX_CPU_ISA), since no
-other contender uses it.
+other contender uses it. A peer that dies is told and left out.
 """
 
 import argparse
@@ -203,16 +203,28 @@ def main():
             out.writerow(["date", "commit", "machine", "threads", "work", "contender", "rounds", "median_tokens_per_second",
                           "lowest", "highest", "srek_over_it", "probe_gb_per_second", "bf16_gflops"])
         for work, contenders in chosen.items():
+            died = {}
             rates = {name: [] for name, _ in contenders}
             probes = {name: [] for name, _ in contenders}
             for round_ in range(args.rounds):
                 for name, once in contenders:
+                    if name in died:
+                        continue
                     probes[name].append(place.probe())
-                    rates[name].append(once())
+                    try:
+                        rates[name].append(once())
+                    except subprocess.CalledProcessError as problem:
+                        died[name] = f"ended with {problem.returncode}"
+                        print(f"{work}, {name}: {died[name]}", file=sys.stderr, flush=True)
+                        continue
                     print(f"{work}, round {round_ + 1}, {name}: {rates[name][-1]:.1f} tokens/s, memory "
-                          f"{probes[name][-1]['read_bandwidth'] / 1e9:.1f} GB/s", file=sys.stderr, flush=True)
+                          f"{probes[name][-1]['read_bytes_per_second'] / 1e9:.1f} GB/s", file=sys.stderr, flush=True)
             ours = statistics.median(rates[contenders[0][0]])
+            for name, reason in died.items():
+                print(f"{work:20} {name:36} {reason}", flush=True)
             for name, seen in rates.items():
+                if name in died:
+                    continue
                 middle = statistics.median(seen)
                 probe = statistics.median(it["read_bytes_per_second"] for it in probes[name]) / 1e9
                 peak = statistics.median(it["bf16_flops"] for it in probes[name]) / 1e9
