@@ -55,7 +55,7 @@ class Place:
     def build_llama(self):
         source = self.here / "llama.cpp"
         if not source.exists():
-            sh(self.python, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", LLAMA, cwd=self.here)
+            sh(self.python, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "llama-cpp-python", LLAMA, cwd=self.here)
             archive = next(self.here.glob("llama_cpp_python-*.tar.gz"))
             sh("tar", "xzf", archive, cwd=self.here)
             folder = self.here / archive.name.removesuffix(".tar.gz")
