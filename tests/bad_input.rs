@@ -573,7 +573,7 @@ error: --threads is 0, expected 1 to 1024
     room.srek("doctor --tier neon").fails(
         2,
         r#"
-error: --tier is "neon", expected one of scalar, avx2, avx512
+error: --tier is "neon", expected one of scalar, avx2, avx512, amx
 "#,
     );
     assert_eq!(room.srek("no-such-command").code, Some(2));

@@ -40,7 +40,7 @@ pub(crate) struct MachineArgs {
     /// Threads to use [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Instruction set: scalar, avx2 or avx512 [default: $SREK_TIER, or the fastest]
+    /// Instruction set: scalar, avx2, avx512 or amx [default: $SREK_TIER, or the fastest]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) tier: Option<String>,
     /// Train and serve on this GPU, counted from 0; never tried on a real one yet

@@ -10,11 +10,14 @@ pub enum Isa {
     Avx2,
     /// AVX-512 F, BW, DQ, VL and BF16.
     Avx512,
+    /// AVX-512 as above and AMX's tiles of bf16, for the products in `bf16`; all else is as on
+    /// [`Isa::Avx512`].
+    Amx,
 }
 
 impl Isa {
     /// Every tier, slowest first.
-    pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Amx];
 
     /// The fastest tier of this machine.
     pub fn detect() -> Isa {
@@ -27,7 +30,13 @@ impl Isa {
             Isa::Scalar => true,
             Isa::Avx2 => Avx2::detect().is_some(),
             Isa::Avx512 => Avx512::detect().is_some(),
+            Isa::Amx => Amx::detect().is_some(),
         }
+    }
+
+    /// The tier that does what needs no tiles.
+    pub fn without_tiles(self) -> Isa {
+        if self == Isa::Amx { Isa::Avx512 } else { self }
     }
 
     /// The name used in arguments, logs and recorded settings.
@@ -36,6 +45,7 @@ impl Isa {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Amx => "amx",
         }
     }
 
@@ -95,6 +105,46 @@ impl Avx512 {
     }
 }
 
+/// Proof that AMX's tiles of bf16 were detected (and AVX-512 with them), and that the kernel lets this
+/// process use them.
+#[derive(Clone, Copy, Debug)]
+pub struct Amx(());
+
+impl Amx {
+    /// Detects the tier, and asks the kernel for the tiles' state the first time.
+    pub fn detect() -> Option<Amx> {
+        Avx512::detect()?;
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        {
+            static ALLOWED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+            if *ALLOWED.get_or_init(|| tiles::are_there() && tiles::allow()) {
+                return Some(Amx(()));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiles {
+    use std::arch::x86_64::__cpuid_count;
+
+    /// Leaf 7 of CPUID: AMX-BF16 is bit 22 of EDX, AMX-TILE bit 24 (Intel 64 and IA-32 manual, volume 2).
+    pub(super) fn are_there() -> bool {
+        let features = __cpuid_count(7, 0).edx;
+        features >> 22 & 1 == 1 && features >> 24 & 1 == 1
+    }
+
+    /// Tiles are 8 KiB of state per thread, which Linux only keeps for a process that asked for it
+    /// (Documentation/arch/x86/xstate.rst). What it grants holds for every thread.
+    pub(super) fn allow() -> bool {
+        const ARCH_REQ_XCOMP_PERM: libc::c_int = 0x1023;
+        const XFEATURE_XTILEDATA: libc::c_ulong = 18;
+        // SAFETY: this request reads and writes no memory of ours.
+        unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+    }
+}
+
 /// Asks for the cache lines with these elements; those outside of all memory are passed over.
 #[inline(always)]
 pub(crate) fn prefetch<T>(values: &[T], first: usize, count: usize) {
@@ -131,7 +181,7 @@ macro_rules! per_tier {
 
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                $crate::Isa::Avx512 => {
+                $crate::Isa::Avx512 | $crate::Isa::Amx => {
                     assert!($crate::Isa::Avx512.available(), "avx512 was chosen but not detected");
                     // SAFETY: the line above proves that the features are present.
                     unsafe { avx512($($arg),*) }

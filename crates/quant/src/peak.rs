@@ -13,7 +13,7 @@ pub fn f32_flops(isa: Isa, time: Duration) -> f64 {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => x86::avx2_singles(),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => x86::avx512_singles(),
+        Isa::Avx512 | Isa::Amx => x86::avx512_singles(),
         _ => scalar(),
     })
 }
@@ -24,6 +24,8 @@ pub fn bf16_flops(isa: Isa, time: Duration) -> f64 {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => rate(time, x86::avx512_pairs),
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        Isa::Amx => rate(time, crate::gemm::burst_of_tiles),
         _ => f32_flops(isa, time),
     }
 }

@@ -8,7 +8,7 @@
 use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile};
 use super::skinny::{Lie, Way};
 use super::words::per_words;
-use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, short, skinny};
+use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, short, skinny, tiles};
 use crate::Isa;
 use rayon::prelude::*;
 
@@ -64,6 +64,9 @@ pub fn workspace(
     if short::fits(k) {
         return short::workspace(format, m, k);
     }
+    if tiles::take(isa, numerics, k) && !few::fits(shape, lie) {
+        return tiles::workspace(shape, threads);
+    }
     let words = format.words();
     if few::fits(shape, lie) {
         return few::few_workspace(isa, numerics, [n, k], std::iter::empty(), threads);
@@ -107,6 +110,9 @@ pub fn gemm(
     let lie = Lie::of(left, right);
     if few::fits([n, m, k], lie) {
         return few::product((isa, numerics), [left, right], out, workspace);
+    }
+    if tiles::take(isa, numerics, k) {
+        return tiles::product([left, right], out, workspace);
     }
     if let Some(way) = Way::of([n, m, k], lie) {
         let scratch = (workspace.words, workspace.threads);
@@ -195,11 +201,7 @@ impl Job {
             first_block,
             width: out.len() / rows,
         };
-        if matrix.rows_are_adjacent() {
-            columns::pack(&panel, out);
-        } else {
-            pack_rows(self.isa, self.format, &panel, out);
-        }
+        panel.pack(out);
     }
 
     fn run(
@@ -284,6 +286,17 @@ pub(super) struct Panel<'a> {
     pub(super) first_block: usize,
     /// Words per row.
     pub(super) width: usize,
+}
+
+impl Panel<'_> {
+    /// Writes as many rows as fit into `out`, one after another.
+    pub(super) fn pack(&self, out: &mut [f32]) {
+        if self.matrix.rows_are_adjacent() {
+            columns::pack(self, out);
+        } else {
+            pack_rows(self.isa, self.format, self, out);
+        }
+    }
 }
 
 per_words! {

@@ -8,7 +8,7 @@ use super::{BLOCK, LANES, SEQUENCE};
 /// Packs the panel, up to 32 rows at a time.
 pub(super) fn pack(panel: &Panel<'_>, out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if pairs::fit(panel, out) {
+    if pairs::fit(panel, out.len() / panel.width) {
         return pairs::pack(panel, out);
     }
     lines(panel.isa, panel, out);
@@ -42,35 +42,44 @@ crate::per_tier! {
     }
 }
 
-/// Whole panels of NF4 or of 8 bits in pairs of bf16: two lines at a time become words, and only these
-/// are turned.
+/// Whole panels in pairs of bf16: two lines at a time become words, and only these are turned.
 #[cfg(target_arch = "x86_64")]
-mod pairs {
+pub(super) mod pairs {
     use super::super::block::{Panel, RIGHT};
     use super::super::kernel::{Format, transpose};
     use super::super::words::x86::FastPairs;
-    use super::super::{BLOCK, LANES, Matrix, Side};
+    use super::super::{BLOCK, Dense, LANES, Matrix, Side, Values};
     use crate::Isa;
     use crate::cpu::Avx512;
     use crate::nf4::Nf4;
 
     /// Sixteen words of sixteen rows.
-    type Square = [[f32; LANES]; LANES];
+    pub(in super::super) type Square = [[f32; LANES]; LANES];
 
-    /// Whether the panel is one of these.
-    pub(super) fn fit(panel: &Panel<'_>, out: &[f32]) -> bool {
+    /// Whether `rows` rows of the panel's matrix can be read so.
+    pub(in super::super) fn fit(panel: &Panel<'_>, rows: usize) -> bool {
         let is_stored_so = match panel.matrix {
             Matrix::Nf4 { inner, side: Side::Out, .. }
             | Matrix::Q8 { inner, side: Side::Out, .. } => inner.is_multiple_of(BLOCK),
+            Matrix::Dense(Dense { values: Values::F32(_), row_stride: 1, .. }) => true,
             _ => false,
         };
-        (panel.isa, panel.format) == (Isa::Avx512, Format::Pairs)
+        (panel.isa.without_tiles(), panel.format) == (Isa::Avx512, Format::Pairs)
             && is_stored_so
             && panel.first_row.is_multiple_of(RIGHT)
-            && out.len() == RIGHT * panel.width
+            && rows == RIGHT
     }
 
-    pub(super) fn pack(panel: &Panel<'_>, out: &mut [f32]) {
+    /// Where row `t` of half `half` of what [`join`] makes stands among the 32 rows: of NF4, one half has
+    /// the even rows.
+    pub(in super::super) fn row_of(matrix: &Matrix<'_>, half: usize, t: usize) -> usize {
+        // The upper code of a byte is that of the even row.
+        if matches!(matrix, Matrix::Nf4 { .. }) { 2 * t + half } else { LANES * half + t }
+    }
+
+    /// Joins the lines `k` and `k + 2` of each block in words. For every block and each of its two words
+    /// `take` gets `[half][lane]`, the words of sixteen rows each.
+    pub(in super::super) fn join(panel: &Panel<'_>, take: impl FnMut(usize, usize, &[Square; 2])) {
         let words = FastPairs(Avx512::detect().expect("avx512 was chosen but not detected"));
         let first = panel.first_row;
         match *panel.matrix {
@@ -83,9 +92,7 @@ mod pairs {
                 let join = |low: (&[u8; RIGHT / 2], f32), high: (&[u8; RIGHT / 2], f32)| {
                     words.of_code_lines([low.0, high.0], [low.1, high.1])
                 };
-                // The upper code of a byte is that of the even row.
-                let rows = |half: usize, t: usize| 2 * t + half;
-                squares(panel, (&[0; RIGHT / 2], 0.0), line, join, rows, out);
+                squares(panel, (&[0; RIGHT / 2], 0.0), line, join, take);
             }
             Matrix::Q8 { codes, scales, inner, .. } => {
                 let line = |k: usize| {
@@ -96,44 +103,55 @@ mod pairs {
                 let join = |low: (&[i8; RIGHT], f32), high: (&[i8; RIGHT], f32)| {
                     words.of_byte_lines([low.0, high.0], [low.1, high.1])
                 };
-                let rows = |half: usize, t: usize| LANES * half + t;
-                squares(panel, (&[0; RIGHT], 0.0), line, join, rows, out);
+                squares(panel, (&[0; RIGHT], 0.0), line, join, take);
+            }
+            Matrix::Dense(Dense { values: Values::F32(values), col_stride, .. }) => {
+                let line = |k: usize| {
+                    let line = values[k * col_stride + first..].first_chunk();
+                    line.expect("values cover the matrix")
+                };
+                let join = |low: &[f32; RIGHT], high: &[f32; RIGHT]| words.of_lines([low, high]);
+                squares(panel, &[0.0; RIGHT], line, join, take);
             }
             _ => unreachable!("looked at by `fit`"),
         }
     }
 
-    /// Joins the lines `k` and `k + 2` of each block in words, turns these, and stores each row.
-    fn squares<L>(
+    fn squares<L: Copy>(
         panel: &Panel<'_>,
         nothing: L,
         line: impl Fn(usize) -> L,
         join: impl Fn(L, L) -> [[f32; LANES]; 2],
-        rows: impl Fn(usize, usize) -> usize,
-        out: &mut [f32],
-    ) where
-        L: Copy,
-    {
+        mut take: impl FnMut(usize, usize, &[Square; 2]),
+    ) {
         let k_count = panel.matrix.cols();
         let line = |k: usize| if k < k_count { line(k) } else { nothing };
-        let per_block = Format::Pairs.words();
-        let [mut joined, mut turned] = [[[[0.0; LANES]; LANES]; 2]; 2];
-        for index in 0..panel.width / per_block {
+        let mut joined = [[[0.0; LANES]; LANES]; 2];
+        for index in 0..panel.width / Format::Pairs.words() {
             for c in 0..2 {
                 let [first, second] = &mut joined;
                 for (lane, halves) in first.iter_mut().zip(second).enumerate() {
                     let k = (panel.first_block + index) * BLOCK + 4 * lane + c;
                     [*halves.0, *halves.1] = join(line(k), line(k + 2));
                 }
-                for half in 0..2 {
-                    let (from, to): (&Square, &mut Square) = (&joined[half], &mut turned[half]);
-                    transpose(panel.isa, from, to);
-                    for (t, words) in to.iter().enumerate() {
-                        let at = rows(half, t) * panel.width + index * per_block + c * LANES;
-                        out[at..at + LANES].copy_from_slice(words);
-                    }
-                }
+                take(index, c, &joined);
             }
         }
+    }
+
+    /// Packs the panel: turns what is joined, and stores each row.
+    pub(super) fn pack(panel: &Panel<'_>, out: &mut [f32]) {
+        let per_block = Format::Pairs.words();
+        let mut turned = [[0.0; LANES]; LANES];
+        join(panel, |index, c, joined| {
+            for (half, square) in joined.iter().enumerate() {
+                transpose(panel.isa, square, &mut turned);
+                for (t, words) in turned.iter().enumerate() {
+                    let row = row_of(panel.matrix, half, t);
+                    let at = row * panel.width + index * per_block + c * LANES;
+                    out[at..at + LANES].copy_from_slice(words);
+                }
+            }
+        });
     }
 }

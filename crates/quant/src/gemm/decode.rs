@@ -21,7 +21,7 @@ pub(super) fn block(isa: Isa, bytes: &[u8; 32], table: &[f32; 16], out: &mut [f3
             unsafe { x86::block_avx2(bytes, table, out) }
         }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => {
+        Isa::Avx512 | Isa::Amx => {
             debug_assert!(isa.available());
             // SAFETY: callers run on this tier, which the product checked before its first task.
             unsafe { x86::block_avx512(bytes, table, out) }
@@ -45,7 +45,7 @@ pub(super) fn line(isa: Isa, codes: &[u8], table: &[f32; 16], out: &mut [f32]) {
         codes[..(eights.len() * 8 + rest.len()).div_ceil(2)].split_at(eights.len() * 4);
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512 => {
+        Isa::Avx2 | Isa::Avx512 | Isa::Amx => {
             debug_assert!(isa.available());
             for (out, word) in eights.iter_mut().zip(words.as_chunks::<4>().0) {
                 // SAFETY: callers run on this tier, which the product checked before its first task.

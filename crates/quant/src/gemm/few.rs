@@ -4,15 +4,16 @@
 
 use super::block::{Mode, Output, Scratch, Target, Workspace};
 use super::kernel::{Format, add_four};
-use super::operand::Values;
-use super::words::{Block, Words, per_words};
-use super::{BLOCK, Dense, LANES, Lie, Matrix, Numerics, Side, skinny};
+use super::words::{Words, per_words};
+use super::{BLOCK, LANES, Lie, Matrix, Numerics, skinny, tiles};
 use crate::Isa;
-use crate::cpu::prefetch;
-use crate::nf4::Nf4;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(super) mod sources;
+
+use sources::{Source, Visit, visit};
 
 /// Most rows of `left`.
 pub const FEW: usize = 8;
@@ -59,8 +60,9 @@ fn arranged_words(format: Format, n: usize, k: usize) -> usize {
 }
 
 /// Words of one thread: the scales of the rows that it sums.
-fn thread_words(k: usize) -> usize {
-    GROUP * k.div_ceil(BLOCK) + APART
+fn thread_words(on: (Isa, Numerics), k: usize) -> usize {
+    let rows = if tiles::take(on.0, on.1, k) { tiles::ROWS } else { GROUP };
+    rows * k.div_ceil(BLOCK) + APART
 }
 
 /// Words (4 bytes) of scratch that [`few`] needs for `n` rows of `k` values and adapters of these ranks.
@@ -77,7 +79,7 @@ pub fn few_workspace(
         widest = widest.max(rank);
         words += n * rank + arranged_words(format, n, rank);
     }
-    words + threads * thread_words(widest)
+    words + threads * thread_words((isa, numerics), widest)
 }
 
 /// Whether a product goes this way.
@@ -162,11 +164,11 @@ struct Job {
     threads: usize,
 }
 
-/// Rows of a left side, arranged: for each block of `k` the words of all rows.
+/// Rows of a left side, arranged: for each block of `k` the words of all rows; for tiles these are turned.
 #[derive(Clone, Copy)]
-struct Left<'a> {
-    words: &'a [f32],
-    k: usize,
+pub(super) struct Left<'a> {
+    pub(super) words: &'a [f32],
+    pub(super) k: usize,
 }
 
 /// One product, and what is added to its rows as soon as they are there.
@@ -194,6 +196,9 @@ impl Job {
     fn arrange(&self, x: &[f32], [k, stride]: [usize; 2], out: &mut [f32]) {
         let rows = Rows { x, n: self.n, k, stride, numerics: self.numerics };
         arrange(self.isa, self.format, &rows, out);
+        if tiles::take(self.isa, self.numerics, k) {
+            tiles::turn(out, height(self.n));
+        }
     }
 
     /// Runs all pieces on all threads; each takes the next stretch of rows when it is done with one.
@@ -207,7 +212,8 @@ impl Job {
         let total: usize = pieces.iter().map(tasks).sum();
         let of_adapter = |piece: &Piece<'_>| piece.then.as_ref().map_or(0, |(_, left, _)| left.k);
         let widest = pieces.iter().map(|it| it.left.k.max(of_adapter(it))).max().unwrap_or(0);
-        let scratch = Scratch::new(scratch, thread_words(widest), self.threads);
+        let scratch =
+            Scratch::new(scratch, thread_words((self.isa, self.numerics), widest), self.threads);
         let next = AtomicUsize::new(0);
         let threads = self.threads.min(total);
         (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
@@ -245,6 +251,9 @@ impl Job {
     ) {
         let Job { isa, numerics, format, n, .. } = *self;
         let stretch = Stretch { isa, numerics, weight, left, n, rows, target };
+        if tiles::take(isa, numerics, left.k) {
+            return tiles::few(&stretch, height(n), scales);
+        }
         match height(n) {
             1 => products::<1>(isa, format, &stretch, scales),
             2 => products::<2>(isa, format, &stretch, scales),
@@ -287,174 +296,41 @@ per_words! {
 }
 
 /// Some rows of a weight against all of `left`.
-struct Stretch<'a> {
-    isa: Isa,
-    numerics: Numerics,
-    weight: &'a Matrix<'a>,
-    left: Left<'a>,
-    n: usize,
-    rows: Range<usize>,
-    target: &'a Target,
-}
-
-/// Weights that are read a block of 64 at a time.
-trait Source {
-    /// Writes the scales of a row's blocks, where there are such, and asks for those of a later row.
-    fn scales(&self, row: usize, later: usize, out: &mut [f32]);
-    /// The words of a block, whose scale is given.
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W>;
-    /// Asks for the block so many rows on, which need not be there.
-    fn ahead(&self, _row: usize, _block: usize) {}
-}
-
-/// Blocks of NF4.
-struct Codes<'a> {
-    isa: Isa,
-    numerics: Numerics,
-    weight: Nf4<'a>,
-    codes: &'a [[u8; BLOCK / 2]],
-    blocks: usize,
-}
-
-impl Source for Codes<'_> {
-    #[inline(always)]
-    fn scales(&self, row: usize, later: usize, out: &mut [f32]) {
-        self.weight.absmax.prefetch(later * self.blocks, self.blocks);
-        self.weight.absmax.get_into(row * self.blocks, out);
-    }
-
-    #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W> {
-        let codes = &self.codes[row * self.blocks + block];
-        words.of_codes(self.isa, self.numerics, codes, scale)
-    }
-
-    #[inline(always)]
-    fn ahead(&self, row: usize, block: usize) {
-        if block.is_multiple_of(2) {
-            prefetch(self.codes, row * self.blocks + block, 1);
-        }
-    }
-}
-
-/// Blocks of 8 bits.
-struct Bytes<'a> {
-    numerics: Numerics,
-    codes: &'a [[i8; BLOCK]],
-    scales: &'a [f32],
-    blocks: usize,
-}
-
-impl Source for Bytes<'_> {
-    #[inline(always)]
-    fn scales(&self, row: usize, later: usize, out: &mut [f32]) {
-        prefetch(self.scales, later * self.blocks, self.blocks);
-        out.copy_from_slice(&self.scales[row * self.blocks..][..out.len()]);
-    }
-
-    #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W> {
-        words.of_bytes(self.numerics, &self.codes[row * self.blocks + block], scale)
-    }
-
-    #[inline(always)]
-    fn ahead(&self, row: usize, block: usize) {
-        prefetch(self.codes, row * self.blocks + block, 1);
-    }
-}
-
-/// Dense f32 in whole blocks.
-struct Floats<'a> {
-    numerics: Numerics,
-    values: &'a [f32],
-    stride: usize,
-}
-
-impl Source for Floats<'_> {
-    #[inline(always)]
-    fn scales(&self, _: usize, _: usize, _: &mut [f32]) {}
-
-    #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
-        let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
-        words.of_values(self.numerics, values.expect("whole blocks"))
-    }
-}
-
-/// Dense bf16 in whole blocks.
-struct Halves<'a> {
-    values: &'a [half::bf16],
-    stride: usize,
-}
-
-impl Source for Halves<'_> {
-    #[inline(always)]
-    fn scales(&self, _: usize, _: usize, _: &mut [f32]) {}
-
-    #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
-        let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
-        words.of_halves(values.expect("whole blocks"))
-    }
-}
-
-/// Anything else.
-struct Other<'a> {
-    isa: Isa,
-    numerics: Numerics,
-    weight: &'a Matrix<'a>,
-}
-
-impl Source for Other<'_> {
-    #[inline(always)]
-    fn scales(&self, _: usize, _: usize, _: &mut [f32]) {}
-
-    #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
-        let mut values = [0.0; BLOCK];
-        self.weight.block(self.isa, self.numerics, row, block, &mut values);
-        words.of_block(&values)
-    }
+pub(super) struct Stretch<'a> {
+    pub(super) isa: Isa,
+    pub(super) numerics: Numerics,
+    pub(super) weight: &'a Matrix<'a>,
+    pub(super) left: Left<'a>,
+    pub(super) n: usize,
+    pub(super) rows: Range<usize>,
+    pub(super) target: &'a Target,
 }
 
 /// The stretch, with the kernel of its weight's kind.
 fn products<const N: usize>(isa: Isa, format: Format, stretch: &Stretch<'_>, scales: &mut [f32]) {
     per_words! {
         fn products<W, N>(words, stretch: &Stretch<'_>, scales: &mut [f32]) {
-            let Stretch { isa, numerics, weight, .. } = *stretch;
-            match *weight {
-                Matrix::Nf4 { weight, inner, side: Side::In, .. }
-                    if inner.is_multiple_of(BLOCK) =>
-                {
-                    let (codes, blocks) = (weight.codes.as_chunks().0, inner / BLOCK);
-                    let source = Codes { isa, numerics, weight, codes, blocks };
-                    run::<W, _, N>(words, stretch, &source, scales);
-                }
-                Matrix::Q8 { codes, scales: of_blocks, inner, side: Side::In, .. }
-                    if inner.is_multiple_of(BLOCK) =>
-                {
-                    let (codes, blocks) = (codes.as_chunks().0, inner / BLOCK);
-                    let source = Bytes { numerics, codes, scales: of_blocks, blocks };
-                    run::<W, _, N>(words, stretch, &source, scales);
-                }
-                Matrix::Dense(Dense {
-                    values: Values::F32(values), cols, row_stride: stride, col_stride: 1, ..
-                }) if cols.is_multiple_of(BLOCK) => {
-                    run::<W, _, N>(words, stretch, &Floats { numerics, values, stride }, scales);
-                }
-                Matrix::Dense(Dense {
-                    values: Values::Bf16(values), cols, row_stride: stride, col_stride: 1, ..
-                }) if cols.is_multiple_of(BLOCK) => {
-                    run::<W, _, N>(words, stretch, &Halves { values, stride }, scales);
-                }
-                _ => run::<W, _, N>(words, stretch, &Other { isa, numerics, weight }, scales),
-            }
+            let on = (stretch.isa, stretch.numerics);
+            visit(on, stretch.weight, Groups::<W, N> { words, stretch, scales });
         }
     }
     products::<N>(isa, format, stretch, scales);
 }
 
 /// A few rows of the weight at a time against all rows of `left`.
+struct Groups<'a, W, const N: usize> {
+    words: W,
+    stretch: &'a Stretch<'a>,
+    scales: &'a mut [f32],
+}
+
+impl<W: Words, const N: usize> Visit for Groups<'_, W, N> {
+    #[inline(always)]
+    fn visit<S: Source>(self, source: &S) {
+        run::<W, S, N>(self.words, self.stretch, source, self.scales);
+    }
+}
+
 #[inline(always)]
 fn run<W: Words, S: Source, const N: usize>(
     words: W,
@@ -471,13 +347,14 @@ fn run<W: Words, S: Source, const N: usize>(
         // The last rows are few: then the very last one is made several times, and written once.
         let row = |r: usize| (first + r).min(rows.end - 1);
         for (r, scales) in scales.chunks_exact_mut(blocks).take(group).enumerate() {
-            source.scales(row(r), first + 2 * group + r, scales);
+            source.scales(row(r), 0, scales);
+            source.scales_ahead(first + 2 * group + r);
         }
         let mut sums = [[words.zero(); GROUP]; N];
         for (block, x) in x.chunks_exact(N * W::PER_LANE).enumerate() {
             for r in 0..group {
                 let w = source.block(words, row(r), block, scales[r * blocks + block]);
-                source.ahead(first + r + 2 * group, block);
+                source.ahead(first + r + 2 * group, block, 1);
                 for n in 0..N {
                     for c in 0..W::PER_LANE {
                         let x = words.load(&x[n * W::PER_LANE + c]);

@@ -21,7 +21,7 @@ impl Format {
     /// The layout that the tier's kernel of these numerics reads.
     pub(super) fn of(isa: Isa, numerics: Numerics) -> Format {
         match (isa, numerics) {
-            (Isa::Scalar | Isa::Avx512, Numerics::Bf16) => Format::Pairs,
+            (Isa::Scalar | Isa::Avx512 | Isa::Amx, Numerics::Bf16) => Format::Pairs,
             _ => Format::Singles,
         }
     }
@@ -91,7 +91,7 @@ pub(super) const RIGHT_ROWS: usize = 4;
 /// Most rows of `left` in a tile of this tier.
 pub(super) fn left_rows(isa: Isa) -> usize {
     match isa {
-        Isa::Avx512 => 6,
+        Isa::Avx512 | Isa::Amx => 6,
         Isa::Scalar | Isa::Avx2 => 3,
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn tile(isa: Isa, format: Format, left_rows: usize, right_rows: usize
             let token = Avx2::detect().expect("avx2 was chosen but not detected");
             avx2_rows(token, left_rows, right_rows, tile);
         }
-        Isa::Avx512 => {
+        Isa::Avx512 | Isa::Amx => {
             let token = Avx512::detect().expect("avx512 was chosen but not detected");
             avx512_rows(token, format, left_rows, right_rows, tile);
         }
@@ -116,7 +116,7 @@ pub(super) fn tile(isa: Isa, format: Format, left_rows: usize, right_rows: usize
 pub(super) fn add_four(isa: Isa, sums: &[[f32; LANES]; RIGHT_ROWS]) -> [f32; RIGHT_ROWS] {
     match isa {
         Isa::Scalar => sums.each_ref().map(add_lanes),
-        Isa::Avx2 | Isa::Avx512 => {
+        Isa::Avx2 | Isa::Avx512 | Isa::Amx => {
             Avx2::detect().expect("avx2 was chosen but not detected");
             // SAFETY: AVX2 was detected.
             unsafe { x86::add_four(sums) }
@@ -138,7 +138,7 @@ pub(super) fn transpose<const I: usize, const J: usize>(
                 }
             }
         }
-        Isa::Avx2 | Isa::Avx512 => {
+        Isa::Avx2 | Isa::Avx512 | Isa::Amx => {
             Avx2::detect().expect("avx2 was chosen but not detected");
             // SAFETY: AVX2 was detected.
             unsafe { x86::transpose(lines, rows) }
@@ -176,11 +176,15 @@ pub(super) fn halves(word: f32) -> [f32; 2] {
     [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]
 }
 
+/// A denormal as a zero of its sign.
+pub(super) fn flush(value: f32) -> f32 {
+    if value.is_subnormal() { 0.0_f32.copysign(value) } else { value }
+}
+
 /// One lane of `vdpbf16ps`: `sum + x[1] w[1]`, then `+ x[0] w[0]`, each step fused and rounded to
 /// nearest even; denormal inputs and results are flushed to zeros of their sign (Intel 64 and IA-32
 /// manual, volume 2, VDPBF16PS; the control register is not consulted).
 pub fn dot_bf16_pairs(sum: f32, x: [f32; 2], w: [f32; 2]) -> f32 {
-    let flush = |v: f32| if v.is_subnormal() { 0.0_f32.copysign(v) } else { v };
     let step = |sum: f32, x: f32, w: f32| flush(flush(x).mul_add(flush(w), sum));
     step(step(flush(sum), x[1], w[1]), x[0], w[0])
 }

@@ -13,6 +13,11 @@
 //! scalar tier is its specification, bit for bit. AVX2 uses the same operands and order with plain
 //! fused multiply-adds, and so differs only where denormals occur.
 //!
+//! **Tiles.** [`Isa::Amx`](crate::Isa) in `bf16` has its own order wherever K exceeds 64, that of
+//! `tdpbf16ps`: the elements `4i` of a block make one chain of sixteen fused multiply-adds from zero, the
+//! elements `4i+2` another; the two are added, and that is added to the one running sum. Then the same
+//! with `4i+1` and `4i+3`. Denormals are flushed at every step.
+//!
 //! [`specification`] states all this in loops; the blocked product is tested equal to it, bit for bit.
 
 mod block;
@@ -24,6 +29,7 @@ mod operand;
 mod short;
 mod skinny;
 mod specification;
+mod tiles;
 mod words;
 
 #[cfg(test)]
@@ -35,6 +41,8 @@ pub use kernel::dot_bf16_pairs;
 pub use operand::{Dense, Matrix, Side, Values};
 pub use skinny::Lie;
 pub use specification::specification;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use tiles::burst as burst_of_tiles;
 
 /// How products treat their operands; a recorded setting of every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

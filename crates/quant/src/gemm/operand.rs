@@ -3,6 +3,7 @@
 
 use super::{BLOCK, LANES, Numerics, SEQUENCE, decode, round_bf16};
 use crate::Isa;
+use crate::cpu::prefetch;
 use crate::ggml::Blocks;
 use crate::nf4::{CODE, Nf4};
 use half::slice::HalfFloatSliceExt;
@@ -407,6 +408,30 @@ impl<'a> Matrix<'a> {
                     out[c * LANES + lane] = *value;
                 }
             }
+        }
+    }
+
+    /// Where the stretches begin that some blocks of 64 `k` of some rows are stored in, which need not be
+    /// there: rows or lines, for [`Matrix::prefetch`].
+    pub(super) fn stretches(
+        &self,
+        [row, block]: [usize; 2],
+        [rows, blocks]: [usize; 2],
+    ) -> impl ExactSizeIterator<Item = (usize, usize)> {
+        let first = block * BLOCK;
+        let (across, starts, width) = match self.rows_are_adjacent() {
+            false => (self.cols(), row..row + rows, (first, blocks * BLOCK)),
+            true => (self.rows(), first..first + blocks * BLOCK, (row, rows)),
+        };
+        starts.map(move |start| (start * across + width.0, width.1))
+    }
+
+    /// Asks for a stretch of elements, where weights have 4 or 8 bits.
+    pub(super) fn prefetch(&self, (first, count): (usize, usize)) {
+        match self {
+            Matrix::Nf4 { weight, .. } => prefetch(weight.codes, first / 2, count / 2),
+            Matrix::Q8 { codes, .. } => prefetch(codes, first, count),
+            Matrix::Dense(_) | Matrix::Blocks { .. } => {}
         }
     }
 

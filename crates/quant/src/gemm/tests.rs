@@ -158,6 +158,10 @@ fn four_bit_products_equal_the_specification_on_both_sides() {
                 let backward = Matrix::Nf4 { weight, out, inner, side: Side::Out };
                 check_equal(isa, numerics, &Matrix::f32(&x, n, inner), &forward);
                 check_equal(isa, numerics, &Matrix::f32(&y, n, out), &backward);
+                // The weight on the left, as nobody has it.
+                check_equal(isa, numerics, &backward, &Matrix::f32(&y, n, out));
+                let turned = Dense::new(Values::F32(&y), out, n).transposed();
+                check_equal(isa, numerics, &backward, &Matrix::Dense(turned));
             }
         }
     }

@@ -265,14 +265,14 @@ macro_rules! per_words {
 
             match (isa, format) {
                 #[cfg(target_arch = "x86_64")]
-                (Isa::Avx512, Format::Pairs) => {
+                (Isa::Avx512 | Isa::Amx, Format::Pairs) => {
                     let token = $crate::cpu::Avx512::detect();
                     let token = token.expect("avx512 was chosen but not detected");
                     // SAFETY: the token proves that the features are present.
                     unsafe { avx512_pairs$(::<$L>)?(token, $($arg),*) }
                 }
                 #[cfg(target_arch = "x86_64")]
-                (Isa::Avx512, Format::Singles) => {
+                (Isa::Avx512 | Isa::Amx, Format::Singles) => {
                     assert!(Isa::Avx512.available(), "avx512 was chosen but not detected");
                     // SAFETY: the line above proves that the features are present.
                     unsafe { avx512$(::<$L>)?($($arg),*) }

@@ -65,7 +65,7 @@ impl Words for FastPairs {
     #[inline(always)]
     fn arrange(self, _: Numerics, source: &[f32; BLOCK], out: &mut [f32]) {
         let out = out.first_chunk_mut::<{ 2 * LANES }>().expect("the words of a block");
-        // SAFETY: the token proves AVX-512 F.
+        // SAFETY: the token proves AVX-512 F, BW and BF16.
         unsafe { arrange(source, out) }
     }
 
@@ -111,6 +111,24 @@ impl FastPairs {
         unsafe { of_byte_lines(codes, scales) }.map(|words| self.store(words))
     }
 
+    /// The words of two blocks of NF4 that follow each other.
+    #[inline(always)]
+    pub(in super::super) fn of_two_blocks(
+        self,
+        codes: &[[u8; BLOCK / 2]; 2],
+        absmax: &[f32; 2],
+        out: &mut [f32; BLOCK],
+    ) {
+        // SAFETY: the token proves AVX-512 F, BW and BF16.
+        unsafe { of_two_blocks(codes, absmax, out) }
+    }
+
+    /// The words of two lines of 32 values: of the first sixteen rows, and of the others.
+    pub(in super::super) fn of_lines(self, lines: [&[f32; BLOCK / 2]; 2]) -> [[f32; LANES]; 2] {
+        // SAFETY: the token proves AVX-512 F, BW and BF16.
+        unsafe { of_lines(lines) }.map(|words| self.store(words))
+    }
+
     #[inline(always)]
     fn padded(self, [first, second]: [__m512i; 2]) -> Block<Self> {
         // SAFETY: the token proves AVX-512 F.
@@ -142,6 +160,35 @@ fn of_codes(codes: &[u8; BLOCK / 2], absmax: f32) -> [__m512i; 2] {
     let lower = _mm512_and_si512(codes, _mm512_set1_epi16(15));
     let table = table(absmax);
     [_mm512_permutexvar_epi16(upper, table), _mm512_permutexvar_epi16(lower, table)]
+}
+
+/// As [`of_codes`]; the values of the second block stand in the upper half of the table.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn of_two_blocks(codes: &[[u8; BLOCK / 2]; 2], absmax: &[f32; 2], out: &mut [f32; BLOCK]) {
+    // SAFETY: sixteen values; the load has no alignment to meet.
+    let code = unsafe { _mm512_loadu_ps(CODE.as_ptr()) };
+    let [first, second] = absmax.map(|absmax| _mm512_mul_ps(code, _mm512_set1_ps(absmax)));
+    let table = _mm512_cvtne2ps_pbh(second, first);
+    // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
+    let table = unsafe { std::mem::transmute::<__m512bh, __m512i>(table) };
+    let words = |block: usize| {
+        // SAFETY: thirty-two bytes; the load has no alignment to meet.
+        _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(codes[block].as_ptr().cast()) })
+    };
+    let (first, second) = (words(0), words(1));
+    let (low, upper_half) = (_mm512_set1_epi16(15), _mm512_set1_epi16(16));
+    let indices = [
+        _mm512_srli_epi16(first, 4),
+        _mm512_and_si512(first, low),
+        _mm512_or_si512(_mm512_srli_epi16(second, 4), upper_half),
+        _mm512_or_si512(_mm512_and_si512(second, low), upper_half),
+    ];
+    for (index, out) in indices.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
+        let values = _mm512_permutexvar_epi16(index, table);
+        // SAFETY: sixteen words; the store has no alignment to meet.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), values) };
+    }
 }
 
 /// The bytes of both lines take turns as words; the values of the upper line stand in the upper half
@@ -179,6 +226,23 @@ fn of_byte_lines(codes: [&[i8; BLOCK / 2]; 2], scales: [f32; 2]) -> [__m512; 2] 
             let codes = unsafe { _mm_loadu_si128(codes.as_ptr().cast()) };
             let values = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes));
             _mm512_mul_ps(values, _mm512_set1_ps(scales[line]))
+        };
+        let both = _mm512_cvtne2ps_pbh(part(1), part(0));
+        // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
+        let both = unsafe { std::mem::transmute::<__m512bh, __m512i>(both) };
+        _mm512_castsi512_ps(_mm512_permutexvar_epi16(interleaved, both))
+    };
+    [half(0), half(LANES)]
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn of_lines(lines: [&[f32; BLOCK / 2]; 2]) -> [__m512; 2] {
+    let interleaved = interleaved();
+    let half = |at: usize| {
+        let part = |line: usize| {
+            let values = lines[line][at..].first_chunk::<LANES>().expect("half a line");
+            // SAFETY: sixteen values; the load has no alignment to meet.
+            unsafe { _mm512_loadu_ps(values.as_ptr()) }
         };
         let both = _mm512_cvtne2ps_pbh(part(1), part(0));
         // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
@@ -268,25 +332,25 @@ fn join(low: __m512, high: __m512) -> __m512 {
     _mm512_castsi512_ps(_mm512_or_si512(rounded(high), low))
 }
 
-/// Lane `i` has the elements `4i` and `4i + 2` in its first word, the two behind them in its
-/// second: within each 128 bits the upper two are laid over the lower two, then words of all
-/// four registers are gathered.
-#[target_feature(enable = "avx512f")]
+/// Lane `i` has the elements `4i` and `4i + 2` in its first word, the two behind them in its second.
+/// Denormals become zero here already: `vdpbf16ps` would take them for zero.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn arrange(source: &[f32; BLOCK], out: &mut [f32; 2 * LANES]) {
-    let words = |at: usize| {
-        let values = source[at * LANES..].first_chunk::<LANES>().expect("a quarter");
-        // SAFETY: sixteen values; the load has no alignment to meet.
-        let values = rounded(unsafe { _mm512_loadu_ps(values.as_ptr()) });
-        let high = _mm512_shuffle_epi32(values, 0b_11_10_11_10);
-        _mm512_or_si512(high, _mm512_srli_epi32(values, 16))
+    let half = |at: usize| {
+        let part = |at: usize| {
+            let values = source[at..].first_chunk::<LANES>().expect("a quarter");
+            // SAFETY: sixteen values; the load has no alignment to meet.
+            unsafe { _mm512_loadu_ps(values.as_ptr()) }
+        };
+        let both = _mm512_cvtne2ps_pbh(part(at + LANES), part(at));
+        // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
+        unsafe { std::mem::transmute::<__m512bh, __m512i>(both) }
     };
-    let lanes = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-    let first = _mm512_permutex2var_epi64(words(0), lanes, words(1));
-    let second = _mm512_permutex2var_epi64(words(2), lanes, words(3));
-    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
-    for (index, out) in [even, odd].into_iter().zip(out.as_chunks_mut::<LANES>().0) {
-        let words = _mm512_permutex2var_epi32(first, index, second);
+    let (low, high) = (half(0), half(BLOCK / 2));
+    let even = every_other(0);
+    let odd = _mm512_add_epi16(even, _mm512_set1_epi16(1));
+    for (at, out) in [even, odd].into_iter().zip(out.as_chunks_mut::<LANES>().0) {
+        let words = _mm512_permutex2var_epi16(low, at, high);
         // SAFETY: sixteen words; the store has no alignment to meet.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), words) };
     }
