@@ -36,6 +36,18 @@ def tensors(s):
         yield "lm_head.weight", (s["vocab"], c)
 
 
+def config(s):
+    return {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "bfloat16",
+        "hidden_size": s["hidden"], "intermediate_size": s["ffn"], "num_hidden_layers": s["layers"],
+        "num_attention_heads": s["heads"], "num_key_value_heads": s["kv"], "head_dim": s["dim"],
+        "vocab_size": s["vocab"], "tie_word_embeddings": s["tied"], "rms_norm_eps": 1e-5,
+        "rope_theta": 500000.0, "max_position_embeddings": 16384, "hidden_act": "silu",
+        "attention_bias": False, "mlp_bias": False, "initializer_range": 0.02,
+        "bos_token_id": 1, "eos_token_id": 2,
+    }
+
+
 def bf16(values):
     bits = values.view(numpy.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(numpy.uint16)
@@ -45,16 +57,7 @@ def main():
     name, directory = sys.argv[1], pathlib.Path(sys.argv[2])
     s = SHAPES[name]
     directory.mkdir(parents=True, exist_ok=True)
-    config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "bfloat16",
-        "hidden_size": s["hidden"], "intermediate_size": s["ffn"], "num_hidden_layers": s["layers"],
-        "num_attention_heads": s["heads"], "num_key_value_heads": s["kv"], "head_dim": s["dim"],
-        "vocab_size": s["vocab"], "tie_word_embeddings": s["tied"], "rms_norm_eps": 1e-5,
-        "rope_theta": 500000.0, "max_position_embeddings": 16384, "hidden_act": "silu",
-        "attention_bias": False, "mlp_bias": False, "initializer_range": 0.02,
-        "bos_token_id": 1, "eos_token_id": 2,
-    }
-    (directory / "config.json").write_text(json.dumps(config, indent=1))
+    (directory / "config.json").write_text(json.dumps(config(s), indent=1))
     header, at = {}, 0
     for tensor, shape in tensors(s):
         size = 2 * int(numpy.prod(shape))

@@ -1,8 +1,9 @@
 """Measures transformers, PEFT and bitsandbytes on a CPU and prints one JSON object.
 
 Usage: with_torch.py WORK MODEL_DIRECTORY [--nf4] [--threads 2] [--depth 0] [--documents 1] [--tokens 512]
-WORK is prefill, decode or train. The checkpoint is read as it is; --nf4 loads its projections in 4 bits (NF4 with
-double-quantized scales). train is a LoRA step of rank 16 on all projections with checkpointing and AdamW.
+WORK is prefill, decode, train or adamw. The checkpoint is read as it is; --nf4 loads its projections in 4 bits (NF4
+with double-quantized scales). train is a LoRA step of rank 16 on all projections with checkpointing and AdamW. adamw
+needs no model: it is the fused update of such an adapter of the 8B shape, as in benches/adamw.rs.
 """
 
 import argparse
@@ -77,9 +78,26 @@ def train(model, args):
     return args.documents * args.tokens, seconds[1:]
 
 
+def adamw():
+    projections = [(4096, 4096), (4096, 1024), (4096, 1024), (4096, 4096), (4096, 14336), (4096, 14336), (14336, 4096)]
+    shapes = [shape for inner, out in projections for shape in [(16, inner), (out, 16)]] * 32
+    parameters = [torch.full(shape, 0.5, requires_grad=True) for shape in shapes]
+    for parameter in parameters:
+        parameter.grad = torch.full_like(parameter, 0.02)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.0, fused=True)
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    rate = sum(parameter.numel() for parameter in parameters) / statistics.median(seconds[1:])
+    # Reads the weight, its gradient and two moments, and writes all but the gradient, in f32.
+    return {"parameters_per_second": rate, "bytes_per_second": rate * 7 * 4}
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("work", choices=["prefill", "decode", "train"])
+    parser.add_argument("work", choices=["prefill", "decode", "train", "adamw"])
     parser.add_argument("model")
     parser.add_argument("--nf4", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
@@ -90,6 +108,9 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
+    if args.work == "adamw":
+        print(json.dumps(adamw()))
+        return
     tokens, seconds = globals()[args.work](load(args), args)
     median = statistics.median(seconds)
     print(json.dumps({"tokens_per_second": tokens / median, "seconds": seconds}))
