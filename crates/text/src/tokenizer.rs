@@ -35,10 +35,12 @@ mod stream;
 mod tests;
 mod tiktoken;
 mod to_gguf;
+mod words;
 
 pub use gguf::GgufKeys;
 pub use stream::Stream;
 pub use tiktoken::{Llama3, tiktoken};
+use words::Words;
 
 /// The special token in front of every document in the vocabularies of Llama 3, and in those that are
 /// learned here.
@@ -369,6 +371,8 @@ pub(crate) struct Encoder {
     /// The same without a space in front, where `inner` puts one there.
     unprefixed: Option<Arc<tokenizers::Tokenizer>>,
     prefix: Prefix,
+    /// The short way to the same tokens, where there is one.
+    words: Option<Arc<Words>>,
     /// Ids of special tokens, ascending.
     special: Arc<[u32]>,
 }
@@ -391,7 +395,8 @@ impl Encoder {
             Prefix::None => None,
             Prefix::Start | Prefix::Segment => Some(Arc::new(unprefixed(&inner)?)),
         };
-        Ok(Self { inner: Arc::new(inner), unprefixed, prefix, special })
+        let words = Words::of(&inner).map(Arc::new);
+        Ok(Self { inner: Arc::new(inner), unprefixed, prefix, words, special })
     }
 
     /// The tokens of a text, without marks, none of them special.
@@ -404,9 +409,14 @@ impl Encoder {
             Some(unprefixed) if !self.prefix.is_put(after) => unprefixed,
             _ => &self.inner,
         };
-        let encoding = inner.encode_fast(text, false);
-        let encoding = encoding.map_err(|error| Refusal::Split(error.to_string()))?;
-        let ids = encoding.get_ids().to_vec();
+        let known = self.words.as_ref().and_then(|words| words.encode(&self.inner, text));
+        let ids = match known {
+            Some(ids) => ids,
+            None => {
+                let encoding = inner.encode_fast(text, false);
+                encoding.map_err(|error| Refusal::Split(error.to_string()))?.get_ids().to_vec()
+            }
+        };
         match ids.iter().find(|id| self.special.binary_search(id).is_ok()) {
             Some(&id) => Err(Refusal::Special(id)),
             None => Ok(ids),

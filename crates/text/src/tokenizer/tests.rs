@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 mod formats;
 
 /// Incident prose with what byte-level vocabularies must carry: accents, symbols, a code block.
-const TEXTS: [&str; 4] = [
+pub(super) const TEXTS: [&str; 4] = [
     "The pod was evicted because the node ran out of memory. The pod was restarted twice.",
     "Déploiement annulé à 14:05 → la mémoire du nœud était épuisée 🔥 (error=OOMKilled).",
     "```\nkubectl rollout undo deployment/checkout --namespace=shop\n```\n\n\n  - then wait\t5 min",
     "The node ran out of memory. The node ran out of disk. The node was drained and restarted.",
 ];
 
-static TOKENIZER: LazyLock<Tokenizer> =
+pub(super) static TOKENIZER: LazyLock<Tokenizer> =
     LazyLock::new(|| Tokenizer::train_bpe(TEXTS.iter().map(Ok), 320).unwrap());
 
 fn refusal(bytes: &[u8]) -> String {
@@ -20,7 +20,7 @@ fn refusal(bytes: &[u8]) -> String {
 }
 
 /// The trained tokenizer's file after a change to its JSON.
-fn changed(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+pub(super) fn changed(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let mut json = serde_json::from_slice(&TOKENIZER.file).unwrap();
     change(&mut json);
     serde_json::to_vec(&json).unwrap()

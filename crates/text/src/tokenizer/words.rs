@@ -1,0 +1,208 @@
+//! The words of a text and their tokens, for the two ways of cutting text that Llama 3 and GPT-2 have.
+//!
+//! `tokenizers` makes several strings for every word, and keeps where each of their bytes came from; that is
+//! ten times the work of cutting and merging. Nobody asks for it here: a word that was seen before is looked
+//! up, and only a new one goes through the merges of that crate. The tokens are the same, and tests hold the
+//! two beside each other.
+
+use super::file::character_of;
+use super::json::LLAMA3_WORDS;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use tokenizers::pre_tokenizers::split::SplitPattern;
+use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
+use tokenizers::utils::SysRegex;
+use tokenizers::{Model as _, ModelWrapper, PreTokenizerWrapper, Tokenizer};
+
+/// How the tokenizer of GPT-2 cuts text into words, and those that are learned here.
+const GPT2_WORDS: &str =
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+/// Most words that a cache keeps: a few megabytes. A full one begins anew.
+const CACHED_WORDS: usize = 1 << 16;
+/// Most bytes of a word that is kept. Longer ones seldom come twice.
+const CACHED_BYTES: usize = 64;
+
+/// Cuts text and remembers the tokens of its words.
+pub(super) struct Words {
+    pattern: &'static str,
+    /// What the merges know each byte as.
+    characters: [char; 256],
+    /// One for each text that is encoded at the same time.
+    workers: Mutex<Vec<Worker>>,
+}
+
+/// What nobody shares while a text is encoded.
+struct Worker {
+    /// Threads that share an expression wait for each other at every word.
+    cut: SysRegex,
+    cache: Cache,
+}
+
+#[derive(Default)]
+struct Cache {
+    /// Where the tokens of a word stand in `ids`.
+    places: HashMap<Box<[u8]>, (u32, u32)>,
+    ids: Vec<u32>,
+}
+
+impl Words {
+    /// `None` for a tokenizer that does anything else to a text than to cut it in one of those ways.
+    pub(super) fn of(tokenizer: &Tokenizer) -> Option<Self> {
+        let plain = tokenizer.get_added_tokens_decoder().values().all(|token| token.special);
+        let is_known = plain
+            && tokenizer.get_encode_special_tokens()
+            && tokenizer.get_normalizer().is_none()
+            && matches!(tokenizer.get_model(), ModelWrapper::BPE(_));
+        let pattern = pattern(tokenizer.get_pre_tokenizer()?)?;
+        let characters = std::array::from_fn(|byte| character_of(byte as u8));
+        is_known.then(|| Self { pattern, characters, workers: Mutex::default() })
+    }
+
+    /// The tokens of a text; `None` where it cannot be cut.
+    pub(super) fn encode(&self, tokenizer: &Tokenizer, text: &str) -> Option<Vec<u32>> {
+        let workers = || self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = workers().pop();
+        let mut worker = idle.unwrap_or_else(|| Worker {
+            cut: SysRegex::new(self.pattern).expect("the pattern is one of two"),
+            cache: Cache::default(),
+        });
+        let Worker { cut, cache } = &mut worker;
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        let mut end = 0;
+        for (from, to) in cut.find_iter(text) {
+            if from != end {
+                return None;
+            }
+            self.push(&text.as_bytes()[from..to], tokenizer, cache, &mut ids)?;
+            end = to;
+        }
+        workers().push(worker);
+        (end == text.len()).then_some(ids)
+    }
+
+    /// Appends the tokens of a word.
+    fn push(
+        &self,
+        word: &[u8],
+        tokenizer: &Tokenizer,
+        cache: &mut Cache,
+        ids: &mut Vec<u32>,
+    ) -> Option<()> {
+        if let Some(&(start, end)) = cache.places.get(word) {
+            ids.extend_from_slice(&cache.ids[start as usize..end as usize]);
+            return Some(());
+        }
+        let written: String = word.iter().map(|&byte| self.characters[usize::from(byte)]).collect();
+        let tokens = tokenizer.get_model().tokenize(&written).ok()?;
+        if word.len() <= CACHED_BYTES {
+            if cache.places.len() == CACHED_WORDS {
+                *cache = Cache::default();
+            }
+            let start = cache.ids.len() as u32;
+            cache.ids.extend(tokens.iter().map(|token| token.id));
+            cache.places.insert(word.into(), (start, cache.ids.len() as u32));
+        }
+        ids.extend(tokens.iter().map(|token| token.id));
+        Some(())
+    }
+}
+
+/// The pattern of words, if it is all that a pre-tokenizer does beside writing bytes as characters.
+fn pattern(steps: &PreTokenizerWrapper) -> Option<&'static str> {
+    match steps {
+        PreTokenizerWrapper::ByteLevel(bytes) if bytes.use_regex && !bytes.add_prefix_space => {
+            Some(GPT2_WORDS)
+        }
+        PreTokenizerWrapper::Sequence(steps) => match steps.as_ref() {
+            [PreTokenizerWrapper::Split(split), PreTokenizerWrapper::ByteLevel(bytes)] => {
+                let is_known = matches!(&split.pattern, SplitPattern::Regex(it) if it == LLAMA3_WORDS)
+                    && split.behavior == SplitDelimiterBehavior::Isolated
+                    && !split.invert
+                    && !bytes.use_regex
+                    && !bytes.add_prefix_space;
+                is_known.then_some(LLAMA3_WORDS)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{TEXTS, TOKENIZER, changed};
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    /// One that cuts like GPT-2's, and one that cuts like Llama 3's.
+    static BOTH: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
+        let llama3 = changed(|json| {
+            let split = serde_json::json!({
+                "type": "Split", "pattern": { "Regex": LLAMA3_WORDS }, "behavior": "Isolated",
+                "invert": false
+            });
+            json["pre_tokenizer"]["use_regex"] = false.into();
+            let steps = serde_json::json!([split, json["pre_tokenizer"]]);
+            json["pre_tokenizer"] =
+                serde_json::json!({ "type": "Sequence", "pretokenizers": steps });
+        });
+        [TOKENIZER.file.clone(), llama3].map(|file| {
+            let mut tokenizer = Tokenizer::from_bytes(file).unwrap();
+            tokenizer.set_encode_special_tokens(true);
+            tokenizer
+        })
+    });
+
+    fn assert_same(text: &str) {
+        for tokenizer in &*BOTH {
+            let words = Words::of(tokenizer).expect("a known way of cutting");
+            let expected = tokenizer.encode_fast(text, false).unwrap().get_ids().to_vec();
+            // The second time every word is known.
+            for _ in 0..2 {
+                assert_eq!(words.encode(tokenizer, text).as_ref(), Some(&expected), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_are_those_of_the_library() {
+        TEXTS.iter().for_each(|text| assert_same(text));
+        let spaces = " ".repeat(3000);
+        for text in
+            ["", " ", "a\r\n\r\n  b", "\u{85}x\u{a0}\u{2028}", "IT'S it'S ſ's 12345", &spaces]
+        {
+            assert_same(text);
+        }
+        assert_same(&"every-word-is-longer-than-a-cache-keeps".repeat(40));
+    }
+
+    #[test]
+    fn a_full_cache_begins_anew() {
+        let tokenizer = &BOTH[0];
+        let words = Words::of(tokenizer).unwrap();
+        let text: String = (0..CACHED_WORDS + 10).map(|number| format!(" {number}")).collect();
+        let expected = tokenizer.encode_fast(text.as_str(), false).unwrap().get_ids().to_vec();
+        assert_eq!(words.encode(tokenizer, &text), Some(expected));
+        assert!(words.workers.lock().unwrap()[0].cache.places.len() < 100);
+    }
+
+    #[test]
+    fn other_ways_of_cutting_are_left_to_the_library() {
+        let unknown = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut tokenizer = Tokenizer::from_bytes(changed(change)).unwrap();
+            tokenizer.set_encode_special_tokens(true);
+            assert!(Words::of(&tokenizer).is_none());
+        };
+        unknown(&|json| json["pre_tokenizer"]["use_regex"] = false.into());
+        unknown(&|json| json["added_tokens"][4]["special"] = false.into());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_the_tokens_of_the_library(text in "(\\PC|[ \n\t'a-z0-9]){0,60}") {
+            assert_same(&text);
+        }
+    }
+}
