@@ -28,7 +28,7 @@ class Contenders:
             ran = measure.run(self.place.srek, "bench", "--model", self.place.stored(shape), "--head", "q8", "--threads",
                               threads or self.place.threads, "--repeats", repeats, "--json", *options)
             row = next(row for row in ran.json()["rows"] if row["command"].startswith(what))
-            planned = sum(row[f"plan_{space}_bytes"] for space in ["device", "pinned", "host"])
+            planned = sum(row.get(f"plan_{space}_bytes", 0) for space in ["device", "pinned", "mapped", "host"])
             return Seen(row["tokens_per_second"], ran.peak_bytes, row["bytes"] / row["median_seconds"], planned)
         return once
 

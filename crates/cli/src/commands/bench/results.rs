@@ -120,6 +120,7 @@ impl Row {
             "share_of_bandwidth": bandwidth,
             "plan_device_bytes": planned.size.device,
             "plan_pinned_bytes": planned.size.pinned,
+            "plan_mapped_bytes": planned.size.mapped,
             "plan_host_bytes": planned.host_bytes,
             "ops": ops_table::json(&self.timing.ops),
         })
