@@ -94,9 +94,9 @@ def large(give):
 
 
 def others(give):
-    yield Work("text", "MB/s", [(f"{name}, {threads} thread{'s' * (threads > 1)}", once(threads))
-                                for threads in [2, 1]
-                                for name, once in [("srek data build", give.srek_text), ("tokenizers", give.tokenizers)]])
+    for threads, name in [(2, "text"), (1, "text on one thread")]:
+        yield Work(name, "MB/s", [("srek data build", give.srek_text(threads)),
+                                  ("tokenizers", give.tokenizers(threads))])
     yield Work("AdamW", "M parameters/s", [("srek", give.srek_adamw), ("PyTorch fused", give.torch_adamw)])
     yield Work("large products", "share of bf16 peak", give.products(LARGE_PRODUCTS))
 

@@ -27,6 +27,7 @@ use tokenizers::{
     PreTokenizedString, PreTokenizer as _, PreTokenizerWrapper, Trainer as _,
 };
 
+mod cut;
 mod file;
 mod gguf;
 mod json;

@@ -5,18 +5,14 @@
 //! up, and only a new one goes through the merges of that crate. The tokens are the same, and tests hold the
 //! two beside each other.
 
+use super::cut::Cut;
 use super::file::character_of;
 use super::json::LLAMA3_WORDS;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tokenizers::pre_tokenizers::split::SplitPattern;
 use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
-use tokenizers::utils::SysRegex;
 use tokenizers::{Model as _, ModelWrapper, PreTokenizerWrapper, Tokenizer};
-
-/// How the tokenizer of GPT-2 cuts text into words, and those that are learned here.
-const GPT2_WORDS: &str =
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// Most words that a cache keeps: a few megabytes. A full one begins anew.
 const CACHED_WORDS: usize = 1 << 16;
@@ -25,18 +21,11 @@ const CACHED_BYTES: usize = 64;
 
 /// Cuts text and remembers the tokens of its words.
 pub(super) struct Words {
-    pattern: &'static str,
+    cut: Cut,
     /// What the merges know each byte as.
     characters: [char; 256],
     /// One for each text that is encoded at the same time.
-    workers: Mutex<Vec<Worker>>,
-}
-
-/// What nobody shares while a text is encoded.
-struct Worker {
-    /// Threads that share an expression wait for each other at every word.
-    cut: SysRegex,
-    cache: Cache,
+    caches: Mutex<Vec<Cache>>,
 }
 
 #[derive(Default)]
@@ -54,31 +43,25 @@ impl Words {
             && tokenizer.get_encode_special_tokens()
             && tokenizer.get_normalizer().is_none()
             && matches!(tokenizer.get_model(), ModelWrapper::BPE(_));
-        let pattern = pattern(tokenizer.get_pre_tokenizer()?)?;
+        let cut = cut(tokenizer.get_pre_tokenizer()?)?;
         let characters = std::array::from_fn(|byte| character_of(byte as u8));
-        is_known.then(|| Self { pattern, characters, workers: Mutex::default() })
+        is_known.then(|| Self { cut, characters, caches: Mutex::default() })
     }
 
-    /// The tokens of a text; `None` where it cannot be cut.
+    /// The tokens of a text; `None` where its words have none.
     pub(super) fn encode(&self, tokenizer: &Tokenizer, text: &str) -> Option<Vec<u32>> {
-        let workers = || self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = workers().pop();
-        let mut worker = idle.unwrap_or_else(|| Worker {
-            cut: SysRegex::new(self.pattern).expect("the pattern is one of two"),
-            cache: Cache::default(),
-        });
-        let Worker { cut, cache } = &mut worker;
+        let caches = || self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = caches().pop();
+        let mut cache = idle.unwrap_or_default();
         let mut ids = Vec::with_capacity(text.len() / 3);
-        let mut end = 0;
-        for (from, to) in cut.find_iter(text) {
-            if from != end {
-                return None;
-            }
-            self.push(&text.as_bytes()[from..to], tokenizer, cache, &mut ids)?;
-            end = to;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (word, after) = rest.split_at(self.cut.word(rest));
+            self.push(word.as_bytes(), tokenizer, &mut cache, &mut ids)?;
+            rest = after;
         }
-        workers().push(worker);
-        (end == text.len()).then_some(ids)
+        caches().push(cache);
+        Some(ids)
     }
 
     /// Appends the tokens of a word.
@@ -108,11 +91,11 @@ impl Words {
     }
 }
 
-/// The pattern of words, if it is all that a pre-tokenizer does beside writing bytes as characters.
-fn pattern(steps: &PreTokenizerWrapper) -> Option<&'static str> {
+/// Whose words they are, if cutting is all that a pre-tokenizer does beside writing bytes as characters.
+fn cut(steps: &PreTokenizerWrapper) -> Option<Cut> {
     match steps {
         PreTokenizerWrapper::ByteLevel(bytes) if bytes.use_regex && !bytes.add_prefix_space => {
-            Some(GPT2_WORDS)
+            Some(Cut::Gpt2)
         }
         PreTokenizerWrapper::Sequence(steps) => match steps.as_ref() {
             [PreTokenizerWrapper::Split(split), PreTokenizerWrapper::ByteLevel(bytes)] => {
@@ -121,7 +104,7 @@ fn pattern(steps: &PreTokenizerWrapper) -> Option<&'static str> {
                     && !split.invert
                     && !bytes.use_regex
                     && !bytes.add_prefix_space;
-                is_known.then_some(LLAMA3_WORDS)
+                is_known.then_some(Cut::Llama3)
             }
             _ => None,
         },
@@ -185,7 +168,7 @@ mod tests {
         let text: String = (0..CACHED_WORDS + 10).map(|number| format!(" {number}")).collect();
         let expected = tokenizer.encode_fast(text.as_str(), false).unwrap().get_ids().to_vec();
         assert_eq!(words.encode(tokenizer, &text), Some(expected));
-        assert!(words.workers.lock().unwrap()[0].cache.places.len() < 100);
+        assert!(words.caches.lock().unwrap()[0].places.len() < 100);
     }
 
     #[test]
