@@ -2,42 +2,58 @@
 
 use super::{NORM_STRETCH, SquaredNorm, StepSize, Update};
 use crate::math::dot;
-use crate::{Access, DType};
+use crate::{Access, DType, Element, Isa};
 use half::bf16;
+use quant::gemm::round_bf16;
 use rayon::prelude::*;
 
 /// Columns of a shared second moment that one task adds up.
 const COLUMNS: usize = 64;
 
 pub(super) fn update(op: &Update, memory: &Access<'_>) {
+    match op.out.dtype {
+        DType::F32 => update_for::<f32>(op, memory, |_, w, out| out.copy_from_slice(w)),
+        DType::Bf16 => update_for::<bf16>(op, memory, round),
+        other => panic!("adamw: parameters of {other:?}"),
+    }
+}
+
+/// Updates, and makes the device's copy of each part while it is near.
+fn update_for<O: Element>(
+    op: &Update,
+    memory: &Access<'_>,
+    copy: impl Fn(Isa, &[f32], &mut [O]) + Sync,
+) {
     let (isa, size) = (memory.isa(), op.size);
     let w: &mut [f32] = memory.write(op.w);
     let m: &mut [f32] = memory.write(op.m);
     let v: &mut [f32] = memory.write(op.v);
     let g: &[f32] = memory.read(op.g);
-    if v.len() == w.len() {
-        let stretches = (
-            w.par_chunks_mut(NORM_STRETCH),
-            m.par_chunks_mut(NORM_STRETCH),
-            v.par_chunks_mut(NORM_STRETCH),
-            g.par_chunks(NORM_STRETCH),
-        );
-        stretches.into_par_iter().for_each(|(w, m, v, g)| stretch(isa, size, [w, m, v], g));
+    let out: &mut [O] = memory.write(op.out);
+    let part = if v.len() == w.len() { NORM_STRETCH } else { v.len() };
+    let parts = (w.par_chunks_mut(part), m.par_chunks_mut(part), g.par_chunks(part));
+    let parts = parts.into_par_iter().zip(out.par_chunks_mut(part));
+    if v.len() == op.w.len {
+        parts.zip(v.par_chunks_mut(part)).for_each(|(((w, m, g), out), v)| {
+            stretch(isa, size, [w, m, v], g);
+            copy(isa, w, out);
+        });
     } else {
-        let width = v.len();
         let columns = v.par_chunks_mut(COLUMNS).enumerate();
-        columns.for_each(|(task, v)| coupled(isa, size, v, g, width, task * COLUMNS));
+        columns.for_each(|(task, v)| coupled(isa, size, v, g, part, task * COLUMNS));
         let v = &*v;
-        let rows = (w.par_chunks_mut(width), m.par_chunks_mut(width), g.par_chunks(width));
-        rows.into_par_iter().for_each(|(w, m, g)| row(isa, size, [w, m], v, g));
+        parts.for_each(|((w, m, g), out)| {
+            row(isa, size, [w, m], v, g);
+            copy(isa, w, out);
+        });
     }
-    match op.out.dtype {
-        DType::F32 => memory.write::<f32>(op.out).copy_from_slice(w),
-        DType::Bf16 => {
-            let out: &mut [bf16] = memory.write(op.out);
-            out.par_iter_mut().zip(&*w).for_each(|(out, w)| *out = bf16::from_f32(*w));
+}
+
+quant::per_tier! {
+    fn round(w: &[f32], out: &mut [bf16]) {
+        for (out, w) in out.iter_mut().zip(w) {
+            *out = bf16::from_bits((round_bf16(*w).to_bits() >> 16) as u16);
         }
-        other => panic!("adamw: parameters of {other:?}"),
     }
 }
 
