@@ -4,6 +4,7 @@ use super::{Apply, Backward, Forward};
 use crate::math;
 use crate::{Access, Buf, DType};
 use half::{bf16, f16};
+use quant::gemm::{LANES, add_lanes};
 use rayon::prelude::*;
 
 /// The weight in its storage type.
@@ -32,6 +33,26 @@ impl<'a> Weight<'a> {
             Weight::F16(w) => w[c].to_f32(),
         }
     }
+
+    /// Sixteen elements from `c` on: which type they have is asked once for all.
+    #[inline(always)]
+    fn line(&self, c: usize) -> [f32; LANES] {
+        match self {
+            Weight::F32(w) => line(&w[c..], |w| w),
+            Weight::Bf16(w) => line(&w[c..], |w| f32::from_bits(u32::from(w.to_bits()) << 16)),
+            Weight::F16(w) => line(&w[c..], f16::to_f32),
+        }
+    }
+}
+
+#[inline(always)]
+fn line<T: Copy>(w: &[T], f: impl Fn(T) -> f32) -> [f32; LANES] {
+    let w: &[T; LANES] = w.first_chunk().expect("a line of the weight");
+    let mut line = [0.0; LANES];
+    for (to, w) in line.iter_mut().zip(w) {
+        *to = f(*w);
+    }
+    line
 }
 
 pub(super) fn forward(op: &Forward, memory: &Access<'_>) {
@@ -85,9 +106,7 @@ pub(super) fn backward(op: &Backward, memory: &Access<'_>) {
         dw.par_chunks_mut(STRIPE).enumerate().for_each(|(stripe, dw)| {
             for ((x, dy), rstd) in x.chunks_exact(c).zip(dy.chunks_exact(c)).zip(rstd) {
                 let start = stripe * STRIPE;
-                for ((dw, x), dy) in dw.iter_mut().zip(&x[start..]).zip(&dy[start..]) {
-                    *dw += dy * (x * rstd);
-                }
+                add_to_dw(isa, &x[start..], *rstd, &dy[start..], dw);
             }
         });
     }
@@ -97,10 +116,39 @@ pub(super) fn backward(op: &Backward, memory: &Access<'_>) {
 const STRIPE: usize = 64;
 
 quant::per_tier! {
+    fn add_to_dw(x: &[f32], rstd: f32, dy: &[f32], dw: &mut [f32]) {
+        for ((dw, x), dy) in dw.iter_mut().zip(x).zip(dy) {
+            *dw += dy * (x * rstd);
+        }
+    }
+}
+
+quant::per_tier! {
     fn row_backward(x: &[f32], w: Weight<'_>, rstd: f32, dy: &[f32], dx: &mut [f32]) {
-        let mean = math::sum(x.len(), |c| dy[c] * w.get(c) * (x[c] * rstd)) / x.len() as f32;
-        for c in 0..x.len() {
-            dx[c] += rstd * (dy[c] * w.get(c) - x[c] * rstd * mean);
+        let (x_lines, x_rest) = x.as_chunks::<LANES>();
+        let (dy_lines, dy_rest) = dy.as_chunks::<LANES>();
+        let (dx_lines, dx_rest) = dx.as_chunks_mut::<LANES>();
+        let rest = x.len() - x_rest.len();
+        // As `math::sum` orders them.
+        let mut sums = [0.0; LANES];
+        for (i, (x, dy)) in x_lines.iter().zip(dy_lines).enumerate() {
+            let w = w.line(i * LANES);
+            for lane in 0..LANES {
+                sums[lane] += dy[lane] * w[lane] * (x[lane] * rstd);
+            }
+        }
+        for (i, (x, dy)) in x_rest.iter().zip(dy_rest).enumerate() {
+            sums[i] += dy * w.get(rest + i) * (x * rstd);
+        }
+        let mean = add_lanes(&sums) / x.len() as f32;
+        for (i, ((x, dy), dx)) in x_lines.iter().zip(dy_lines).zip(dx_lines).enumerate() {
+            let w = w.line(i * LANES);
+            for lane in 0..LANES {
+                dx[lane] += rstd * (dy[lane] * w[lane] - x[lane] * rstd * mean);
+            }
+        }
+        for (i, ((x, dy), dx)) in x_rest.iter().zip(dy_rest).zip(dx_rest).enumerate() {
+            *dx += rstd * (dy * w.get(rest + i) - x * rstd * mean);
         }
     }
 }
