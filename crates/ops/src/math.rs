@@ -2,36 +2,40 @@
 
 use quant::gemm::{LANES, add_lanes};
 
+/// Adding and subtracting it rounds to an integer (1.5 · 2^23).
+const ROUND: f32 = 12_582_912.0;
+const LN_2_HIGH: f32 = 0.693_359_4;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
+/// Of the polynomial, from the seventh power on.
+const TAYLOR: [f32; 8] =
+    [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+/// Below, `e^x` is 0, so that it is always a normal number.
+const LEAST: f32 = -87.3;
+/// Above, `e^x` is infinite.
+const GREATEST: f32 = 88.72;
+
 /// `e^x` to about 2 units in the last place; below -87.3 it is 0, above 88.7 infinite, NaN for NaN.
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, and the Taylor polynomial of `e^r` to the seventh
 /// power, whose remainder there is below 6e-9 relative.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    /// Adding and subtracting it rounds to an integer (1.5 · 2^23).
-    const ROUND: f32 = 12_582_912.0;
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let clamped = x.clamp(-87.5, 88.8);
-    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    // Where x is far outside, everything up to the last lines is nothing, and not looked at.
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, clamped));
-    let mut p = 1.0_f32 / 5040.0;
-    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        p = p.mul_add(r, c);
+    let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, x));
+    let mut p = TAYLOR[0];
+    for c in &TAYLOR[1..] {
+        p = p.mul_add(r, *c);
     }
-    // The sum's low bits are n, without the checks of a cast; of NaN they are nothing, and p is NaN.
-    let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
-    // Two factors, because n = 128 alone has no exponent of its own.
-    let half = n >> 1;
-    let power = |n: i32| f32::from_bits((n.wrapping_add(127) << 23) as u32);
-    let y = p * power(half) * power(n.wrapping_sub(half));
-    if x < -87.3 {
+    // The sum's low bits are n, and go into the exponent: the result is a normal number.
+    let y = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
+    if x < LEAST {
         0.0
-    } else if x > 88.72 {
-        f32::INFINITY
-    } else {
+    } else if x <= GREATEST {
         y
+    } else {
+        x + f32::INFINITY
     }
 }
 
@@ -41,19 +45,20 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// The sum of `f(i)` for `i < len`: sixteen running sums, element `i` in lane `i % 16`, added
-/// pairwise at the end.
+/// The sum of `f` of the elements at `i` of all `slices`, which are equally long: sixteen running sums,
+/// element `i` in lane `i % 16`, added pairwise at the end.
 #[inline(always)]
-pub fn sum(len: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub fn sum<const S: usize>(slices: [&[f32]; S], f: impl Fn([f32; S]) -> f32) -> f32 {
     let mut sums = [0.0_f32; LANES];
-    let whole = len / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += f(start + lane);
+    let split = slices.map(|slice| slice.as_chunks::<LANES>());
+    for chunk in 0..split[0].0.len() {
+        let lines = split.map(|(lines, _)| &lines[chunk]);
+        for lane in 0..LANES {
+            sums[lane] += f(lines.map(|line| line[lane]));
         }
     }
-    for i in whole..len {
-        sums[i - whole] += f(i);
+    for i in 0..split[0].1.len() {
+        sums[i] += f(split.map(|(_, rest)| rest[i]));
     }
     add_lanes(&sums)
 }
@@ -111,7 +116,10 @@ mod tests {
         }
         assert_eq!([exp(0.0), exp(f32::NEG_INFINITY), exp(-1e30)], [1.0, 0.0, 0.0]);
         assert_eq!([exp(f32::INFINITY), exp(1e30)], [f32::INFINITY; 2]);
-        assert!(exp(f32::NAN).is_nan());
+        // Whatever a NaN carries in its low bits.
+        assert!(
+            [f32::NAN, -f32::NAN, f32::from_bits(0x7fc0_01ff)].map(exp).iter().all(|e| e.is_nan())
+        );
     }
 
     #[test]
@@ -119,7 +127,7 @@ mod tests {
         for len in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..len).map(|i| i as f32).collect();
             let want = values.iter().sum::<f32>();
-            assert_eq!(sum(len, |i| values[i]), want);
+            assert_eq!(sum([&values], |[value]| value), want);
             assert_eq!(dot(&values, &vec![1.0; len]), want);
             assert_eq!(max(&values), if len == 0 { f32::NEG_INFINITY } else { len as f32 - 1.0 });
         }

@@ -87,7 +87,7 @@ quant::per_tier! {
     /// The loss of one row; with a scale, the logits become their gradient.
     fn row_loss(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
         let most = max(logits);
-        let total = sum(logits.len(), |i| exp(logits[i] - most));
+        let total = sum([&*logits], |[logit]| exp(logit - most));
         let lse = most + libm::log(f64::from(total)) as f32;
         let loss = lse - logits[target];
         if let Some(scale) = scale {
