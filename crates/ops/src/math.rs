@@ -39,6 +39,36 @@ pub fn exp(x: f32) -> f32 {
     }
 }
 
+/// [`exp`] of sixteen numbers, where the compiler would not find the instructions by itself.
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86 {
+    use super::{GREATEST, LEAST, LN_2_HIGH, LN_2_LOW, ROUND, TAYLOR};
+    use std::arch::x86_64::*;
+
+    /// With the bits of the plain one.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(crate) fn exp(x: __m512) -> __m512 {
+        let round = _mm512_set1_ps(ROUND);
+        let scaled = _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E));
+        let shifted = _mm512_add_ps(scaled, round);
+        let n = _mm512_sub_ps(shifted, round);
+        let r = _mm512_fmadd_ps(n, _mm512_set1_ps(-LN_2_HIGH), x);
+        let r = _mm512_fmadd_ps(n, _mm512_set1_ps(-LN_2_LOW), r);
+        let mut p = _mm512_set1_ps(TAYLOR[0]);
+        for c in &TAYLOR[1..] {
+            p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(*c));
+        }
+        let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
+        let y = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
+        let inside = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(x, _mm512_set1_ps(GREATEST));
+        let beyond = _mm512_add_ps(x, _mm512_set1_ps(f32::INFINITY));
+        let y = _mm512_mask_mov_ps(beyond, inside, y);
+        let vanishes = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, _mm512_set1_ps(LEAST));
+        _mm512_mask_mov_ps(y, vanishes, _mm512_setzero_ps())
+    }
+}
+
 /// The logistic function.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
@@ -120,6 +150,34 @@ mod tests {
         assert!(
             [f32::NAN, -f32::NAN, f32::from_bits(0x7fc0_01ff)].map(exp).iter().all(|e| e.is_nan())
         );
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn sixteen_exponentials_have_the_bits_of_one() {
+        use std::arch::x86_64::{_mm512_loadu_ps, _mm512_storeu_ps};
+        if !crate::Isa::Avx512.available() {
+            crate::skip::skip("no avx512 on this machine");
+            return;
+        }
+        // Every 65,537th number, of both signs.
+        let all: Vec<f32> = (0..=u32::MAX / 65_537).map(|i| f32::from_bits(i * 65_537)).collect();
+        for values in all.as_chunks::<LANES>().0 {
+            let mut got = [0.0; LANES];
+            // SAFETY: the tier is there, and sixteen numbers are read.
+            let x = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+            // SAFETY: the tier is there.
+            let y = unsafe { x86::exp(x) };
+            // SAFETY: the tier is there, and sixteen numbers are written.
+            unsafe { _mm512_storeu_ps(got.as_mut_ptr(), y) };
+            for (x, got) in values.iter().zip(got) {
+                let want = exp(*x);
+                assert!(
+                    got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(),
+                    "exp({x}): {got}, not {want}"
+                );
+            }
+        }
     }
 
     #[test]

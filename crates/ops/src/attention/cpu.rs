@@ -3,6 +3,8 @@
 mod backward;
 mod forward;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub(super) use backward::{backward, words as backward_words};
 pub(super) use forward::{forward, words as forward_words};
@@ -35,6 +37,15 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Asks for the `count` values from element `at` on, to be there soon; there may be no such.
+    #[inline(always)]
+    fn expect(&self, at: usize, count: usize) {
+        match self {
+            Rows::F32(values) => prefetch(values.as_ptr().wrapping_add(at), count),
+            Rows::Bf16(values) => prefetch(values.as_ptr().wrapping_add(at), count),
+        }
+    }
+
     /// Copies `count` values from element `at` on as f32, and zeros behind them.
     #[inline(always)]
     fn copy(&self, at: usize, count: usize, to: &mut Line) {
@@ -43,6 +54,18 @@ impl<'a> Rows<'a> {
             Rows::Bf16(values) => copy(&values[at..at + count], to, |value| {
                 f32::from_bits(u32::from(value.to_bits()) << 16)
             }),
+        }
+    }
+}
+
+#[inline(always)]
+fn prefetch<T>(values: *const T, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for line in (0..count * size_of::<T>()).step_by(64) {
+            // SAFETY: a prefetch reads nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(values.cast::<i8>().wrapping_add(line)) };
         }
     }
 }

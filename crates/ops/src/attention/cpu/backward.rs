@@ -1,15 +1,15 @@
 //! One document and query head per task: blocks of its keys against tiles of the queries that see them.
 
 use super::tile::{
-    KEY_PANELS, KEYS, Line, MOST, Tile, add_columns, add_rows, add_rows_unevenly, gather,
-    in_groups, load, load_row, load_transposed, scatter, store,
+    Factors, KEY_PANELS, KEYS, Line, Places, Row, Scores, Sums, Tile, add, add_unevenly, groups,
+    load, load_turned, slopes, store,
 };
 use super::{Rows, Shared, in_tasks};
 use crate::attention::{Backward, Heads};
-use crate::math::{dot, exp};
+use crate::math::dot;
 use crate::{Access, Buf, Isa};
 use quant::Numerics;
-use quant::gemm::{LANES, round_bf16};
+use quant::gemm::LANES;
 use rayon::prelude::*;
 
 /// Tiles of as many rows as a block has keys: k and v in columns, k, q, do, dq, dk, dv.
@@ -79,7 +79,7 @@ pub(in crate::attention) fn backward(op: &Backward, memory: &Access<'_>, workspa
         let tasks = documents.count() * heads.query;
         in_tasks(tasks, scratch, [lines(heads), memory.threads()], |task, scratch| {
             let (start, count) = document(first, task / heads.query);
-            differentiate(isa, pass, [start, count, task % heads.query], scratch);
+            differentiate(pass, [start, count, task % heads.query], scratch);
         });
     }
     if group > 1 {
@@ -119,6 +119,7 @@ quant::per_tier! {
 
 /// A block of keys, a tile of the queries that see them, and what becomes of both.
 struct Pairs<'a> {
+    isa: Isa,
     /// k and v, transposed: columns are keys.
     turned: [&'a mut [Line]; 2],
     k: &'a mut [Line],
@@ -129,8 +130,7 @@ struct Pairs<'a> {
     dq: &'a mut [Line],
     p: &'a mut [Line],
     ds: &'a mut [Line],
-    lse: [f32; KEYS],
-    delta: [f32; KEYS],
+    rows: [Row; KEYS],
     /// Rows from the block's first key to the tile's first query.
     ahead: usize,
     queries: usize,
@@ -138,57 +138,52 @@ struct Pairs<'a> {
     numerics: Numerics,
 }
 
-quant::per_tier! {
-    /// dq, dk and dv of a query head in a document: its first row, its length, the head.
-    fn differentiate(pass: Pass<'_>, task: [usize; 3], scratch: &mut [Line]) {
-        let [start, count, head] = task;
-        let Heads { query, key_value, dim: d, .. } = pass.heads;
-        let mut pairs = Pairs::new(pass.heads, pass.numerics, scratch);
-        let of_key = |j: usize| ((start + j) * key_value + head * key_value / query) * d;
-        for block in (0..count).step_by(KEYS) {
-            let keys = KEYS.min(count - block);
-            let at = |j: usize| of_key(block + j);
-            for (turned, from) in pairs.turned.iter_mut().zip([pass.k, pass.v]) {
-                let panels = turned.chunks_exact_mut(d.next_multiple_of(LANES));
-                for (panel, first) in panels.zip((0..keys).step_by(LANES)) {
-                    let size = [LANES.min(keys - first), d];
-                    load_transposed(pass.isa, panel, size, (from, |j| at(first + j)));
-                }
+/// dq, dk and dv of a query head in a document: its first row, its length, the head.
+fn differentiate(pass: Pass<'_>, task: [usize; 3], scratch: &mut [Line]) {
+    let [start, count, head] = task;
+    let Heads { query, key_value, dim: d, .. } = pass.heads;
+    let mut pairs = Pairs::new(pass, scratch);
+    for block in (0..count).step_by(KEYS) {
+        let size = [KEYS.min(count - block), d];
+        let first = (start + block) * key_value + head * key_value / query;
+        let places = Places::even(first * d, key_value * d);
+        for (turned, from) in pairs.turned.iter_mut().zip([pass.k, pass.v]) {
+            load_turned(pass.isa, turned, size, (from, places));
+        }
+        load(pass.isa, pairs.k, size, (pass.k, places), Numerics::F32);
+        pairs.dk.fill([0.0; LANES]);
+        pairs.dv.fill([0.0; LANES]);
+        for tile in (block..count).step_by(KEYS) {
+            pairs.ahead = tile - block;
+            pairs.queries = KEYS.min(count - tile);
+            pairs.load(pass, (start + tile) * query + head, block == 0);
+            pairs.meet_all();
+            for r in 0..pairs.queries {
+                let at = ((start + tile + r) * query + head) * d;
+                // SAFETY: the rows of a document and head are this task's alone.
+                store(unsafe { pass.dq.part(at, d) }, pairs.dq, r);
             }
-            load(pairs.k, [keys, d], (pass.k, at), Numerics::F32);
-            pairs.dk.fill([0.0; LANES]);
-            pairs.dv.fill([0.0; LANES]);
-            for tile in (block..count).step_by(KEYS) {
-                pairs.ahead = tile - block;
-                pairs.queries = KEYS.min(count - tile);
-                pairs.load(pass, (start + tile) * query + head, block == 0);
-                pairs.meet_all();
-                for r in 0..pairs.queries {
-                    let at = ((start + tile + r) * query + head) * d;
-                    // SAFETY: the rows of a document and head are this task's alone.
-                    store(unsafe { pass.dq.part(at, d) }, pairs.dq, r);
-                }
-            }
-            for j in 0..keys {
-                let at = ((start + block + j) * query + head) * d;
-                // SAFETY: as above.
-                store(unsafe { pass.dk.part(at, d) }, pairs.dk, j);
-                // SAFETY: as above.
-                store(unsafe { pass.dv.part(at, d) }, pairs.dv, j);
-            }
+        }
+        for j in 0..size[0] {
+            let at = ((start + block + j) * query + head) * d;
+            // SAFETY: as above.
+            store(unsafe { pass.dk.part(at, d) }, pairs.dk, j);
+            // SAFETY: as above.
+            store(unsafe { pass.dv.part(at, d) }, pairs.dv, j);
         }
     }
 }
 
 impl<'a> Pairs<'a> {
-    #[inline(always)]
-    fn new(heads: Heads, numerics: Numerics, scratch: &'a mut [Line]) -> Pairs<'a> {
+    fn new(pass: Pass<'_>, scratch: &'a mut [Line]) -> Pairs<'a> {
+        let Pass { isa, heads, numerics, .. } = pass;
         let size = heads.dim.div_ceil(LANES) * KEYS;
         let (tiles, rest) = scratch.split_at_mut(TILES * size);
         let (p, ds) = rest.split_at_mut(KEY_PANELS * KEYS);
         let mut tiles = tiles.chunks_exact_mut(size);
         let mut tile = || tiles.next().expect("as many tiles as `lines` counts");
         Pairs {
+            isa,
             turned: [tile(), tile()],
             k: tile(),
             dk: tile(),
@@ -198,8 +193,7 @@ impl<'a> Pairs<'a> {
             dq: tile(),
             p,
             ds,
-            lse: [0.0; KEYS],
-            delta: [0.0; KEYS],
+            rows: [Row::default(); KEYS],
             ahead: 0,
             queries: 0,
             heads,
@@ -208,94 +202,74 @@ impl<'a> Pairs<'a> {
     }
 
     /// Loads the tile whose first query and head stand in row `row` of (N H).
-    #[inline(always)]
     fn load(&mut self, pass: Pass<'_>, row: usize, fresh: bool) {
-        let Heads { query, dim: d, .. } = self.heads;
-        let (size, numerics) = ([self.queries, d], self.numerics);
-        let at = |r: usize| (row + r * query) * d;
-        load(self.q, size, (pass.q, at), numerics);
-        load(self.d_o, size, (pass.d_o, at), numerics);
+        let (isa, Heads { query, dim: d, .. }) = (self.isa, self.heads);
+        let (size, places) = ([self.queries, d], Places::even(row * d, query * d));
+        load(isa, self.q, size, (pass.q, places), self.numerics);
+        load(isa, self.d_o, size, (pass.d_o, places), self.numerics);
         if fresh {
             self.dq.fill([0.0; LANES]);
         }
         for r in 0..self.queries {
-            self.lse[r] = pass.lse[row + r * query];
-            self.delta[r] = pass.delta[row + r * query];
+            let at = row + r * query;
+            let seen = KEYS.min(self.ahead + r + 1);
+            self.rows[r] = Row { lse: pass.lse[at], delta: pass.delta[at], seen };
             if !fresh {
                 // SAFETY: the rows of a document and head are this task's alone.
-                let dq = unsafe { pass.dq.part(at(r), d) };
-                load_row(self.dq, [r, d], (Rows::F32(dq), 0));
+                let dq = unsafe { pass.dq.part(at * d, d) };
+                let lines = self.dq.chunks_exact_mut(KEYS).map(|panel| &mut panel[r]);
+                for (line, start) in lines.zip((0..d).step_by(LANES)) {
+                    Rows::F32(dq).copy(start, LANES.min(d - start), line);
+                }
             }
         }
     }
 
     /// Adds every pair of the block and the tile to dq, dk and dv.
-    #[inline(always)]
     fn meet_all(&mut self) {
-        in_groups!(0, self.queries, |row| self.meet(row));
+        for (row, count) in groups(self.isa, 0..self.queries) {
+            self.meet(row, count);
+        }
         for panel in 0..KEY_PANELS {
-            in_groups!(0, LANES, |column| self.add_to_keys(panel, column));
+            for (column, count) in groups(self.isa, 0..LANES) {
+                self.add_to_keys(panel, column, count);
+            }
         }
     }
 
-    /// p, ds and dq of `R` queries from `row` on.
-    #[inline(always)]
-    fn meet<const R: usize>(&mut self, row: usize) {
-        let d = self.heads.dim;
-        let seen: [usize; R] = std::array::from_fn(|r| KEYS.min(self.ahead + row + r + 1));
-        let [mut s, mut dp] = [[[0.0; LANES]; KEY_PANELS * MOST]; 2];
-        let lines = d.next_multiple_of(LANES);
-        for panel in 0..seen[R - 1].div_ceil(LANES) {
-            let [k, v] = self.turned.each_ref().map(|turned| &turned[panel * lines..][..d]);
-            let s = s[panel * MOST..].first_chunk_mut::<R>().expect("rows of a group");
-            add_rows(s, (tile(self.q), row), k, 0);
-            let dp = dp[panel * MOST..].first_chunk_mut::<R>().expect("rows of a group");
-            add_rows(dp, (tile(self.d_o), row), v, 0);
+    /// p, ds and dq of `count` queries from `row` on.
+    fn meet(&mut self, row: usize, count: usize) {
+        let (isa, Heads { dim: d, scale, .. }) = (self.isa, self.heads);
+        let rows = &self.rows[row..row + count];
+        let (lines, panels) = (d.next_multiple_of(LANES), rows[count - 1].seen.div_ceil(LANES));
+        let products = [(&mut self.p, &self.q), (&mut self.ds, &self.d_o)];
+        for ((sums, rows), turned) in products.into_iter().zip(&self.turned) {
+            for panel in sums.chunks_exact_mut(KEYS) {
+                panel[row..row + count].fill([0.0; LANES]);
+            }
+            let sums = Sums { lines: sums, rows: KEYS, row, count, shrinks: &[] };
+            let turned = Tile { lines: &turned[..panels * lines], rows: lines };
+            add(isa, sums, Factors::Rows(tile(rows), row), turned, 0..d);
         }
-        for (r, &seen) in seen.iter().enumerate() {
-            let [mut p, mut ds] = [gather(&s, r), gather(&dp, r)];
-            self.slopes([&mut p, &mut ds], seen, row + r);
-            scatter(&ds, &mut dp, r);
-            scatter(&p, self.p, row + r);
-            scatter(&ds, self.ds, row + r);
-        }
-        let ds = Tile { lines: &dp, rows: MOST };
-        for (dq, k) in self.dq.chunks_exact_mut(KEYS).zip(self.k.chunks_exact(KEYS)) {
-            let dq: &mut [Line; R] = dq[row..].first_chunk_mut().expect("rows of a tile");
-            add_rows_unevenly(dq, ds, k, &seen);
-        }
+        let p = Scores { lines: self.p, rows: KEYS, scale, numerics: self.numerics };
+        slopes(isa, p, self.ds, row, rows);
+        let mut seen = [0; KEYS];
+        seen.iter_mut().zip(rows).for_each(|(seen, row)| *seen = row.seen);
+        let dq = Sums { lines: self.dq, rows: KEYS, row, count, shrinks: &[] };
+        add_unevenly(isa, dq, (tile(self.ds), row), tile(self.k), &seen[..count]);
     }
 
-    /// Makes q·k and do·v of a query to p and ds, 0 where the key is not seen.
-    #[inline(always)]
-    fn slopes(&self, [p, ds]: [&mut [f32; KEYS]; 2], seen: usize, row: usize) {
-        let (scale, lse, delta) = (self.heads.scale, self.lse[row], self.delta[row]);
-        for (p, ds) in p.iter_mut().zip(ds.iter_mut()) {
-            *p = exp(*p * scale - lse);
-            *ds = *p * (*ds - delta) * scale;
-        }
-        if self.numerics == Numerics::Bf16 {
-            p.iter_mut().for_each(|p| *p = round_bf16(*p));
-            ds.iter_mut().for_each(|ds| *ds = round_bf16(*ds));
-        }
-        p[seen..].fill(0.0);
-        ds[seen..].fill(0.0);
-    }
-
-    /// dk and dv of the `R` keys from `column` of `panel` on.
-    #[inline(always)]
-    fn add_to_keys<const R: usize>(&mut self, panel: usize, column: usize) {
-        let key = panel * LANES + column;
+    /// dk and dv of the `count` keys from `column` of `panel` on.
+    fn add_to_keys(&mut self, panel: usize, column: usize, count: usize) {
+        let row = panel * LANES + column;
         // No earlier query sees these keys; of those that see some, p and ds of the others are 0.
-        let from = if self.ahead == 0 { key.min(self.queries) } else { 0 };
-        let part = |tile: usize| tile * KEYS + from..tile * KEYS + self.queries;
-        let [p, ds] = [&self.p[part(panel)], &self.ds[part(panel)]];
-        for x in 0..self.heads.dim.div_ceil(LANES) {
-            let at = x * KEYS + key;
-            let dv = self.dv[at..].first_chunk_mut::<R>().expect("rows of a tile");
-            add_columns(dv, (p, column), &self.d_o[part(x)]);
-            let dk = self.dk[at..].first_chunk_mut::<R>().expect("rows of a tile");
-            add_columns(dk, (ds, column), &self.q[part(x)]);
+        let from = if self.ahead == 0 { row.min(self.queries) } else { 0 };
+        let terms = from..self.queries;
+        let sums = [(&mut self.dv, &self.p, &self.d_o), (&mut self.dk, &self.ds, &self.q)];
+        for (sums, factors, rows) in sums {
+            let sums = Sums { lines: sums, rows: KEYS, row, count, shrinks: &[] };
+            let factors = Factors::Columns(&factors[panel * KEYS..][..KEYS], column);
+            add(self.isa, sums, factors, tile(rows), terms.clone());
         }
     }
 }
