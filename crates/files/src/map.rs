@@ -12,6 +12,10 @@ use crate::memory;
 use crate::read::open_regular;
 use crate::{Error, Operation, Result};
 
+/// Bytes of a huge page. Maps as large ask for them: weights are read in one sweep for every token, and
+/// translating the addresses of small pages can take longer than reading them.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// A file as read-only bytes. Clones share one mapping, which ends with the last of them.
 ///
 /// The file must not be changed or cut short while it is mapped. Files that this program writes are
@@ -40,6 +44,10 @@ impl Map {
             // meanwhile is the documented condition of `Map`, which no call here can enforce.
             Some(unsafe { Mmap::map(&file) }.map_err(Error::io(Operation::Map, path))?)
         };
+        if let Some(bytes) = bytes.as_ref().filter(|bytes| bytes.len() >= HUGE_PAGE) {
+            // Where the system has no huge pages, or none for files, everything is as before.
+            let _ = bytes.advise(memmap2::Advice::HugePage);
+        }
         // The file may have grown between its size being taken and its being mapped.
         let mapped = Mapped { path: path.to_path_buf(), bytes };
         memory::file_mapped(mapped.len());

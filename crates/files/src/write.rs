@@ -25,6 +25,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -67,7 +68,19 @@ fn write_synced(
     if let Some(existing) = &target.existing {
         file.set_permissions(existing.permissions())?;
     }
-    file.sync_all()
+    file.sync_all()?;
+    forget(file);
+    Ok(())
+}
+
+/// Lets the page cache drop a large file that is on the disk now: written, it stands there in small pages, and
+/// whoever maps it next would have to read through them; read anew, it comes in huge ones.
+fn forget(file: &File) {
+    const LARGE: u64 = 64 << 20;
+    if file.metadata().is_ok_and(|data| data.len() >= LARGE) {
+        // SAFETY: the descriptor is open; this is advice about the cache and touches no memory of ours.
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    }
 }
 
 /// Writes a whole directory through `fill`, which is given an empty directory to put its files in.
@@ -254,7 +267,9 @@ fn sync_tree(directory: &Path) -> io::Result<()> {
         if file_type.is_dir() {
             sync_tree(&entry.path())?;
         } else if file_type.is_file() {
-            File::open(entry.path())?.sync_all()?;
+            let file = File::open(entry.path())?;
+            file.sync_all()?;
+            forget(&file);
         }
     }
     File::open(directory)?.sync_all()

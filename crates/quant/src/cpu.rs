@@ -1,6 +1,8 @@
 //! Instruction sets found at run time. A kernel takes a token that only detection can make, so
 //! calling it is safe.
 
+use std::mem::MaybeUninit;
+
 /// The CPU tier a run uses. Bits are promised per tier and [`Numerics`](crate::Numerics).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
@@ -142,6 +144,20 @@ mod tiles {
         const XFEATURE_XTILEDATA: libc::c_ulong = 18;
         // SAFETY: this request reads and writes no memory of ours.
         unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+    }
+}
+
+/// Asks the system to give the whole pages of this memory out as huge ones, from its first touch on.
+pub fn ask_for_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    const PAGE: usize = 4096;
+    let start = memory.as_mut_ptr().cast::<u8>();
+    let skipped = start.align_offset(PAGE);
+    let len = size_of_val(memory).saturating_sub(skipped) / PAGE * PAGE;
+    #[cfg(target_os = "linux")]
+    if len > 0 {
+        // SAFETY: these pages are the slice's; the advice changes in what pages they come, not what they
+        // hold, and where it is refused they come as before.
+        unsafe { libc::madvise(start.wrapping_add(skipped).cast(), len, libc::MADV_HUGEPAGE) };
     }
 }
 

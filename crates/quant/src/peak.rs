@@ -34,8 +34,14 @@ pub fn bf16_flops(isa: Isa, time: Duration) -> f64 {
 pub fn read_bandwidth(time: Duration) -> f64 {
     /// Far beyond any cache.
     const WORDS: usize = 1 << 24;
-    let buffers: Vec<Vec<u64>> =
-        (0..rayon::current_num_threads()).map(|i| vec![i as u64 + 1; WORDS]).collect();
+    let mut buffers: Vec<Vec<u64>> =
+        (0..rayon::current_num_threads()).map(|_| Vec::with_capacity(WORDS)).collect();
+    for (index, buffer) in buffers.iter_mut().enumerate() {
+        // In huge pages, as weights and buffers are: of small ones it would be the translation that is
+        // measured.
+        crate::cpu::ask_for_huge_pages(buffer.spare_capacity_mut());
+        buffer.resize(WORDS, index as u64 + 1);
+    }
     let start = Instant::now();
     let passes: usize = rayon::broadcast(|context| {
         let buffer = &buffers[context.index()];

@@ -44,11 +44,12 @@ impl Region {
         let alignment = if len < HUGE_PAGE { alignment } else { alignment.max(HUGE_PAGE) };
         let mut bytes = vec![0_u8; len + alignment];
         let start = bytes.as_ptr().align_offset(alignment);
-        let base = bytes[start..].as_mut_ptr();
+        let region = &mut bytes[start..];
+        let base = region.as_mut_ptr();
         if len >= HUGE_PAGE {
-            // SAFETY: these bytes are ours; the advice changes in what pages they come, not what they hold,
-            // and where it is refused they come as before.
-            unsafe { libc::madvise(base.cast(), len, libc::MADV_HUGEPAGE) };
+            // SAFETY: what is initialized may be looked at as if it were not; nothing is written.
+            let region = unsafe { std::slice::from_raw_parts_mut(base.cast(), region.len()) };
+            quant::cpu::ask_for_huge_pages::<u8>(region);
         }
         Region { base, len, _bytes: bytes }
     }
