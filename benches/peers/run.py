@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs srek and its peers on one CPU, alternating, on equal shapes and threads, and writes one CSV.
 
-Usage: benches/peers/run.py [--only NAME,...] [--rounds 3] [--threads 2] [--csv FILE] [--srek PROGRAM] [--here DIR]
+Usage: benches/peers/run.py [--only NAME,...] [--against NAME,...] [--rounds 3] [--threads 2] [--csv FILE] [--srek PROGRAM] [--here DIR]
        benches/peers/run.py --list
 
 Peers: llama.cpp (built from the sdist of llama-cpp-python), candle, PyTorch with transformers, PEFT and bitsandbytes,
@@ -96,6 +96,7 @@ def arguments():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", cache / "srek/target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="NAME,...", help="these works")
+    parser.add_argument("--against", default="", metavar="NAME,...", help="these contenders beside the first")
     parser.add_argument("--list", action="store_true", help="print the names of all works and contenders")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -119,6 +120,11 @@ def main():
         if unknown:
             sys.exit(f"no work {sorted(unknown)}\nhint: one of {', '.join(chosen)}")
         chosen = {name: chosen[name] for name in args.only.split(",")}
+    if args.against:
+        wanted = args.against.split(",")
+        for work in chosen.values():
+            first, *others = work.contenders
+            work.contenders = [first, *(it for it in others if it[0] in wanted)]
     if not args.srek.exists():
         sys.exit(f"there is no {args.srek}\nhint: cargo build --release, or --srek PROGRAM")
     if args.csv.exists() and args.csv.read_text().split("\n", 1)[0] != ",".join(HEADING):
