@@ -22,6 +22,8 @@ pub(super) struct Memory {
     pub(super) mapped: Vec<HostBytes>,
 }
 
+/// Bytes from which on a region asks for huge pages.
+const LARGE: usize = 8 * HUGE_PAGE;
 /// Bytes of a huge page: large regions ask for them, since first touches and misses of address
 /// translation cost a step several per cent otherwise.
 const HUGE_PAGE: usize = 2 << 20;
@@ -41,12 +43,13 @@ unsafe impl Sync for Region {}
 
 impl Region {
     pub(super) fn new(len: usize, alignment: usize) -> Region {
-        let alignment = if len < HUGE_PAGE { alignment } else { alignment.max(HUGE_PAGE) };
+        let is_large = len >= LARGE;
+        let alignment = if is_large { alignment.max(HUGE_PAGE) } else { alignment };
         let mut bytes = vec![0_u8; len + alignment];
         let start = bytes.as_ptr().align_offset(alignment);
-        let region = &mut bytes[start..];
+        let region = &mut bytes[start..start + len];
         let base = region.as_mut_ptr();
-        if len >= HUGE_PAGE {
+        if is_large {
             // SAFETY: what is initialized may be looked at as if it were not; nothing is written.
             let region = unsafe { std::slice::from_raw_parts_mut(base.cast(), region.len()) };
             quant::cpu::ask_for_huge_pages::<u8>(region);
