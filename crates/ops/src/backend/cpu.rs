@@ -22,11 +22,9 @@ pub(super) struct Memory {
     pub(super) mapped: Vec<HostBytes>,
 }
 
-/// Bytes from which on a region asks for huge pages.
-const LARGE: usize = 8 * HUGE_PAGE;
-/// Bytes of a huge page: large regions ask for them, since first touches and misses of address
-/// translation cost a step several per cent otherwise.
-const HUGE_PAGE: usize = 2 << 20;
+/// Bytes from which on a region asks for huge pages, of 2 MiB: first touches and the translation of
+/// addresses cost a step several per cent otherwise.
+const LARGE: usize = 16 << 20;
 
 /// Zeroed host memory, aligned; the system gives pages out as they are touched.
 pub(super) struct Region {
@@ -43,13 +41,11 @@ unsafe impl Sync for Region {}
 
 impl Region {
     pub(super) fn new(len: usize, alignment: usize) -> Region {
-        let is_large = len >= LARGE;
-        let alignment = if is_large { alignment.max(HUGE_PAGE) } else { alignment };
         let mut bytes = vec![0_u8; len + alignment];
         let start = bytes.as_ptr().align_offset(alignment);
         let region = &mut bytes[start..start + len];
         let base = region.as_mut_ptr();
-        if is_large {
+        if len >= LARGE {
             // SAFETY: what is initialized may be looked at as if it were not; nothing is written.
             let region = unsafe { std::slice::from_raw_parts_mut(base.cast(), region.len()) };
             quant::cpu::ask_for_huge_pages::<u8>(region);
