@@ -96,7 +96,7 @@ def arguments():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", cache / "srek/target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="NAME,...", help="these works")
-    parser.add_argument("--against", default="", metavar="NAME,...", help="these contenders beside the first")
+    parser.add_argument("--against", default="", metavar="NAME,...", help="those beside the first whose names begin so")
     parser.add_argument("--list", action="store_true", help="print the names of all works and contenders")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -124,7 +124,7 @@ def main():
         wanted = args.against.split(",")
         for work in chosen.values():
             first, *others = work.contenders
-            work.contenders = [first, *(it for it in others if it[0] in wanted)]
+            work.contenders = [first, *(it for it in others if it[0].startswith(tuple(wanted)))]
     if not args.srek.exists():
         sys.exit(f"there is no {args.srek}\nhint: cargo build --release, or --srek PROGRAM")
     if args.csv.exists() and args.csv.read_text().split("\n", 1)[0] != ",".join(HEADING):
