@@ -3,7 +3,8 @@
 //! `a` gives the rows of the tiles of sums and `b` their columns. Where the neighbours along `k` of `right`
 //! lie side by side it is `a`, and the sums are turned when they are written; where its neighbouring rows
 //! do, as in `dy W`, two lines of it joined in words are rows of `b` as they are. So a weight is never
-//! turned. `left` is packed once for a stretch of rows and takes the other place.
+//! turned. `left` is packed once for a stretch of rows and takes the other place. Where both lie in lines,
+//! as in `dyᵀ x`, the wider one is `b`.
 //!
 //! A task decodes 32 rows of `right` for a panel of `k`, which then stay in the first-level cache while
 //! the panel of `left` passes by from the second.
