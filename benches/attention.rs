@@ -91,7 +91,9 @@ fn cache(cpu: &mut Cpu, numerics: Numerics, len: usize) -> Buf {
     let values = values(len);
     match numerics {
         Numerics::F32 => put(cpu, &values.collect::<Vec<f32>>()),
-        Numerics::Bf16 => put(cpu, &values.map(bf16::from_f32).collect::<Vec<bf16>>()),
+        Numerics::Bf16 | Numerics::Int8 => {
+            put(cpu, &values.map(bf16::from_f32).collect::<Vec<bf16>>())
+        }
     }
 }
 

@@ -23,8 +23,21 @@ const SHAPES: [(&str, usize, usize, usize); 10] = [
 fn main() {
     let isa = Isa::detect();
     let time = Duration::from_millis(300);
-    for numerics in [Numerics::F32, Numerics::Bf16] {
+    for numerics in [Numerics::F32, Numerics::Bf16, Numerics::Int8] {
         for (name, n, out, inner) in SHAPES {
+            if numerics == Numerics::Int8 {
+                // Serving only, and weights of whole blocks.
+                if inner.is_multiple_of(64) {
+                    let forward = run(isa, numerics, (n, out, inner), Side::In);
+                    let peak = peak_of(isa, numerics, time);
+                    let share = forward * 1e11 / peak;
+                    let peak = peak / 1e9;
+                    println!(
+                        "int8 {name:16} peak {peak:6.1} Gop/s   y = x Wᵀ {forward:6.1} ({share:3.0} %)"
+                    );
+                }
+                continue;
+            }
             let flops = peak_of(isa, numerics, time);
             let forward = run(isa, numerics, (n, out, inner), Side::In);
             let backward = run(isa, numerics, (n, out, inner), Side::Out);
@@ -44,6 +57,7 @@ fn peak_of(isa: Isa, numerics: Numerics, time: Duration) -> f64 {
     match numerics {
         Numerics::F32 => peak::f32_flops(isa, time),
         Numerics::Bf16 => peak::bf16_flops(isa, time),
+        Numerics::Int8 => peak::int8_ops(isa, time),
     }
 }
 

@@ -133,3 +133,15 @@ hint: expected a JSON list of lists of token ids
     );
     assert!(!room.path("out.safetensors").exists());
 }
+
+/// The effect of `int8` on a trained model, which `srek doctor` tells.
+#[test]
+fn int8_is_close_to_bf16_and_not_the_same() {
+    let room = Room::new();
+    let model = crate::command::root().join("models/sre-tiny");
+    let json = room.must(&format!("doctor --model {} --json", model.display())).json();
+    let number = |field: &str| json["int8"][field].as_f64().expect("a number");
+    let divergence = number("divergence");
+    assert!(divergence > 1e-9 && divergence < 0.01, "{json}");
+    assert!(number("agreement") >= 0.9, "{json}");
+}

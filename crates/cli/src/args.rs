@@ -477,6 +477,8 @@ pub(crate) enum NumericsName {
     F32,
     /// Operands in bf16, sums in f32
     Bf16,
+    /// Weights of 4 or 8 bits and what they are multiplied with in 8 bits: to serve, on a CPU
+    Int8,
 }
 
 impl NumericsName {
@@ -485,6 +487,7 @@ impl NumericsName {
         match self {
             NumericsName::F32 => ops::Numerics::F32,
             NumericsName::Bf16 => ops::Numerics::Bf16,
+            NumericsName::Int8 => ops::Numerics::Int8,
         }
     }
 }

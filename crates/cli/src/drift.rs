@@ -61,6 +61,8 @@ pub(crate) struct Drift {
     root_mean_square: f64,
     /// How often the likeliest token is the same.
     agreement: f64,
+    /// The mean of KL(expected || found) over the positions, in nats.
+    divergence: f64,
 }
 
 impl Drift {
@@ -79,7 +81,10 @@ impl Drift {
         let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
         let rows = expected.chunks(vocab).zip(found.chunks(vocab));
         let same = rows.filter(|(a, b)| likeliest(a) == likeliest(b)).count();
+        let rows = expected.chunks(vocab).zip(found.chunks(vocab));
+        let divergence: f64 = rows.map(|(a, b)| divergence(a, b)).sum();
         Drift {
+            divergence: divergence / positions as f64,
             most,
             root_mean_square: (squares / expected.len() as f64).sqrt(),
             agreement: same as f64 / positions as f64,
@@ -110,13 +115,52 @@ impl Drift {
         ]
     }
 
+    /// What another way to compute does to answers.
+    pub(crate) fn sentence(&self) -> String {
+        format!(
+            "KL {:.5} nats, the likeliest token is the same in {:.1} %",
+            self.divergence,
+            100.0 * self.agreement
+        )
+    }
+
     /// In fields of an answer.
     pub(crate) fn json(&self) -> Map<String, Value> {
         let fields = [
             ("drift_most", self.most),
             ("drift_root_mean_square", self.root_mean_square),
             ("agreement", self.agreement),
+            ("divergence", self.divergence),
         ];
         fields.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+    }
+}
+
+/// KL(expected || found) of the distributions of two rows of logits, in nats.
+fn divergence(expected: &[f32], found: &[f32]) -> f64 {
+    let normalizer = |row: &[f32]| {
+        let most = row.iter().fold(f32::NEG_INFINITY, |most, it| most.max(*it));
+        let sum: f64 = row.iter().map(|it| f64::from(it - most).exp()).sum();
+        f64::from(most) + sum.ln()
+    };
+    let (a, b) = (normalizer(expected), normalizer(found));
+    let terms = expected.iter().zip(found).map(|(&x, &y)| {
+        let log = f64::from(x) - a;
+        log.exp() * (log - (f64::from(y) - b))
+    });
+    terms.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divergence_is_that_of_the_distributions() {
+        // Of (1/2, 1/2) from (1/4, 3/4): ln 2 - (ln 1 + ln 3) / 2 + ..., by hand 0.1438.
+        let found = [0.25_f32.ln() + 7.0, 0.75_f32.ln() + 7.0];
+        let drift = Drift::of(&[3.0, 3.0], &found, 1);
+        assert!((drift.divergence - 0.143_841).abs() < 1e-5, "{}", drift.divergence);
+        assert_eq!(Drift::of(&[1.0, 2.0], &[1.0, 2.0], 1).divergence, 0.0);
     }
 }

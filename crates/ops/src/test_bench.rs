@@ -180,7 +180,7 @@ pub(crate) fn everywhere<const OUTPUTS: usize>(
             let what = format!("output {index} on {} and the tier before", isa.name());
             match numerics {
                 Numerics::F32 => assert_same_bits(&what, here, before),
-                Numerics::Bf16 => assert_close(&what, here, &wide(before), 1e-6),
+                _ => assert_close(&what, here, &wide(before), 1e-6),
             }
         }
         common = Some(one);

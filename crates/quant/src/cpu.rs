@@ -107,6 +107,22 @@ impl Avx512 {
     }
 }
 
+/// Proof that AVX-512 VNNI and VBMI were detected (and AVX-512 with them).
+#[derive(Clone, Copy, Debug)]
+pub struct Vnni(());
+
+impl Vnni {
+    /// Detects what products of bytes need beyond [`Avx512`].
+    pub fn detect() -> Option<Vnni> {
+        Avx512::detect()?;
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vbmi") {
+            return Some(Vnni(()));
+        }
+        None
+    }
+}
+
 /// Proof that AMX's tiles of bf16 were detected (and AVX-512 with them), and that the kernel lets this
 /// process use them.
 #[derive(Clone, Copy, Debug)]
@@ -161,16 +177,18 @@ pub fn ask_for_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
     }
 }
 
-/// Asks for the cache lines with these elements; those outside of all memory are passed over.
+/// Asks for the cache lines with these elements; those outside of all memory are passed over. They come into
+/// the second-level cache: the first one can wait for too few lines at a time to read as fast as memory can
+/// (24 on Zen 4: 11 against 21 GB/s on one thread).
 #[inline(always)]
 pub(crate) fn prefetch<T>(values: &[T], first: usize, count: usize) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         let base = values.as_ptr().wrapping_add(first).cast::<i8>();
         for at in (0..count * size_of::<T>()).step_by(64) {
             // SAFETY: a prefetch reads nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(base.wrapping_add(at)) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(base.wrapping_add(at)) };
         }
     }
 }

@@ -30,6 +30,18 @@ pub fn bf16_flops(isa: Isa, time: Duration) -> f64 {
     }
 }
 
+/// Multiply-adds of bytes with 32-bit sums, in operations per second (two per multiply-add), as products in
+/// `int8` use them; where there is no such instruction, the f32 rate.
+pub fn int8_ops(isa: Isa, time: Duration) -> f64 {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Amx if crate::cpu::Vnni::detect().is_some() => {
+            rate(time, x86::avx512_bytes)
+        }
+        _ => f32_flops(isa, time),
+    }
+}
+
 /// Bytes per second that all threads of the current pool can read from memory together.
 pub fn read_bandwidth(time: Duration) -> f64 {
     /// Far beyond any cache.
@@ -94,7 +106,7 @@ fn scalar() -> u64 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::ROUNDS;
-    use crate::cpu::{Avx2, Avx512};
+    use crate::cpu::{Avx2, Avx512, Vnni};
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
@@ -159,6 +171,21 @@ mod x86 {
             _mm512_dpbf16_ps(s, x, w)
         }
     );
+    burst!(
+        avx512_bytes,
+        bytes_inner,
+        Vnni,
+        "avx512f,avx512vnni",
+        64,
+        _mm512_setzero_si512,
+        set_bytes,
+        |s, x, w| { _mm512_dpbusd_epi32(s, x, w) }
+    );
+
+    #[target_feature(enable = "avx512f")]
+    fn set_bytes(value: f64) -> __m512i {
+        _mm512_set1_epi8((value * 3.0) as i8)
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +197,7 @@ mod tests {
         let time = Duration::from_millis(20);
         for isa in crate::cpu::tiers() {
             assert!(f32_flops(isa, time) > 1e7 && bf16_flops(isa, time) > 1e7, "{isa:?}");
+            assert!(int8_ops(isa, time) > 1e7, "{isa:?}");
         }
         assert!(read_bandwidth(time) > 1e7);
     }

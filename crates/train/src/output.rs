@@ -91,7 +91,7 @@ fn write_best<B: Backend>(
 /// The type in which the weights were used.
 fn file_type(job: &Job) -> DType {
     match job.spec().numerics {
-        Numerics::Bf16 => DType::Bf16,
+        Numerics::Bf16 | Numerics::Int8 => DType::Bf16,
         Numerics::F32 => DType::F32,
     }
 }

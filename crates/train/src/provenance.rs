@@ -70,7 +70,7 @@ impl Storage {
                 Storage::in_files(weights, &spec.config)?
             }
             // Where every weight is trained, products see copies of the masters.
-            (Base::AsStored, _) if spec.numerics == Numerics::Bf16 => Storage::Bf16,
+            (Base::AsStored, _) if spec.numerics != Numerics::F32 => Storage::Bf16,
             (Base::AsStored, _) => Storage::F32,
         })
     }

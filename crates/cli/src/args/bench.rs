@@ -1,6 +1,6 @@
 //! Arguments of `srek bench`.
 
-use super::HeadName;
+use super::{HeadName, NumericsName};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
@@ -61,6 +61,9 @@ pub(crate) struct BenchArgs {
     /// With --model: how the output head is held
     #[arg(long, value_enum, requires = "model")]
     pub(crate) head: Option<HeadName>,
+    /// With --depth: how products treat their operands [default: bf16]
+    #[arg(long, value_enum, requires = "depth")]
+    pub(crate) numerics: Option<NumericsName>,
     /// With --train: device memory that the plan may take, in MiB [default: what is free]
     #[arg(long, value_name = "MIB", requires = "train")]
     pub(crate) device_mib: Option<usize>,

@@ -12,6 +12,7 @@ use crate::machine::Machine;
 use crate::output::{Answer, note, table};
 use anyhow::Result;
 use model::{Base, Config, Head};
+use ops::Numerics;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,6 +81,7 @@ fn made_up(args: &BenchArgs, machine: &Machine, scratch: &Scratch) -> Result<Vec
             vocab: size.vocab,
             base: Base::Nf4Double,
             head: Head::AsStored,
+            numerics: Numerics::Bf16,
             adapter: None,
             rank: RANK,
             repeats: args.repeats,
@@ -131,6 +133,7 @@ fn of_model(
         vocab: config.vocab,
         base: Base::AsStored,
         head: args.head.map_or(Head::AsStored, crate::args::HeadName::head),
+        numerics: args.numerics.map_or(Numerics::Bf16, crate::args::NumericsName::numerics),
         adapter: args.adapter.clone(),
         rank: args.rank,
         repeats: args.repeats,

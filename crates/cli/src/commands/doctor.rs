@@ -21,16 +21,19 @@ pub(crate) struct Peaks {
     pub(crate) f32_flops: f64,
     /// bf16 multiply-adds with f32 sums, in FLOP/s.
     pub(crate) bf16_flops: f64,
+    /// Multiply-adds of bytes, in operations per second.
+    pub(crate) int8_ops: f64,
     /// Bytes per second read from memory.
     pub(crate) read_bandwidth: f64,
 }
 
 impl Peaks {
-    /// Measures all three, each for `time`.
+    /// Measures all four, each for `time`.
     pub(crate) fn measure(machine: &Machine, time: Duration) -> Peaks {
         Peaks {
             f32_flops: quant::peak::f32_flops(machine.isa, time),
             bf16_flops: quant::peak::bf16_flops(machine.isa, time),
+            int8_ops: quant::peak::int8_ops(machine.isa, time),
             read_bandwidth: quant::peak::read_bandwidth(time),
         }
     }
@@ -65,6 +68,7 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         ("gpu", gpus.text()),
         ("f32 peak", format!("{:.1} GFLOP/s", peaks.f32_flops / 1e9)),
         ("bf16 peak", format!("{:.1} GFLOP/s", peaks.bf16_flops / 1e9)),
+        ("int8 peak", format!("{:.1} Gop/s", peaks.int8_ops / 1e9)),
         ("memory reads", format!("{:.1} GB/s", peaks.read_bandwidth / 1e9)),
     ]);
     let json = serde_json::json!({
@@ -78,6 +82,7 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         "gpu": gpus.json(),
         "f32_flops": peaks.f32_flops,
         "bf16_flops": peaks.bf16_flops,
+        "int8_ops_per_second": peaks.int8_ops,
         "read_bytes_per_second": peaks.read_bandwidth,
     });
     Ok(Answer { text, json })

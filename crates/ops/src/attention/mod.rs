@@ -58,7 +58,7 @@ pub struct Window {
 pub fn cache_type(numerics: Numerics) -> DType {
     match numerics {
         Numerics::F32 => DType::F32,
-        Numerics::Bf16 => DType::Bf16,
+        Numerics::Bf16 | Numerics::Int8 => DType::Bf16,
     }
 }
 

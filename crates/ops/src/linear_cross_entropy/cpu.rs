@@ -34,7 +34,8 @@ pub(super) fn loss(op: &Loss, memory: &Access<'_>, workspace: Buf) {
             row.copy_from_slice(&x[place(*index) * c..][..c]);
         }
         let left = Matrix::f32(gathered, count, c);
-        product(memory, op.numerics, [&left, &head], (logits, 1.0, Mode::Overwrite), words);
+        let numerics = op.head.numerics(op.numerics);
+        product(memory, numerics, [&left, &head], (logits, 1.0, Mode::Overwrite), words);
         let scale = gradients.as_ref().map(|(scale, ..)| *scale);
         let rows = logits.par_chunks_exact_mut(v).zip(indices);
         let isa = memory.isa();
@@ -50,7 +51,7 @@ pub(super) fn loss(op: &Loss, memory: &Access<'_>, workspace: Buf) {
         let dx_rows = &mut dx_rows[..count * c];
         product(
             memory,
-            op.numerics,
+            op.numerics.of_floats(),
             [&dlogits, &head_columns],
             (dx_rows, 1.0, Mode::Overwrite),
             words,
@@ -61,7 +62,8 @@ pub(super) fn loss(op: &Loss, memory: &Access<'_>, workspace: Buf) {
         if let Some(dhead) = dhead {
             let left = Matrix::Dense(Dense::new(Values::F32(logits), count, v).transposed());
             let right = Matrix::Dense(Dense::new(Values::F32(gathered), count, c).transposed());
-            product(memory, op.numerics, [&left, &right], (dhead, 1.0, Mode::Add), words);
+            let numerics = op.numerics.of_floats();
+            product(memory, numerics, [&left, &right], (dhead, 1.0, Mode::Add), words);
         }
     }
 }

@@ -61,8 +61,11 @@ impl Op for Loss {
         let n = self.targets.len;
         let rows = n.min(self.chunk);
         let chunks = n.div_ceil(self.chunk) as u64;
-        let price = |shape, lie| product_cost(target, self.numerics, shape, lie, self.head.bytes());
-        let logits = price([rows, v, c], Lie::Rows);
+        let bytes = self.head.bytes();
+        let numerics = self.head.numerics(self.numerics);
+        let logits = product_cost(target, numerics, [rows, v, c], Lie::Rows, bytes);
+        let floats = self.numerics.of_floats();
+        let price = |shape, lie| product_cost(target, floats, shape, lie, bytes);
         let dx = self.gradients.map(|_| price([rows, c, v], Lie::Across)).unwrap_or_default();
         let dhead = self.gradients.and_then(|g| g.dhead);
         let dhead = dhead.map(|_| price([v, c, rows], Lie::Columns)).unwrap_or_default();

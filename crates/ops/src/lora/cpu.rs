@@ -24,10 +24,10 @@ pub(super) fn forward(op: &Forward, memory: &Access<'_>, workspace: Buf) {
     let (t, words) = memory.scratch(workspace).split_at_mut(n * rank);
     let x = Matrix::f32(memory.read(op.x), n, inner);
     let down = matrix(memory, &a, Side::In);
-    product(memory, op.numerics, [&x, &down], (t, 1.0, Mode::Overwrite), words);
+    product(memory, op.numerics.of_floats(), [&x, &down], (t, 1.0, Mode::Overwrite), words);
     let up = matrix(memory, &b, Side::In);
     let output = (memory.write(op.y), op.adapter.scale, Mode::Add);
-    product(memory, op.numerics, [&Matrix::f32(t, n, rank), &up], output, words);
+    product(memory, op.numerics.of_floats(), [&Matrix::f32(t, n, rank), &up], output, words);
 }
 
 pub(super) fn backward(op: &Backward, memory: &Access<'_>, workspace: Buf) {
@@ -38,7 +38,7 @@ pub(super) fn backward(op: &Backward, memory: &Access<'_>, workspace: Buf) {
     let (t, e) = skinny.split_at_mut(n * rank);
     let (x, dy): (&[f32], &[f32]) = (memory.read(op.x), memory.read(op.dy));
     let mut run = |operands: [&Matrix<'_>; 2], output: (&mut [f32], f32, Mode)| {
-        product(memory, op.numerics, operands, output, words);
+        product(memory, op.numerics.of_floats(), operands, output, words);
     };
     let down = matrix(memory, &a, Side::In);
     run([&Matrix::f32(x, n, inner), &down], (t, 1.0, Mode::Overwrite));

@@ -83,7 +83,8 @@ impl Op for Forward {
     fn cost(&self, target: &Target) -> Cost {
         let Adapter { a, b, inner, out, rank, .. } = self.adapter;
         let n = self.x.len / inner;
-        let cost = |shape, bytes| product_cost(target, self.numerics, shape, Lie::Rows, bytes);
+        let cost =
+            |shape, bytes| product_cost(target, self.numerics.of_floats(), shape, Lie::Rows, bytes);
         let down = cost([n, rank, inner], a.bytes());
         let up = cost([n, out, rank], b.bytes());
         sequence(target, &[down, up], n * rank)
@@ -104,7 +105,8 @@ impl Op for Backward {
     fn cost(&self, target: &Target) -> Cost {
         let Adapter { a, b, inner, out, rank, .. } = self.adapter;
         let n = self.x.len / inner;
-        let cost = |shape, lie, bytes| product_cost(target, self.numerics, shape, lie, bytes);
+        let cost =
+            |shape, lie, bytes| product_cost(target, self.numerics.of_floats(), shape, lie, bytes);
         let t = cost([n, rank, inner], Lie::Rows, a.bytes());
         let e = cost([n, rank, out], Lie::Across, b.bytes());
         let db = cost([out, rank, n], Lie::Columns, 4 * n * rank);

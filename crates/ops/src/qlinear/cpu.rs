@@ -65,7 +65,8 @@ pub(super) fn forward(op: &Forward, memory: &Access<'_>, workspace: Buf) {
     let inner = op.weight.inner;
     let left = Matrix::f32(memory.read(op.x), op.x.len / inner, inner);
     let output = (memory.write(op.y), 1.0, op.mode);
-    product(memory, op.numerics, [&left, &weight], output, memory.scratch(workspace));
+    let numerics = op.weight.numerics(op.numerics);
+    product(memory, numerics, [&left, &weight], output, memory.scratch(workspace));
 }
 
 pub(super) fn backward(op: &Backward, memory: &Access<'_>, workspace: Buf) {
@@ -73,7 +74,7 @@ pub(super) fn backward(op: &Backward, memory: &Access<'_>, workspace: Buf) {
     let out = op.weight.out;
     let left = Matrix::f32(memory.read(op.dy), op.dy.len / out, out);
     let output = (memory.write(op.dx), 1.0, op.mode);
-    product(memory, op.numerics, [&left, &weight], output, memory.scratch(workspace));
+    product(memory, op.numerics.of_floats(), [&left, &weight], output, memory.scratch(workspace));
 }
 
 pub(super) fn weight_gradient(op: &WeightGradient, memory: &Access<'_>, workspace: Buf) {
@@ -82,5 +83,5 @@ pub(super) fn weight_gradient(op: &WeightGradient, memory: &Access<'_>, workspac
     let x = Dense::new(Values::F32(memory.read(op.x)), n, op.inner).transposed();
     let output = (memory.write(op.dw), 1.0, Mode::Add);
     let operands = [&Matrix::Dense(dy), &Matrix::Dense(x)];
-    product(memory, op.numerics, operands, output, memory.scratch(workspace));
+    product(memory, op.numerics.of_floats(), operands, output, memory.scratch(workspace));
 }

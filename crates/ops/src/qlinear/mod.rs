@@ -19,8 +19,8 @@ pub(crate) use cuda::TILE;
 
 use crate::{Access, Buf, Cost, Device, Launches, Op, Target};
 use quant::Numerics;
-use quant::gemm::Lie;
 pub use quant::gemm::Mode;
+use quant::gemm::{BLOCK, Lie};
 use quant::ggml::{Format, Rows};
 
 /// A linear layer's weight (out, in).
@@ -89,6 +89,18 @@ impl Weight {
             Storage::Q8 { codes, scales } => codes.bytes() + scales.bytes(),
             Storage::Blocks { bytes, .. } => bytes.bytes(),
         }
+    }
+}
+
+impl Weight {
+    /// The numerics of a product with the inner side summed, where an op has these.
+    pub(crate) fn numerics(&self, of_op: Numerics) -> Numerics {
+        let is_known = matches!(
+            self.storage,
+            Storage::Nf4 { .. } | Storage::Nf4Double { .. } | Storage::Q8 { .. }
+        );
+        let has_blocks = is_known && self.inner.is_multiple_of(BLOCK);
+        if has_blocks { of_op } else { of_op.of_floats() }
     }
 }
 
@@ -171,7 +183,8 @@ impl Op for Forward {
     fn cost(&self, target: &Target) -> Cost {
         let Weight { out, inner, .. } = self.weight;
         let n = self.x.len / inner;
-        product_cost(target, self.numerics, [n, out, inner], Lie::Rows, self.weight.bytes())
+        let numerics = self.weight.numerics(self.numerics);
+        product_cost(target, numerics, [n, out, inner], Lie::Rows, self.weight.bytes())
     }
 
     fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
@@ -189,7 +202,8 @@ impl Op for Backward {
     fn cost(&self, target: &Target) -> Cost {
         let Weight { out, inner, .. } = self.weight;
         let n = self.dy.len / out;
-        product_cost(target, self.numerics, [n, inner, out], Lie::Across, self.weight.bytes())
+        let numerics = self.numerics.of_floats();
+        product_cost(target, numerics, [n, inner, out], Lie::Across, self.weight.bytes())
     }
 
     fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {
@@ -207,7 +221,7 @@ impl Op for WeightGradient {
     fn cost(&self, target: &Target) -> Cost {
         let n = self.dy.len / self.out;
         let shape = [self.out, self.inner, n];
-        product_cost(target, self.numerics, shape, Lie::Columns, self.x.bytes())
+        product_cost(target, self.numerics.of_floats(), shape, Lie::Columns, self.x.bytes())
     }
 
     fn cpu(&self, memory: &mut Access<'_>, workspace: Buf) {

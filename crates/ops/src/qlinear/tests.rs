@@ -139,7 +139,7 @@ fn bf16_rounds_the_operands_and_nothing_else() {
 #[test]
 fn adding_is_overwriting_and_one_sum() {
     for shape in SHAPES {
-        for numerics in [Numerics::F32, Numerics::Bf16] {
+        for numerics in [Numerics::F32, Numerics::Bf16, Numerics::Int8] {
             let case = Case::new(Stored::Nf4, shape, numerics);
             let [y, y_sum, dx, dx_sum, _] = case.run(&mut Bench::new());
             let sum = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a + b).collect();
@@ -156,7 +156,7 @@ fn a_row_alone_has_the_bits_it_has_among_others() {
     let whole = [Format::Q8_0, Format::Q6K].map(|it| Stored::Blocks(it, Rows::Plain));
     let cases = storages([37, 67]).map(|it| (it, [130, 37, 67]));
     for (stored, [n, out, inner]) in cases.chain(whole.map(|it| (it, [130, 37, 256]))) {
-        for numerics in [Numerics::F32, Numerics::Bf16] {
+        for numerics in [Numerics::F32, Numerics::Bf16, Numerics::Int8] {
             for isa in tiers() {
                 let case = Case::new(stored, [n, out, inner], numerics);
                 let [y, _, dx, ..] = case.run(&mut Bench::on(isa, 2));
@@ -217,7 +217,7 @@ fn the_price_is_the_products() {
 #[test]
 fn the_workspace_is_exact() {
     for [n, out, inner] in SHAPES {
-        for numerics in [Numerics::F32, Numerics::Bf16] {
+        for numerics in [Numerics::F32, Numerics::Bf16, Numerics::Int8] {
             for (isa, threads) in tiers().flat_map(|isa| [(isa, 1), (isa, 2)]) {
                 let bench = &mut Bench::on(isa, threads);
                 let (weight, _) =

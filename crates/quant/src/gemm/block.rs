@@ -8,7 +8,7 @@
 use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile};
 use super::skinny::{Lie, Way};
 use super::words::per_words;
-use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, short, skinny, tiles};
+use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, ints, short, skinny, tiles};
 use crate::Isa;
 use rayon::prelude::*;
 
@@ -61,6 +61,9 @@ pub fn workspace(
 ) -> usize {
     let [n, m, k] = shape;
     let format = Format::of(isa, numerics);
+    if numerics == Numerics::Int8 && !few::fits(shape, lie) {
+        return ints::workspace(shape, threads);
+    }
     if short::fits(k) {
         return short::workspace(format, m, k);
     }
@@ -86,7 +89,7 @@ fn task_scratch(n: usize, words: usize) -> usize {
 ///
 /// # Panics
 /// When shapes disagree, `out` or `workspace` is too small, or the current rayon pool has more than
-/// `threads` threads.
+/// `threads` threads; in `int8` when `left` is not f32 in rows or `right` has no blocks.
 pub fn gemm(
     isa: Isa,
     numerics: Numerics,
@@ -104,6 +107,9 @@ pub fn gemm(
     let fits = needed.is_some_and(|needed| needed <= out.values.len());
     assert!(out.stride >= m && fits, "gemm: output too small");
     assert!(isa.available(), "tier {} is not available on this machine", isa.name());
+    if numerics == Numerics::Int8 && !few::fits([n, m, k], Lie::of(left, right)) {
+        return ints::product(isa, [left, right], out, workspace);
+    }
     if short::fits(k) {
         return short::product((isa, numerics), [left, right], out, workspace.words);
     }

@@ -5,7 +5,7 @@
 use super::block::{Mode, Output, Scratch, Target, Workspace};
 use super::kernel::{Format, add_four};
 use super::words::{Words, per_words};
-use super::{BLOCK, LANES, Lie, Matrix, Numerics, skinny, tiles};
+use super::{BLOCK, LANES, Lie, Matrix, Numerics, ints, skinny, tiles};
 use crate::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -55,8 +55,11 @@ fn height(n: usize) -> usize {
 }
 
 /// Words of `n` rows of `k` values, arranged.
-fn arranged_words(format: Format, n: usize, k: usize) -> usize {
-    height(n) * k.div_ceil(BLOCK) * format.words()
+fn arranged_words((isa, numerics): (Isa, Numerics), n: usize, k: usize) -> usize {
+    match numerics {
+        Numerics::Int8 => ints::left_words(n, k),
+        _ => height(n) * k.div_ceil(BLOCK) * Format::of(isa, numerics).words(),
+    }
 }
 
 /// Words of one thread: the scales of the rows that it sums.
@@ -73,13 +76,17 @@ pub fn few_workspace(
     ranks: impl Iterator<Item = usize>,
     threads: usize,
 ) -> usize {
-    let format = Format::of(isa, numerics);
-    let (mut widest, mut words) = (k, arranged_words(format, n, k));
+    let of_floats = (isa, numerics.of_floats());
+    let (mut widest, mut words) = (k, arranged_words((isa, numerics), n, k));
+    if numerics == Numerics::Int8 {
+        // For adapters, and for weights that have no blocks.
+        words += arranged_words(of_floats, n, k);
+    }
     for rank in ranks {
         widest = widest.max(rank);
-        words += n * rank + arranged_words(format, n, rank);
+        words += n * rank + arranged_words(of_floats, n, rank);
     }
-    words + threads * thread_words((isa, numerics), widest)
+    words + threads * thread_words(of_floats, widest)
 }
 
 /// Whether a product goes this way.
@@ -96,10 +103,10 @@ pub(super) fn product(
 ) {
     let (n, k) = (left.rows(), left.cols());
     let (x, stride) = skinny::rows(left).expect("looked at by `Lie::of`");
-    let job = Job::new((isa, numerics), n, workspace.threads);
-    let (arranged, rest) = workspace.words.split_at_mut(arranged_words(job.format, n, k));
-    job.arrange(x, [k, stride], arranged);
-    job.run(&[Piece::of(right, Left { words: arranged, k }, out.target())], rest);
+    let job = Job { isa, numerics, n, threads: workspace.threads };
+    let (arranged, rest) = workspace.words.split_at_mut(arranged_words((isa, numerics), n, k));
+    job.arrange(numerics, x, [k, stride], arranged);
+    job.run(&[Piece::of(right, Left { words: arranged, k, numerics }, out.target())], rest);
 }
 
 /// All terms over the `n` rows of `x (N,K)`.
@@ -117,15 +124,27 @@ pub fn few(
     assert!((1..=FEW).contains(&n) && x.len().is_multiple_of(n), "few: {n} rows");
     assert!(isa.available(), "tier {} is not available on this machine", isa.name());
     let k = x.len() / n;
-    let job = Job::new((isa, numerics), n, workspace.threads);
-    let (arranged, mut rest) = workspace.words.split_at_mut(arranged_words(job.format, n, k));
-    job.arrange(x, [k, k], arranged);
-    let left = Left { words: arranged, k };
+    let job = Job { isa, numerics, n, threads: workspace.threads };
+    let floats = numerics.of_floats();
+    let (arranged, mut rest) = workspace.words.split_at_mut(arranged_words((isa, numerics), n, k));
+    let in_bytes = |weight: &Matrix<'_>| numerics == Numerics::Int8 && weight.has_blocks();
+    if numerics == floats || terms.iter().any(|term| in_bytes(&term.weight)) {
+        job.arrange(numerics, x, [k, k], arranged);
+    }
+    let left = Left { words: arranged, k, numerics };
+    let mut of_floats = left;
+    if numerics != floats {
+        let (arranged, later) = rest.split_at_mut(arranged_words((isa, floats), n, k));
+        if terms.iter().any(|term| term.adapter.is_some() || !in_bytes(&term.weight)) {
+            job.arrange(floats, x, [k, k], arranged);
+        }
+        (of_floats, rest) = (Left { words: arranged, k, numerics: floats }, later);
+    }
     let mut made = Vec::with_capacity(terms.len());
     for term in terms.iter() {
         let rank = term.adapter.map_or(0, |factors| factors.a.rows());
         let (t, later) = rest.split_at_mut(n * rank);
-        let (words, later) = later.split_at_mut(arranged_words(job.format, n, rank));
+        let (words, later) = later.split_at_mut(arranged_words((isa, floats), n, rank));
         made.push((t, words));
         rest = later;
     }
@@ -133,7 +152,7 @@ pub fn few(
     let mut downs = Vec::with_capacity(terms.len());
     for (term, (t, _)) in terms.iter().zip(&mut made) {
         if let Some(Factors { a, .. }) = &term.adapter {
-            downs.push(Piece::of(a, left, Target::of(t, a.rows(), (1.0, Mode::Overwrite))));
+            downs.push(Piece::of(a, of_floats, Target::of(t, a.rows(), (1.0, Mode::Overwrite))));
         }
     }
     job.run(&downs, rest);
@@ -142,11 +161,12 @@ pub fn few(
     for (term, (t, words)) in terms.iter_mut().zip(&mut made) {
         assert_eq!(term.out.len(), n * term.weight.rows(), "few: an output of another size");
         let target = |out: &mut [f32], manner| Target::of(out, term.weight.rows(), manner);
+        let left = if in_bytes(&term.weight) { left } else { of_floats };
         let mut piece = Piece::of(&term.weight, left, target(term.out, (1.0, mode)));
         if let Some(Factors { a, b, scale }) = &term.adapter {
             assert_eq!([a.rows(), term.weight.rows()], [b.cols(), b.rows()], "few: factors");
-            job.arrange(t, [a.rows(); 2], words);
-            let left = Left { words, k: a.rows() };
+            job.arrange(floats, t, [a.rows(); 2], words);
+            let left = Left { words, k: a.rows(), numerics: floats };
             piece.then = Some((b, left, target(term.out, (*scale, Mode::Add))));
         }
         pieces.push(piece);
@@ -159,16 +179,17 @@ pub fn few(
 struct Job {
     isa: Isa,
     numerics: Numerics,
-    format: Format,
     n: usize,
     threads: usize,
 }
 
-/// Rows of a left side, arranged: for each block of `k` the words of all rows; for tiles these are turned.
+/// Rows of a left side, arranged for these numerics: for each block of `k` the words of all rows; for tiles
+/// these are turned, and for bytes they are as `ints` has them.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
     pub(super) words: &'a [f32],
     pub(super) k: usize,
+    numerics: Numerics,
 }
 
 /// One product, and what is added to its rows as soon as they are there.
@@ -188,15 +209,14 @@ impl<'a> Piece<'a> {
 }
 
 impl Job {
-    fn new((isa, numerics): (Isa, Numerics), n: usize, threads: usize) -> Self {
-        Self { isa, numerics, format: Format::of(isa, numerics), n, threads }
-    }
-
     /// Arranges rows of `k` values, `stride` apart; those beyond the last one are zero.
-    fn arrange(&self, x: &[f32], [k, stride]: [usize; 2], out: &mut [f32]) {
-        let rows = Rows { x, n: self.n, k, stride, numerics: self.numerics };
-        arrange(self.isa, self.format, &rows, out);
-        if tiles::take(self.isa, self.numerics, k) {
+    fn arrange(&self, numerics: Numerics, x: &[f32], [k, stride]: [usize; 2], out: &mut [f32]) {
+        if numerics == Numerics::Int8 {
+            return ints::arrange(self.isa, x, [self.n, k, stride], out);
+        }
+        let rows = Rows { x, n: self.n, k, stride, numerics };
+        arrange(self.isa, Format::of(self.isa, numerics), &rows, out);
+        if tiles::take(self.isa, numerics, k) {
             tiles::turn(out, height(self.n));
         }
     }
@@ -212,8 +232,11 @@ impl Job {
         let total: usize = pieces.iter().map(tasks).sum();
         let of_adapter = |piece: &Piece<'_>| piece.then.as_ref().map_or(0, |(_, left, _)| left.k);
         let widest = pieces.iter().map(|it| it.left.k.max(of_adapter(it))).max().unwrap_or(0);
-        let scratch =
-            Scratch::new(scratch, thread_words((self.isa, self.numerics), widest), self.threads);
+        let scratch = Scratch::new(
+            scratch,
+            thread_words((self.isa, self.numerics.of_floats()), widest),
+            self.threads,
+        );
         let next = AtomicUsize::new(0);
         let threads = self.threads.min(total);
         (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
@@ -249,7 +272,13 @@ impl Job {
         rows: Range<usize>,
         scales: &mut [f32],
     ) {
-        let Job { isa, numerics, format, n, .. } = *self;
+        let (Job { isa, n, .. }, numerics) = (*self, left.numerics);
+        if numerics == Numerics::Int8 {
+            let left = ints::Left::of(left.words, n, left.k);
+            let weight = ints::Weight::of(weight).expect("few: a weight without blocks in int8");
+            return ints::few(isa, &left, &weight, rows, (scales, target));
+        }
+        let format = Format::of(isa, numerics);
         let stretch = Stretch { isa, numerics, weight, left, n, rows, target };
         if tiles::take(isa, numerics, left.k) {
             return tiles::few(&stretch, height(n), scales);
@@ -354,7 +383,7 @@ fn run<W: Words, S: Source, const N: usize>(
         for (block, x) in x.chunks_exact(N * W::PER_LANE).enumerate() {
             for r in 0..group {
                 let w = source.block(words, row(r), block, scales[r * blocks + block]);
-                source.ahead(first + r + 2 * group, block, 1);
+                source.ahead(first + group + r, block, 1);
                 for n in 0..N {
                     for c in 0..W::PER_LANE {
                         let x = words.load(&x[n * W::PER_LANE + c]);

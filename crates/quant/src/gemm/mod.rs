@@ -18,12 +18,19 @@
 //! elements `4i+2` another; the two are added, and that is added to the one running sum. Then the same
 //! with `4i+1` and `4i+3`. Denormals are flushed at every step.
 //!
+//! [`Numerics::Int8`]: for weights of 4 and 8 bits in whole blocks with their inner side summed
+//! ([`Matrix::has_blocks`]); a mode for serving. Each block of 64 of x is rounded to 8 bits, and so are the
+//! sixteen values of NF4. Products are summed exactly within a block. Block `b` goes to running sum `b mod 4`
+//! by one fused multiply-add with both scales' product; in the end sum 0 is added to 2, 1 to 3, and then both.
+//! That is so on every tier.
+//!
 //! [`specification`] states all this in loops; the blocked product is tested equal to it, bit for bit.
 
 mod block;
 mod columns;
 mod decode;
 mod few;
+mod ints;
 mod kernel;
 mod operand;
 mod short;
@@ -51,6 +58,9 @@ pub enum Numerics {
     F32,
     /// Operands rounded to bf16, sums in f32.
     Bf16,
+    /// Blocks of x and weights in 8 bits, sums exact within a block and then in f32; what has no blocks is
+    /// as in `bf16`.
+    Int8,
 }
 
 impl Numerics {
@@ -59,14 +69,23 @@ impl Numerics {
         match self {
             Numerics::F32 => "f32",
             Numerics::Bf16 => "bf16",
+            Numerics::Int8 => "int8",
         }
     }
 
-    /// `value` as a product of these numerics sees it.
+    /// The numerics of what is no product with a weight in blocks.
+    pub fn of_floats(self) -> Numerics {
+        match self {
+            Numerics::F32 => Numerics::F32,
+            Numerics::Bf16 | Numerics::Int8 => Numerics::Bf16,
+        }
+    }
+
+    /// `value` as a product of these numerics sees it; in `int8` that depends on its block.
     #[inline(always)]
     pub fn round(self, value: f32) -> f32 {
         match self {
-            Numerics::F32 => value,
+            Numerics::F32 | Numerics::Int8 => value,
             Numerics::Bf16 => round_bf16(value),
         }
     }

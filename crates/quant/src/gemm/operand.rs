@@ -1,7 +1,7 @@
 //! The operands of a product: dense values with strides, or weights in NF4, 8 bits and the formats of
 //! ggml on their own bytes.
 
-use super::{BLOCK, LANES, Numerics, SEQUENCE, decode, round_bf16};
+use super::{BLOCK, LANES, Numerics, SEQUENCE, decode, ints, round_bf16};
 use crate::Isa;
 use crate::cpu::prefetch;
 use crate::ggml::Blocks;
@@ -168,6 +168,11 @@ impl<'a> Matrix<'a> {
                 Side::Out => *out,
             },
         }
+    }
+
+    /// Whether each 64 neighbours along K are whole numbers with one scale: the weights of `int8`.
+    pub fn has_blocks(&self) -> bool {
+        ints::Weight::of(self).is_some()
     }
 
     /// Element `(row, k)` as stored, decoded to f32; NF4 in `bf16` numerics is already bf16(code x

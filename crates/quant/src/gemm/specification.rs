@@ -1,7 +1,7 @@
 //! The product as plain loops: what every fast path must equal.
 
 use super::kernel::flush;
-use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, dot_bf16_pairs, tiles};
+use super::{BLOCK, LANES, Matrix, Numerics, SEQUENCE, add_lanes, dot_bf16_pairs, ints, tiles};
 use crate::Isa;
 
 /// One output: the product of `left`'s row `n` with `right`'s row `m`, both of length K.
@@ -21,6 +21,9 @@ pub fn specification(
     let at = |matrix: &Matrix<'_>, row: usize, k: usize| {
         if k < k_count { numerics.round(matrix.get(numerics, row, k)) } else { 0.0 }
     };
+    if numerics == Numerics::Int8 {
+        return over_bytes(left, right, n, m);
+    }
     if tiles::take(isa, numerics, k_count) {
         return over_tiles(k_count, |k| (at(left, n, k), at(right, m, k)));
     }
@@ -60,4 +63,29 @@ fn over_tiles(k_count: usize, at: impl Fn(usize) -> (f32, f32)) -> f32 {
         }
     }
     sum
+}
+
+/// Block after block: x rounded to 8 bits, the weight likewise, an exact sum, one fused multiply-add to one
+/// of four sums.
+fn over_bytes(left: &Matrix<'_>, right: &Matrix<'_>, n: usize, m: usize) -> f32 {
+    let weight = ints::Weight::of(right).expect("a weight in blocks");
+    let mut sums = [0.0_f32; 4];
+    for block in 0..left.cols() / BLOCK {
+        let x: Vec<f32> =
+            (0..BLOCK).map(|k| left.get(Numerics::F32, n, block * BLOCK + k)).collect();
+        if x.iter().any(|x| !x.is_finite()) {
+            return f32::NAN;
+        }
+        let largest = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        let inverse = if largest > 1e-30 { 127.0 / largest } else { 0.0 };
+        let whole = x.iter().map(|x| (x * inverse).round_ties_even() as i64);
+        let w = weight.block(m, block);
+        let dot: i64 =
+            whole.enumerate().map(|(k, x)| x * i64::from(w[BLOCK / 2 * (k % 2) + k / 2])).sum();
+        let mut scale = [0.0];
+        weight.scales(m, block, &mut scale);
+        let sum = &mut sums[block % 4];
+        *sum = (dot as f32).mul_add(largest / 127.0 * scale[0], *sum);
+    }
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
 }

@@ -11,11 +11,11 @@ fn noise(seed: u64, index: usize) -> f32 {
     ((z >> 40) as f32 / (1 << 24) as f32 - 0.5) * 4.0
 }
 
-fn values(seed: u64, count: usize) -> Vec<f32> {
+pub(super) fn values(seed: u64, count: usize) -> Vec<f32> {
     (0..count).map(|i| noise(seed, i)).collect()
 }
 
-fn product(
+pub(super) fn product(
     isa: Isa,
     numerics: Numerics,
     left: &Matrix<'_>,
@@ -37,7 +37,7 @@ fn product(
     out
 }
 
-fn check_equal(isa: Isa, numerics: Numerics, left: &Matrix<'_>, right: &Matrix<'_>) {
+pub(super) fn check_equal(isa: Isa, numerics: Numerics, left: &Matrix<'_>, right: &Matrix<'_>) {
     let (n, m) = (left.rows(), right.rows());
     let one = product(isa, numerics, left, right, 1);
     assert!(

@@ -32,6 +32,8 @@ pub(super) struct Case {
     pub(super) vocab: usize,
     pub(super) base: Base,
     pub(super) head: Head,
+    /// Of what is generated.
+    pub(super) numerics: Numerics,
     /// It is asked with this.
     pub(super) adapter: Option<PathBuf>,
     /// Of the adapter that is trained.
@@ -160,7 +162,7 @@ impl Case {
         depth: usize,
         peaks: Option<Peaks>,
     ) -> Result<[Timing; 2]> {
-        let form = Form { base: self.base, head: self.head, numerics: Numerics::Bf16 };
+        let form = Form { base: self.base, head: self.head, numerics: self.numerics };
         let source = Source::at(&self.model, self.adapter.as_deref(), form)?;
         let options = EngineOptions::new(1, depth.max(1) + DECODED);
         let mut serving = Serving::new(machine, &source, options)?;
@@ -182,8 +184,12 @@ impl Case {
         let prompt = self.ids(0, depth.max(1));
         let ops = if self.with_ops { times(&mut serving, &prompt)? } else { Default::default() };
         let [read, decode] = Price::of(machine, &source, options, &prompt, peaks)?;
+        let manner = match self.numerics {
+            Numerics::Bf16 => String::new(),
+            other => format!(" {}", other.name()),
+        };
         let timing = |what: &str, tokens, seconds, price: Price, ops| Timing {
-            command: format!("{what} {} context {depth}", self.name),
+            command: format!("{what} {}{manner} context {depth}", self.name),
             tokens,
             seconds,
             best_seconds: price.best_seconds,

@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_row_is_the_median_beside_the_peaks() {
-        let peaks = Peaks { f32_flops: 50.0, bf16_flops: 100.0, read_bandwidth: 10.0 };
+        let peaks =
+            Peaks { f32_flops: 50.0, bf16_flops: 100.0, int8_ops: 200.0, read_bandwidth: 10.0 };
         let timing = Timing {
             command: "train".into(),
             tokens: 20,

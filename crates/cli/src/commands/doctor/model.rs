@@ -77,6 +77,9 @@ pub(super) fn run(args: &DoctorArgs, model: &Path, machine: &Machine) -> Result<
     }
     drop(source);
     fidelity(&mut findings, args, model, machine)?;
+    if machine.gpu.is_none() {
+        in_bytes(&mut findings, model, machine)?;
+    }
     let verdict = match findings.wrong.as_slice() {
         [] => "as it should be".to_owned(),
         wrong => wrong.join("; "),
@@ -235,6 +238,25 @@ fn fidelity(
     let drift = Drift::of(&before, &after, ids.len());
     findings.lines.extend(drift.lines());
     findings.json.extend(drift.json());
+    Ok(())
+}
+
+/// What serving in 8 bits costs over 4-bit weights: of the logits.
+fn in_bytes(findings: &mut Findings, model: &Path, machine: &Machine) -> Result<()> {
+    let own = Checkpoint::open(model)?;
+    let config = own.config()?;
+    let base = match own.form(&config, Base::AsStored, Head::AsStored)?.0 {
+        Base::AsStored => Base::Nf4Double,
+        _ => Base::AsStored,
+    };
+    let ids = drift::ids(model, config.vocab, config.context)?;
+    let logits = |numerics| {
+        let source = Source::at(model, None, Form { base, head: Head::AsStored, numerics })?;
+        drift::logits(machine, &source, std::slice::from_ref(&ids))
+    };
+    let drift = Drift::of(&logits(Numerics::Bf16)?, &logits(Numerics::Int8)?, ids.len());
+    findings.line("in int8", drift.sentence());
+    findings.set("int8", drift.json());
     Ok(())
 }
 

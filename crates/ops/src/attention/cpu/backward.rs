@@ -73,7 +73,7 @@ pub(in crate::attention) fn backward(op: &Backward, memory: &Access<'_>, workspa
             dk: &Shared::new(dk),
             dv: &Shared::new(dv),
             heads,
-            numerics: op.forward.numerics,
+            numerics: op.forward.numerics.of_floats(),
         };
         let documents = first.iter().enumerate().filter(|&(n, &first)| n == first as usize);
         let tasks = documents.count() * heads.query;

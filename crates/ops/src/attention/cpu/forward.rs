@@ -70,7 +70,7 @@ pub(in crate::attention) fn forward(op: &Forward, memory: &Access<'_>, workspace
         o: &Shared::new(memory.write(op.o)),
         lse: &Shared::new(memory.write(op.lse)),
         heads,
-        numerics: op.numerics,
+        numerics: op.numerics.of_floats(),
     };
     let (queries, n) = (ROWS / group, pass.first.len());
     // Where there are few queries, a task takes as many key heads as leave work for every thread: their

@@ -19,7 +19,7 @@ fn part(bench: &mut Bench, seed: u64, adapted: bool, start: &[f32]) -> Part {
 /// The products are those of the ops one after another, bit for bit.
 #[test]
 fn products_of_one_input_are_the_ops_one_by_one() {
-    for numerics in [Numerics::F32, Numerics::Bf16] {
+    for numerics in [Numerics::F32, Numerics::Bf16, Numerics::Int8] {
         let start = random(9, N * OUT);
         let run = |bench: &mut Bench, together: bool| {
             let x = bench.f32(&random(1, N * INNER));

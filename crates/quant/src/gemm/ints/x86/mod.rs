@@ -1,0 +1,103 @@
+//! The products of bytes that AVX-512 has.
+
+mod few;
+mod many;
+
+pub(super) use {few::few, many::many};
+
+use super::super::{BLOCK, LANES};
+use super::{Codes, STEPS};
+use crate::cpu::Vnni;
+use std::arch::x86_64::*;
+
+/// Sixteen words.
+type Words = [f32; LANES];
+
+/// The blocks of a weight, to be decoded to bytes from 0 to 255.
+trait Bytes<'a>: Copy {
+    /// A block as it is stored.
+    type Code: 'a;
+    /// All of them.
+    fn codes(self) -> &'a [Self::Code];
+    /// The bytes.
+    fn decoded(self, code: &Self::Code) -> __m512i;
+}
+
+#[derive(Clone, Copy)]
+struct Four<'a>(&'a [[u8; BLOCK / 2]], Vnni);
+
+impl<'a> Bytes<'a> for Four<'a> {
+    type Code = [u8; BLOCK / 2];
+
+    #[inline(always)]
+    fn codes(self) -> &'a [Self::Code] {
+        self.0
+    }
+
+    #[inline(always)]
+    fn decoded(self, code: &Self::Code) -> __m512i {
+        // SAFETY: the token proves AVX-512 F, BW and VBMI.
+        unsafe { decoded(code) }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Eight<'a>(&'a [[i8; BLOCK]], Vnni);
+
+impl<'a> Bytes<'a> for Eight<'a> {
+    type Code = [i8; BLOCK];
+
+    #[inline(always)]
+    fn codes(self) -> &'a [Self::Code] {
+        self.0
+    }
+
+    #[inline(always)]
+    fn decoded(self, code: &Self::Code) -> __m512i {
+        // SAFETY: the token proves AVX-512 F, BW and VBMI.
+        unsafe { parted(code) }
+    }
+}
+
+/// The elements with even `k`, then the others, with 128 added.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn parted(codes: &[i8; BLOCK]) -> __m512i {
+    const ORDER: [u8; BLOCK] = {
+        let mut order = [0; BLOCK];
+        let mut at = 0;
+        while at < BLOCK {
+            order[at] = (at % 32 * 2 + at / 32) as u8;
+            at += 1;
+        }
+        order
+    };
+    // SAFETY: sixty-four bytes; the load has no alignment to meet.
+    let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
+    // SAFETY: sixty-four bytes; the load has no alignment to meet.
+    let codes = unsafe { _mm512_loadu_si512(codes.as_ptr().cast()) };
+    _mm512_xor_si512(_mm512_permutexvar_epi8(order, codes), _mm512_set1_epi8(-128))
+}
+
+/// The upper four bits of all bytes look up their value, then the lower ones. The lookup takes six bits and so
+/// finds each value four times.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn decoded(codes: &[u8; BLOCK / 2]) -> __m512i {
+    const TABLE: [u8; BLOCK] = {
+        let mut table = [0; BLOCK];
+        let mut at = 0;
+        while at < BLOCK {
+            table[at] = (STEPS[at % 16] as u8) ^ 128;
+            at += 1;
+        }
+        table
+    };
+    // SAFETY: sixty-four bytes; the load has no alignment to meet.
+    let table = unsafe { _mm512_loadu_si512(TABLE.as_ptr().cast()) };
+    // SAFETY: thirty-two bytes; the load has no alignment to meet.
+    let codes = unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) };
+    let shifts = _mm512_setr_epi64(4, 4, 4, 4, 0, 0, 0, 0);
+    let index = _mm512_srlv_epi64(_mm512_broadcast_i64x4(codes), shifts);
+    _mm512_permutexvar_epi8(index, table)
+}
