@@ -75,12 +75,13 @@ fn run(isa: Isa, numerics: Numerics, shape: (usize, usize, usize), side: Side) -
     let x: Vec<f32> = (0..n * k).map(|i| ((i * 31) % 17) as f32 - 8.0).collect();
     let threads = rayon::current_num_threads();
     let mut y = vec![0.0; n * m];
-    let mut words = vec![0.0; workspace(isa, numerics, [n, m, k], Lie::Rows, threads)];
+    let left = Matrix::f32(&x, n, k);
+    let lie = Lie::of(&left, &right);
+    let mut words = vec![0.0; workspace(isa, numerics, [n, m, k], lie, threads)];
     let mut seconds: Vec<f64> = (0..7)
         .map(|_| {
             let start = Instant::now();
             let output = Output { values: &mut y, stride: m, scale: 1.0, mode: Mode::Overwrite };
-            let left = Matrix::f32(&x, n, k);
             gemm(isa, numerics, &left, &right, output, Workspace { words: &mut words, threads });
             start.elapsed().as_secs_f64()
         })
