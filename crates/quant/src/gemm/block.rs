@@ -1,9 +1,9 @@
 //! Blocking for the caches: panels of packed operands, tiles of running sums, tasks for the threads.
 //!
-//! `left` is packed once per stretch of rows and shared; each task decodes its own panel of `right`,
-//! so that one decoded weight serves up to 126 rows. Running sums live in the task's scratch until all
-//! of `k` is summed (a tile at a time where one panel spans `k`): nothing is split over `k`, and no
-//! task sees another one's sums.
+//! `left` is packed once per stretch of rows and shared; each task decodes its own rows of `right`, so
+//! that one decoded weight serves up to a stretch. Running sums of 132 rows live in the task's scratch
+//! until all of `k` is summed (a tile at a time where one panel spans `k`): nothing is split over `k`,
+//! and no task sees another one's sums.
 
 use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile};
 use super::skinny::{Lie, Way};
@@ -12,14 +12,17 @@ use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, ints, short
 use crate::Isa;
 use rayon::prelude::*;
 
-/// Rows of `left` that share one decoded panel; divisible by every tier's tile height.
-const LEFT: usize = 126;
+/// Rows of `left` that are summed up at a time; divisible by every tier's tile height.
+const LEFT: usize = 132;
 /// Rows of `left` packed at a time.
 const STRETCH: usize = 4 * LEFT;
 /// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
 pub(super) const RIGHT: usize = 32;
-/// Blocks of 64 `k` in a panel: sized so that a panel of `right` stays in the first-level cache.
-const DEPTH: usize = 8;
+/// Rows of it that all of `left` passes by before the next ones: with their panel in the first-level cache,
+/// only rows of `left` and sums come from the second.
+const NEAR: usize = 16;
+/// Blocks of 64 `k` in a panel: sums are read and written once for each.
+const DEPTH: usize = 16;
 
 /// Where and how a product is written: `out (N,M)`, rows `stride` apart.
 #[derive(Debug)]
@@ -76,13 +79,16 @@ pub fn workspace(
     }
     match Way::of(shape, lie) {
         Some(way) => way.workspace(format, shape, threads),
-        None => n.min(STRETCH) * k.div_ceil(BLOCK) * words + threads * task_scratch(n, words),
+        None => {
+            let blocks = k.div_ceil(BLOCK);
+            n.min(STRETCH) * blocks * words + threads * task_scratch(n, blocks * words)
+        }
     }
 }
 
-/// Words of one task: a panel of `right` and the running sums.
+/// Words of one task, whose rows of either side have so many: those of `right` and the running sums.
 fn task_scratch(n: usize, words: usize) -> usize {
-    RIGHT * DEPTH * words + n.min(LEFT) * RIGHT * LANES
+    RIGHT * words + n.min(LEFT) * RIGHT * LANES
 }
 
 /// `out = scale · left · rightᵀ`, or added. See the module's header for the order of summation.
@@ -127,10 +133,12 @@ pub fn gemm(
     let job = Job { isa, numerics, format: Format::of(isa, numerics), k_blocks: k.div_ceil(BLOCK) };
     let words = job.format.words();
     let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);
-    let scratch = Scratch::new(tasks, task_scratch(n, words), workspace.threads);
+    let scratch = Scratch::new(tasks, task_scratch(n, job.k_blocks * words), workspace.threads);
     let target = out.target();
-    for first in (0..n).step_by(STRETCH) {
-        let rows = STRETCH.min(n - first);
+    // As long as each other, so that no weight is decoded for a few last rows.
+    let stretch = n.div_ceil(n.div_ceil(STRETCH)).next_multiple_of(left_rows(isa));
+    for first in (0..n).step_by(stretch) {
+        let rows = stretch.min(n - first);
         job.pack_left(left, first, rows, packed);
         let height = job.task_height(rows, m, workspace.threads);
         let (down, across) = (rows.div_ceil(height), m.div_ceil(RIGHT));
@@ -171,10 +179,10 @@ struct Area {
 }
 
 impl Job {
-    /// Rows per task: as many as one decoded panel can serve, fewer when threads would stay idle.
+    /// Rows per task: all of them, fewer when threads would stay idle.
     fn task_height(&self, rows: usize, m: usize, threads: usize) -> usize {
         let wanted = (2 * threads).div_ceil(m.div_ceil(RIGHT));
-        rows.div_ceil(wanted).min(LEFT).next_multiple_of(left_rows(self.isa))
+        rows.div_ceil(wanted).next_multiple_of(left_rows(self.isa))
     }
 
     /// Packs `rows` rows from `first`: panels of `DEPTH` blocks, each with its rows one after another.
@@ -218,22 +226,32 @@ impl Job {
         scratch: &mut [f32],
         target: &Target,
     ) {
-        let words = self.format.words();
-        let (panel, sums) = scratch.split_at_mut(RIGHT * DEPTH * words);
-        let (rows, count) = (area.n.len(), area.m.len());
-        for first_block in (0..self.k_blocks).step_by(DEPTH) {
+        let (words, count) = (self.format.words(), area.m.len());
+        let (panels, sums) = scratch.split_at_mut(RIGHT * self.k_blocks * words);
+        let panel = |first_block: usize| {
             let width = DEPTH.min(self.k_blocks - first_block) * words;
-            let panel = &mut panel[..count * width];
-            self.pack(right, area.m.start, first_block, count, panel);
-            let pass = Pass {
-                left: &packed[area.rows * first_block * words + area.n.start * width..]
-                    [..rows * width],
-                right: panel,
-                width,
-                first: first_block == 0,
-                last: first_block + DEPTH >= self.k_blocks,
-            };
-            self.tiles(&pass, area, sums, target);
+            (width, count * first_block * words..count * (first_block * words + width))
+        };
+        for first_block in (0..self.k_blocks).step_by(DEPTH) {
+            let (_, at) = panel(first_block);
+            self.pack(right, area.m.start, first_block, count, &mut panels[at]);
+        }
+        let strip = area.n.len().div_ceil(area.n.len().div_ceil(LEFT));
+        let strip = strip.next_multiple_of(left_rows(self.isa));
+        for start in area.n.clone().step_by(strip) {
+            let area = Area { n: start..area.n.end.min(start + strip), m: area.m.clone(), ..*area };
+            for first_block in (0..self.k_blocks).step_by(DEPTH) {
+                let (width, at) = panel(first_block);
+                let left = area.rows * first_block * words + start * width;
+                let pass = Pass {
+                    left: &packed[left..][..area.n.len() * width],
+                    right: &panels[at],
+                    width,
+                    first: first_block == 0,
+                    last: first_block + DEPTH >= self.k_blocks,
+                };
+                self.tiles(&pass, &area, sums, target);
+            }
         }
     }
 
@@ -241,31 +259,46 @@ impl Job {
     /// A tile that is summed up is written while it is still there.
     fn tiles(&self, pass: &Pass<'_>, area: &Area, sums: &mut [f32], target: &Target) {
         let (rows, count, height) = (area.n.len(), area.m.len(), left_rows(self.isa));
-        for m in (0..count).step_by(RIGHT_ROWS) {
+        for start in (0..count).step_by(NEAR) {
             for n in (0..rows).step_by(height) {
-                let (l, r) = (height.min(rows - n), RIGHT_ROWS.min(count - m));
-                let (at, sums_stride) = match pass.first && pass.last {
-                    true => (0, r * LANES),
-                    false => (n * count * LANES + m * LANES, count * LANES),
-                };
-                let sums = &mut sums[at..];
-                let view = Tile {
-                    left: &pass.left[n * pass.width..],
-                    right: &pass.right[m * pass.width..],
-                    stride: pass.width,
-                    words: pass.width,
-                    sums,
-                    sums_stride,
-                    fresh: pass.first,
-                };
-                tile(self.isa, self.format, l, r, view);
-                if pass.last {
-                    let first = area.first + area.n.start + n;
-                    let rows = sums.chunks(sums_stride).map(|sums| &sums[..r * LANES]).take(l);
-                    for (row, sums) in rows.enumerate() {
-                        target.write(self.isa, first + row, area.m.start + m, sums);
-                    }
+                for m in (start..count.min(start + NEAR)).step_by(RIGHT_ROWS) {
+                    let size = (height.min(rows - n), RIGHT_ROWS.min(count - m));
+                    self.tile(pass, area, (n, m), size, sums, target);
                 }
+            }
+        }
+    }
+
+    fn tile(
+        &self,
+        pass: &Pass<'_>,
+        area: &Area,
+        (n, m): (usize, usize),
+        (l, r): (usize, usize),
+        sums: &mut [f32],
+        target: &Target,
+    ) {
+        let count = area.m.len();
+        let (at, sums_stride) = match pass.first && pass.last {
+            true => (0, r * LANES),
+            false => (n * count * LANES + m * LANES, count * LANES),
+        };
+        let sums = &mut sums[at..];
+        let view = Tile {
+            left: &pass.left[n * pass.width..],
+            right: &pass.right[m * pass.width..],
+            stride: pass.width,
+            words: pass.width,
+            sums,
+            sums_stride,
+            fresh: pass.first,
+        };
+        tile(self.isa, self.format, l, r, view);
+        if pass.last {
+            let first = area.first + area.n.start + n;
+            let rows = sums.chunks(sums_stride).map(|sums| &sums[..r * LANES]).take(l);
+            for (row, sums) in rows.enumerate() {
+                target.write(self.isa, first + row, area.m.start + m, sums);
             }
         }
     }
