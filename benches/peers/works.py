@@ -65,6 +65,17 @@ def serving(give):
     ])
 
 
+    # Activations in 8 bits, as llama.cpp has them.
+    yield Work("decode 1B int8", "tokens/s", [
+        ("srek NF4 int8", give.srek("1B", "decode", "--depth", 1, "--numerics", "int8")),
+        *llama(QUANTS[:3], "-p", 0, "-n", 32),
+    ])
+    yield Work("prefill 1B int8", "tokens/s", [
+        ("srek NF4 int8", give.srek("1B", "prefill", "--depth", 512, "--numerics", "int8")),
+        *llama(QUANTS[:1], "-p", 512, "-n", 0),
+    ])
+
+
 def training(give):
     def peft(shape, *options):
         for name, form in [("PEFT bf16", []), ("PEFT + bitsandbytes NF4", ["--nf4"])]:

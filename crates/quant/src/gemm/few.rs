@@ -23,6 +23,8 @@ const GROUP: usize = 4;
 const LONGEST: usize = 256;
 /// Tasks that each thread should find.
 const TASKS: usize = 8;
+/// Bytes of a weight that are asked for ahead of their use, at least.
+const AHEAD: usize = 8192;
 /// Words between the scratch of two threads, so that they never write to one cache line, nor to the one that is
 /// fetched beside it.
 const APART: usize = 32;
@@ -60,6 +62,11 @@ fn arranged_words((isa, numerics): (Isa, Numerics), n: usize, k: usize) -> usize
         Numerics::Int8 => ints::left_words(n, k),
         _ => height(n) * k.div_ceil(BLOCK) * Format::of(isa, numerics).words(),
     }
+}
+
+/// How many rows ahead of a group of rows with so many bytes each others are asked for.
+pub(super) fn rows_ahead(group: usize, row_bytes: usize) -> usize {
+    AHEAD.div_ceil(group * row_bytes) * group
 }
 
 /// Words of one thread: the scales of the rows that it sums.
@@ -371,19 +378,20 @@ fn run<W: Words, S: Source, const N: usize>(
     let group = (W::SUMS / N).clamp(1, GROUP);
     let blocks = left.k.div_ceil(BLOCK);
     let (scales, _) = scales.split_at_mut(GROUP * blocks);
+    let ahead = rows_ahead(group, blocks * source.block_bytes());
     let x = &left.words.as_chunks::<LANES>().0[..blocks * N * W::PER_LANE];
     for first in rows.clone().step_by(group) {
         // The last rows are few: then the very last one is made several times, and written once.
         let row = |r: usize| (first + r).min(rows.end - 1);
         for (r, scales) in scales.chunks_exact_mut(blocks).take(group).enumerate() {
             source.scales(row(r), 0, scales);
-            source.scales_ahead(first + 2 * group + r);
+            source.scales_ahead(first + ahead + r);
         }
         let mut sums = [[words.zero(); GROUP]; N];
         for (block, x) in x.chunks_exact(N * W::PER_LANE).enumerate() {
             for r in 0..group {
                 let w = source.block(words, row(r), block, scales[r * blocks + block]);
-                source.ahead(first + group + r, block, 1);
+                source.ahead(first + ahead + r, block, 1);
                 for n in 0..N {
                     for c in 0..W::PER_LANE {
                         let x = words.load(&x[n * W::PER_LANE + c]);

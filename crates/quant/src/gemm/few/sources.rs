@@ -26,6 +26,10 @@ pub(in super::super) trait Source {
             words.store_block(self.block(words, row, block, scale), out);
         }
     }
+    /// Bytes of a block.
+    fn block_bytes(&self) -> usize {
+        BLOCK
+    }
     /// Asks for so many blocks of a row, which need not be there.
     fn ahead(&self, _row: usize, _first: usize, _count: usize) {}
 }
@@ -70,6 +74,11 @@ impl Source for Codes<'_> {
             let block = words.of_codes(self.isa, self.numerics, codes, scale);
             words.store_block(block, &mut rest[..FastPairs::FORMAT.words()]);
         }
+    }
+
+    #[inline(always)]
+    fn block_bytes(&self) -> usize {
+        BLOCK / 2
     }
 
     #[inline(always)]

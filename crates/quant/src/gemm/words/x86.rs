@@ -137,16 +137,16 @@ impl FastPairs {
     }
 }
 
-/// The sixteen values of a block, rounded, by code; only the lower half is used. Denormal products
-/// become zero here already: `vdpbf16ps` would take them for zero.
+/// The sixteen values of a block, rounded, by code, and once more, as a lookup takes five bits. Denormal
+/// products become zero here already: `vdpbf16ps` would take them for zero.
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn table(absmax: f32) -> __m512i {
     // SAFETY: sixteen values; the load has no alignment to meet.
     let code = unsafe { _mm512_loadu_ps(CODE.as_ptr()) };
-    let values = _mm512_cvtneps_pbh(_mm512_mul_ps(code, _mm512_set1_ps(absmax)));
-    // SAFETY: both types are 256 bits, and every bit pattern is a value of either.
-    let values = unsafe { std::mem::transmute::<__m256bh, __m256i>(values) };
-    _mm512_castsi256_si512(values)
+    let values = _mm512_mul_ps(code, _mm512_set1_ps(absmax));
+    let values = _mm512_cvtne2ps_pbh(values, values);
+    // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
+    unsafe { std::mem::transmute::<__m512bh, __m512i>(values) }
 }
 
 /// A byte is a word: its upper code belongs to the element 4i or 4i + 2, its lower one to the
@@ -157,9 +157,8 @@ fn of_codes(codes: &[u8; BLOCK / 2], absmax: f32) -> [__m512i; 2] {
     let codes = unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) };
     let codes = _mm512_cvtepu8_epi16(codes);
     let upper = _mm512_srli_epi16(codes, 4);
-    let lower = _mm512_and_si512(codes, _mm512_set1_epi16(15));
     let table = table(absmax);
-    [_mm512_permutexvar_epi16(upper, table), _mm512_permutexvar_epi16(lower, table)]
+    [_mm512_permutexvar_epi16(upper, table), _mm512_permutexvar_epi16(codes, table)]
 }
 
 /// As [`of_codes`]; the values of the second block stand in the upper half of the table.

@@ -1,9 +1,10 @@
-//! Few rows of x: four blocks of each are multiplied with those of four rows of the weight, and the sixteen
-//! registers of sums are added up into one.
+//! Few rows of x: four blocks of each are multiplied with those of four rows of the weight, two rows to a
+//! register, and the eight registers of sums are added up into one.
 
 use super::super::super::FEW;
 use super::super::super::block::Target;
-use super::super::{CHAINS, Left, Weight};
+use super::super::super::few::rows_ahead;
+use super::super::{CHAINS, Left, WORDS, Weight};
 use super::{Bytes, Codes, Eight, Four};
 use crate::cpu::{Vnni, prefetch};
 use std::arch::x86_64::*;
@@ -57,19 +58,20 @@ impl<'a, B: Bytes<'a>> Stretch<'_, B> {
         let Stretch { bytes, left, weight, rows, target } = self;
         let (codes, blocks) = (bytes.codes(), left.blocks);
         let scales = &mut scratch[..SIDE * blocks];
+        let ahead = rows_ahead(SIDE, blocks * size_of::<B::Code>());
         for first in rows.clone().step_by(SIDE) {
             // The last rows are few: then the very last one is made several times, and written once.
             let row = |r: usize| (first + r).min(rows.end - 1);
             for (r, scales) in scales.chunks_exact_mut(blocks).enumerate() {
                 weight.scales(row(r), 0, scales);
-                weight.scales_ahead(first + 2 * SIDE + r);
+                weight.scales_ahead(first + ahead + r);
             }
             let lines: [_; SIDE] = std::array::from_fn(|r| &codes[row(r) * blocks..][..blocks]);
             let four = FourRows { bytes: *bytes, lines, scales, left };
             let mut sums = [_mm512_setzero_ps(); N];
             for start in (0..blocks).step_by(SIDE) {
                 for r in 0..SIDE {
-                    prefetch(codes, (first + SIDE + r) * blocks + start, SIDE);
+                    prefetch(codes, (first + ahead + r) * blocks + start, SIDE);
                 }
                 match blocks - start {
                     1 => four.add::<N, 1>(start, &mut sums),
@@ -108,11 +110,12 @@ impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
         let FourRows { bytes, lines, left, .. } = self;
         // Loops, since what maps an array would be compiled without the instructions.
         let zero = _mm512_setzero_si512();
-        let mut w = [[zero; C]; SIDE];
-        for (w, line) in w.iter_mut().zip(lines) {
-            let codes: &[_; C] = line[start..].first_chunk().expect("blocks of a row");
-            for (w, code) in w.iter_mut().zip(codes) {
-                *w = bytes.decoded(code);
+        let mut w = [[[zero; 2]; C]; SIDE / 2];
+        for (w, two) in w.iter_mut().zip(lines.as_chunks::<2>().0) {
+            let a: &[_; C] = two[0][start..].first_chunk().expect("blocks of a row");
+            let b: &[_; C] = two[1][start..].first_chunk().expect("blocks of a row");
+            for (w, (a, b)) in w.iter_mut().zip(a.iter().zip(b)) {
+                *w = bytes.pair([a, b]);
             }
         }
         let mut scales = _mm512_castps128_ps512(self.scales::<C>(0, start));
@@ -122,17 +125,17 @@ impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
         for (n, sum) in sums.iter_mut().enumerate().take(left.n) {
             let at = n * left.blocks + start;
             let x: &[_; C] = left.bytes[at..].first_chunk().expect("blocks of x");
-            let mut dots = [zero; SIDE];
-            for (dot, w) in dots.iter_mut().zip(&w) {
+            let mut sixteen = [zero; SIDE / 2];
+            for (sums, w) in sixteen.iter_mut().zip(&w) {
                 let mut blocks = [zero; SIDE];
-                for (block, (x, &w)) in blocks.iter_mut().zip(x.iter().zip(w)) {
-                    // SAFETY: sixteen words; the load has no alignment to meet.
-                    let x = unsafe { _mm512_loadu_si512(x.as_ptr().cast()) };
-                    *block = _mm512_dpbusd_epi32(zero, w, x);
+                for (block, (x, &[even, odd])) in blocks.iter_mut().zip(x.iter().zip(w)) {
+                    let (x_even, x_odd) = twice(x);
+                    let dot = _mm512_dpbusd_epi32(zero, even, x_even);
+                    *block = _mm512_dpbusd_epi32(dot, odd, x_odd);
                 }
-                *dot = summed(blocks);
+                *sums = summed(blocks);
             }
-            let dots = quarters(quarters(dots[0], dots[1]), quarters(dots[2], dots[3]));
+            let dots = quarters(sixteen[0], sixteen[1]);
             let starts = _mm_castps_si128(loaded::<C>(&left.starts[at..]));
             let dots = _mm512_add_epi32(dots, _mm512_broadcast_i32x4(starts));
             let x_scales = _mm512_broadcast_f32x4(loaded::<C>(&left.scales[at..]));
@@ -147,6 +150,18 @@ impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
     fn scales<const C: usize>(&self, row: usize, start: usize) -> __m128 {
         loaded::<C>(&self.scales[row * self.left.blocks + start..])
     }
+}
+
+/// The values of even `k` of a block of x for either of two rows, and those of odd `k`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn twice(x: &[f32; WORDS]) -> (__m512i, __m512i) {
+    let (even, odd) = x.split_at(WORDS / 2);
+    // SAFETY: eight words; the load has no alignment to meet.
+    let even = unsafe { _mm256_loadu_si256(even.as_ptr().cast()) };
+    // SAFETY: eight words; the load has no alignment to meet.
+    let odd = unsafe { _mm256_loadu_si256(odd.as_ptr().cast()) };
+    (_mm512_broadcast_i64x4(even), _mm512_broadcast_i64x4(odd))
 }
 
 /// The first C words, and zeros behind them.

@@ -21,6 +21,8 @@ trait Bytes<'a>: Copy {
     fn codes(self) -> &'a [Self::Code];
     /// The bytes.
     fn decoded(self, code: &Self::Code) -> __m512i;
+    /// Those of even `k` of two blocks, and those of odd `k`.
+    fn pair(self, codes: [&Self::Code; 2]) -> [__m512i; 2];
 }
 
 #[derive(Clone, Copy)]
@@ -39,6 +41,12 @@ impl<'a> Bytes<'a> for Four<'a> {
         // SAFETY: the token proves AVX-512 F, BW and VBMI.
         unsafe { decoded(code) }
     }
+
+    #[inline(always)]
+    fn pair(self, codes: [&Self::Code; 2]) -> [__m512i; 2] {
+        // SAFETY: the token proves AVX-512 F, BW and VBMI.
+        unsafe { decoded_pair(codes) }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -56,6 +64,18 @@ impl<'a> Bytes<'a> for Eight<'a> {
     fn decoded(self, code: &Self::Code) -> __m512i {
         // SAFETY: the token proves AVX-512 F, BW and VBMI.
         unsafe { parted(code) }
+    }
+
+    #[inline(always)]
+    fn pair(self, [a, b]: [&Self::Code; 2]) -> [__m512i; 2] {
+        // SAFETY: the token proves AVX-512 F, BW and VBMI.
+        unsafe {
+            let (a, b) = (parted(a), parted(b));
+            [
+                _mm512_shuffle_i64x2::<0b01_00_01_00>(a, b),
+                _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b),
+            ]
+        }
     }
 }
 
@@ -79,11 +99,10 @@ fn parted(codes: &[i8; BLOCK]) -> __m512i {
     _mm512_xor_si512(_mm512_permutexvar_epi8(order, codes), _mm512_set1_epi8(-128))
 }
 
-/// The upper four bits of all bytes look up their value, then the lower ones. The lookup takes six bits and so
-/// finds each value four times.
+/// What the codes of NF4 stand for, four times, as a lookup takes six bits.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn decoded(codes: &[u8; BLOCK / 2]) -> __m512i {
+#[target_feature(enable = "avx512f")]
+fn table() -> __m512i {
     const TABLE: [u8; BLOCK] = {
         let mut table = [0; BLOCK];
         let mut at = 0;
@@ -94,10 +113,32 @@ fn decoded(codes: &[u8; BLOCK / 2]) -> __m512i {
         table
     };
     // SAFETY: sixty-four bytes; the load has no alignment to meet.
-    let table = unsafe { _mm512_loadu_si512(TABLE.as_ptr().cast()) };
-    // SAFETY: thirty-two bytes; the load has no alignment to meet.
-    let codes = unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) };
+    unsafe { _mm512_loadu_si512(TABLE.as_ptr().cast()) }
+}
+
+/// Thirty-two bytes.
+#[inline]
+#[target_feature(enable = "avx")]
+fn loaded(codes: &[u8; BLOCK / 2]) -> __m256i {
+    // SAFETY: the load has no alignment to meet.
+    unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) }
+}
+
+/// The upper four bits of all bytes look up their value, then the lower ones.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn decoded(codes: &[u8; BLOCK / 2]) -> __m512i {
     let shifts = _mm512_setr_epi64(4, 4, 4, 4, 0, 0, 0, 0);
-    let index = _mm512_srlv_epi64(_mm512_broadcast_i64x4(codes), shifts);
-    _mm512_permutexvar_epi8(index, table)
+    let index = _mm512_srlv_epi64(_mm512_broadcast_i64x4(loaded(codes)), shifts);
+    _mm512_permutexvar_epi8(index, table())
+}
+
+/// Of two blocks those of the upper four bits of their bytes, and those of the lower ones.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn decoded_pair([a, b]: [&[u8; BLOCK / 2]; 2]) -> [__m512i; 2] {
+    let codes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(loaded(a)), loaded(b));
+    let table = table();
+    let upper = _mm512_permutexvar_epi8(_mm512_srli_epi16::<4>(codes), table);
+    [upper, _mm512_permutexvar_epi8(codes, table)]
 }
