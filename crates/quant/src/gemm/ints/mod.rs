@@ -5,7 +5,8 @@
 //! it is stored. `specification` states the rest in loops. What is not finite in x makes its outputs NaN.
 //!
 //! Within a block the elements with even `k` lie before those with odd ones, as the upper and the lower halves
-//! of bytes of NF4 do; sums of whole numbers have no order.
+//! of bytes of NF4 do; sums of whole numbers have no order. Of x, two blocks lie together: the even elements of
+//! both, then the odd ones of both; a last block may be alone.
 //!
 //! AVX-512 multiplies unsigned with signed bytes. So 128 is added to what comes of the weights, and for each
 //! block 128 times the sum of `q` is where the sum of products begins.
@@ -152,8 +153,8 @@ pub(super) fn workspace([n, _, k]: [usize; 3], threads: usize) -> usize {
 /// Rows of x, arranged.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
-    /// (N, blocks): four whole numbers to a word, those of even `k` first.
-    bytes: &'a [[f32; WORDS]],
+    /// (N, blocks, `WORDS`): four whole numbers to a word, in the places of [`halves`].
+    words: &'a [f32],
     /// (N, blocks): what one step is.
     scales: &'a [f32],
     /// (N, blocks): the bits of -128 times the sum of the whole numbers.
@@ -166,30 +167,46 @@ impl<'a> Left<'a> {
     /// What [`arrange`] wrote for `n` rows.
     pub(super) fn of(words: &'a [f32], n: usize, k: usize) -> Self {
         let blocks = k / BLOCK;
-        let (bytes, rest) = words.split_at(n * blocks * WORDS);
+        let (words, rest) = words.split_at(n * blocks * WORDS);
         let (scales, rest) = rest.split_at(n * blocks);
-        Self { bytes: bytes.as_chunks().0, scales, starts: &rest[..n * blocks], n, blocks }
+        Self { words, scales, starts: &rest[..n * blocks], n, blocks }
     }
+
+    /// The words of a block: of even `k`, and of odd ones.
+    #[inline(always)]
+    fn block(&self, row: usize, block: usize) -> [&'a [f32; WORDS / 2]; 2] {
+        let row = &self.words[row * self.blocks * WORDS..][..self.blocks * WORDS];
+        halves(block, self.blocks).map(|at| row[at..].first_chunk().expect("half a block"))
+    }
+}
+
+/// Where the words with even `k` of a block begin in its row, and those with odd ones.
+#[inline(always)]
+fn halves(block: usize, blocks: usize) -> [usize; 2] {
+    let is_alone = block + 1 == blocks && blocks % 2 == 1;
+    let even = block / 2 * 2 * WORDS + block % 2 * WORDS / 2;
+    [even, even + if is_alone { WORDS / 2 } else { WORDS }]
 }
 
 /// Arranges `n` rows of `k` values that are `stride` apart, on all threads.
 pub(super) fn arrange(isa: Isa, x: &[f32], [n, k, stride]: [usize; 3], out: &mut [f32]) {
     let blocks = k / BLOCK;
-    let (bytes, rest) = out.split_at_mut(n * blocks * WORDS);
+    let (words, rest) = out.split_at_mut(n * blocks * WORDS);
     let (scales, rest) = rest.split_at_mut(n * blocks);
-    let rows = bytes.par_chunks_mut(blocks * WORDS).zip(scales.par_chunks_mut(blocks));
+    let rows = words.par_chunks_mut(blocks * WORDS).zip(scales.par_chunks_mut(blocks));
     let rows = rows.zip(rest[..n * blocks].par_chunks_mut(blocks));
-    rows.enumerate().for_each(|(row, ((bytes, scales), starts))| {
-        arrange_row(isa, &x[row * stride..][..k], bytes, scales, starts);
+    rows.enumerate().for_each(|(row, ((words, scales), starts))| {
+        arrange_row(isa, &x[row * stride..][..k], words, scales, starts);
     });
 }
 
 per_tier! {
-    fn arrange_row(x: &[f32], bytes: &mut [f32], scales: &mut [f32], starts: &mut [f32]) {
+    fn arrange_row(x: &[f32], words: &mut [f32], scales: &mut [f32], starts: &mut [f32]) {
         /// Added to a number below 2^22, it leaves the nearest whole one, ties to even, in the lowest bits.
         const WHOLE: f32 = 12_582_912.0;
-        let out = bytes.as_chunks_mut::<WORDS>().0.iter_mut().zip(scales).zip(starts);
-        for (x, ((bytes, scale), start)) in x.as_chunks::<BLOCK>().0.iter().zip(out) {
+        let blocks = scales.len();
+        let out = scales.iter_mut().zip(starts);
+        for (block, (x, (scale, start))) in x.as_chunks::<BLOCK>().0.iter().zip(out).enumerate() {
             // Magnitudes are ordered as their bits are, and what is not finite is above all others.
             let mut largest = 0;
             for value in x {
@@ -206,8 +223,12 @@ per_tier! {
             for &whole in &whole {
                 sum += i32::from(whole);
             }
-            for (word, four) in bytes.iter_mut().zip(whole.as_chunks::<4>().0) {
-                *word = f32::from_bits(u32::from_le_bytes(four.map(|whole| whole as u8)));
+            let parts = whole.as_chunks::<{ BLOCK / 2 }>().0;
+            for (at, part) in halves(block, blocks).into_iter().zip(parts) {
+                let words = &mut words[at..][..WORDS / 2];
+                for (word, four) in words.iter_mut().zip(part.as_chunks::<4>().0) {
+                    *word = f32::from_bits(u32::from_le_bytes(four.map(|whole| whole as u8)));
+                }
             }
             *scale = largest / LARGEST;
             *start = f32::from_bits((-128 * sum) as u32);
@@ -273,7 +294,8 @@ per_tier! {
                     for (n, sum) in sums.iter_mut().enumerate() {
                         let at = (first + n) * left.blocks + block;
                         let mut dot = 0;
-                        for (word, w) in left.bytes[at].iter().zip(w.as_chunks::<4>().0) {
+                        let x = left.block(first + n, block);
+                        for (word, w) in x.into_iter().flatten().zip(w.as_chunks::<4>().0) {
                             for (x, &w) in word.to_bits().to_le_bytes().into_iter().zip(w) {
                                 dot += i32::from(x as i8) * i32::from(w);
                             }

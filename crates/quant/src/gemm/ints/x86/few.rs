@@ -1,4 +1,4 @@
-//! Few rows of x: four blocks of each are multiplied with those of four rows of the weight, two rows to a
+//! Few rows of x: four blocks of each are multiplied with those of four rows of the weight, two blocks to a
 //! register, and the eight registers of sums are added up into one.
 
 use super::super::super::FEW;
@@ -110,12 +110,15 @@ impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
         let FourRows { bytes, lines, left, .. } = self;
         // Loops, since what maps an array would be compiled without the instructions.
         let zero = _mm512_setzero_si512();
-        let mut w = [[[zero; 2]; C]; SIDE / 2];
-        for (w, two) in w.iter_mut().zip(lines.as_chunks::<2>().0) {
-            let a: &[_; C] = two[0][start..].first_chunk().expect("blocks of a row");
-            let b: &[_; C] = two[1][start..].first_chunk().expect("blocks of a row");
-            for (w, (a, b)) in w.iter_mut().zip(a.iter().zip(b)) {
-                *w = bytes.pair([a, b]);
+        let mut w = [[[zero; 2]; SIDE]; SIDE / 2];
+        for (r, line) in lines.iter().enumerate() {
+            let codes: &[_; C] = line[start..].first_chunk().expect("blocks of a row");
+            for (pair, w) in w.iter_mut().enumerate() {
+                match codes[(2 * pair).min(C)..] {
+                    [ref a, ref b, ..] => w[r] = bytes.pair([a, b]),
+                    [ref alone] => w[r] = parts(bytes.decoded(alone)),
+                    [] => {}
+                }
             }
         }
         let mut scales = _mm512_castps128_ps512(self.scales::<C>(0, start));
@@ -124,18 +127,26 @@ impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
         scales = _mm512_insertf32x4::<3>(scales, self.scales::<C>(3, start));
         for (n, sum) in sums.iter_mut().enumerate().take(left.n) {
             let at = n * left.blocks + start;
-            let x: &[_; C] = left.bytes[at..].first_chunk().expect("blocks of x");
-            let mut sixteen = [zero; SIDE / 2];
-            for (sums, w) in sixteen.iter_mut().zip(&w) {
-                let mut blocks = [zero; SIDE];
-                for (block, (x, &[even, odd])) in blocks.iter_mut().zip(x.iter().zip(w)) {
-                    let (x_even, x_odd) = twice(x);
+            let x: &[[f32; WORDS]; C] =
+                left.words[at * WORDS..].as_chunks().0.first_chunk().expect("blocks of x");
+            let mut sums_of_pairs = [zero; SIDE / 2];
+            for (pair, (sums, w)) in sums_of_pairs.iter_mut().zip(&w).enumerate() {
+                let [x_even, x_odd] = match x[(2 * pair).min(C)..] {
+                    [ref even, ref odd, ..] => [sixteen(even), sixteen(odd)],
+                    [ref alone] => parts(sixteen(alone)),
+                    [] => continue,
+                };
+                let mut rows = [zero; SIDE];
+                for (row, &[even, odd]) in rows.iter_mut().zip(w) {
                     let dot = _mm512_dpbusd_epi32(zero, even, x_even);
-                    *block = _mm512_dpbusd_epi32(dot, odd, x_odd);
+                    *row = _mm512_dpbusd_epi32(dot, odd, x_odd);
                 }
-                *sums = summed(blocks);
+                *sums = summed(rows);
             }
-            let dots = quarters(sixteen[0], sixteen[1]);
+            let dots = quarters(sums_of_pairs[0], sums_of_pairs[1]);
+            // By block and row; scales are by row and block.
+            let turned = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            let dots = _mm512_permutexvar_epi32(turned, dots);
             let starts = _mm_castps_si128(loaded::<C>(&left.starts[at..]));
             let dots = _mm512_add_epi32(dots, _mm512_broadcast_i32x4(starts));
             let x_scales = _mm512_broadcast_f32x4(loaded::<C>(&left.scales[at..]));
@@ -152,16 +163,20 @@ impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
     }
 }
 
-/// The values of even `k` of a block of x for either of two rows, and those of odd `k`.
+/// Sixteen words of x.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn twice(x: &[f32; WORDS]) -> (__m512i, __m512i) {
-    let (even, odd) = x.split_at(WORDS / 2);
-    // SAFETY: eight words; the load has no alignment to meet.
-    let even = unsafe { _mm256_loadu_si256(even.as_ptr().cast()) };
-    // SAFETY: eight words; the load has no alignment to meet.
-    let odd = unsafe { _mm256_loadu_si256(odd.as_ptr().cast()) };
-    (_mm512_broadcast_i64x4(even), _mm512_broadcast_i64x4(odd))
+fn sixteen(x: &[f32; WORDS]) -> __m512i {
+    // SAFETY: sixteen words; the load has no alignment to meet.
+    unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
+}
+
+/// The lower and the upper half of a register, each with zeros above.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn parts(block: __m512i) -> [__m512i; 2] {
+    let halves = [_mm512_castsi512_si256(block), _mm512_extracti64x4_epi64::<1>(block)];
+    [_mm512_zextsi256_si512(halves[0]), _mm512_zextsi256_si512(halves[1])]
 }
 
 /// The first C words, and zeros behind them.

@@ -4,7 +4,7 @@
 use super::super::super::LANES;
 use super::super::super::block::Target;
 use super::super::super::kernel::transpose;
-use super::super::{CHAINS, GROUPS, Left, PANEL, ROWS, WORDS, Weight};
+use super::super::{CHAINS, GROUPS, Left, PANEL, ROWS, WORDS, Weight, halves};
 use super::{Bytes, Codes, Eight, Four, Words};
 use crate::Isa;
 use crate::cpu::{Vnni, prefetch};
@@ -171,7 +171,10 @@ impl Panel<'_> {
             let start = unsafe { left.starts.get_unchecked(at + l * left.blocks) };
             *dots = [_mm512_set1_epi32(start.to_bits() as i32); GROUPS];
         }
+        let halves = halves(block, left.blocks);
+        let row = first * left.blocks * WORDS;
         for word in 0..WORDS {
+            let x_at = row + halves[word / (WORDS / 2)] + word % (WORDS / 2);
             let mut w = [_mm512_setzero_si512(); GROUPS];
             for (g, w) in w.iter_mut().enumerate() {
                 // SAFETY: the panel has all words of the blocks.
@@ -181,8 +184,8 @@ impl Panel<'_> {
             }
             for (l, dots) in dots.iter_mut().enumerate() {
                 // SAFETY: row `first + l` is there.
-                let x = unsafe { left.bytes.get_unchecked(at + l * left.blocks) };
-                let x = _mm512_set1_epi32(x[word].to_bits() as i32);
+                let x = unsafe { left.words.get_unchecked(x_at + l * left.blocks * WORDS) };
+                let x = _mm512_set1_epi32(x.to_bits() as i32);
                 for (dot, w) in dots.iter_mut().zip(w) {
                     *dot = _mm512_dpbusd_epi32(*dot, w, x);
                 }

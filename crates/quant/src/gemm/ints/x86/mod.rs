@@ -21,7 +21,7 @@ trait Bytes<'a>: Copy {
     fn codes(self) -> &'a [Self::Code];
     /// The bytes.
     fn decoded(self, code: &Self::Code) -> __m512i;
-    /// Those of even `k` of two blocks, and those of odd `k`.
+    /// Those of even `k` of two blocks that lie together, and those of odd `k`.
     fn pair(self, codes: [&Self::Code; 2]) -> [__m512i; 2];
 }
 
@@ -137,6 +137,7 @@ fn decoded(codes: &[u8; BLOCK / 2]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn decoded_pair([a, b]: [&[u8; BLOCK / 2]; 2]) -> [__m512i; 2] {
+    // They lie side by side, and so this is one load.
     let codes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(loaded(a)), loaded(b));
     let table = table();
     let upper = _mm512_permutexvar_epi8(_mm512_srli_epi16::<4>(codes), table);
