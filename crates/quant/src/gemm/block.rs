@@ -18,6 +18,8 @@ const LEFT: usize = 132;
 const STRETCH: usize = 4 * LEFT;
 /// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
 pub(super) const RIGHT: usize = 32;
+/// Most blocks of a row of it that are held decoded: 1 MiB in bf16.
+const HELD: usize = 256;
 /// Rows of it that all of `left` passes by before the next ones: with their panel in the first-level cache,
 /// only rows of `left` and sums come from the second.
 const NEAR: usize = 16;
@@ -81,14 +83,20 @@ pub fn workspace(
         Some(way) => way.workspace(format, shape, threads),
         None => {
             let blocks = k.div_ceil(BLOCK);
-            n.min(STRETCH) * blocks * words + threads * task_scratch(n, blocks * words)
+            n.min(STRETCH) * blocks * words + threads * task_scratch(n, blocks, words)
         }
     }
 }
 
-/// Words of one task, whose rows of either side have so many: those of `right` and the running sums.
-fn task_scratch(n: usize, words: usize) -> usize {
-    RIGHT * words + n.min(LEFT) * RIGHT * LANES
+/// Blocks of a row of `right` that a task holds decoded: all of them where they serve rows of `left` more than
+/// once and stay in the second-level cache, else a panel.
+fn held(n: usize, k_blocks: usize) -> usize {
+    if n > LEFT && k_blocks <= HELD { k_blocks } else { k_blocks.min(DEPTH) }
+}
+
+/// Words of one task: rows of `right` and the running sums.
+fn task_scratch(n: usize, k_blocks: usize, words: usize) -> usize {
+    RIGHT * held(n, k_blocks) * words + n.min(LEFT) * RIGHT * LANES
 }
 
 /// `out = scale · left · rightᵀ`, or added. See the module's header for the order of summation.
@@ -130,10 +138,12 @@ pub fn gemm(
         let scratch = (workspace.words, workspace.threads);
         return skinny::product((isa, numerics), way, [left, right], out, scratch);
     }
-    let job = Job { isa, numerics, format: Format::of(isa, numerics), k_blocks: k.div_ceil(BLOCK) };
+    let k_blocks = k.div_ceil(BLOCK);
+    let format = Format::of(isa, numerics);
+    let job = Job { isa, numerics, format, k_blocks, held: held(n, k_blocks) };
     let words = job.format.words();
     let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);
-    let scratch = Scratch::new(tasks, task_scratch(n, job.k_blocks * words), workspace.threads);
+    let scratch = Scratch::new(tasks, task_scratch(n, job.k_blocks, words), workspace.threads);
     let target = out.target();
     // As long as each other, so that no weight is decoded for a few last rows.
     let stretch = n.div_ceil(n.div_ceil(STRETCH)).next_multiple_of(left_rows(isa));
@@ -168,6 +178,8 @@ struct Job {
     numerics: Numerics,
     format: Format,
     k_blocks: usize,
+    /// Blocks of a row of `right` in a task's scratch.
+    held: usize,
 }
 
 /// A task's rectangle of outputs: rows `n` of the stretch that starts at `first`, rows `m` of `right`.
@@ -227,25 +239,24 @@ impl Job {
         target: &Target,
     ) {
         let (words, count) = (self.format.words(), area.m.len());
-        let (panels, sums) = scratch.split_at_mut(RIGHT * self.k_blocks * words);
-        let panel = |first_block: usize| {
-            let width = DEPTH.min(self.k_blocks - first_block) * words;
-            (width, count * first_block * words..count * (first_block * words + width))
-        };
-        for first_block in (0..self.k_blocks).step_by(DEPTH) {
-            let (_, at) = panel(first_block);
-            self.pack(right, area.m.start, first_block, count, &mut panels[at]);
-        }
+        let (panels, sums) = scratch.split_at_mut(RIGHT * self.held * words);
+        let is_held = self.held == self.k_blocks;
+        let first_start = area.n.start;
         let strip = area.n.len().div_ceil(area.n.len().div_ceil(LEFT));
         let strip = strip.next_multiple_of(left_rows(self.isa));
         for start in area.n.clone().step_by(strip) {
             let area = Area { n: start..area.n.end.min(start + strip), m: area.m.clone(), ..*area };
             for first_block in (0..self.k_blocks).step_by(DEPTH) {
-                let (width, at) = panel(first_block);
+                let width = DEPTH.min(self.k_blocks - first_block) * words;
+                let at = if is_held { count * first_block * words } else { 0 };
+                let panel = &mut panels[at..][..count * width];
+                if !is_held || start == first_start {
+                    self.pack(right, area.m.start, first_block, count, panel);
+                }
                 let left = area.rows * first_block * words + start * width;
                 let pass = Pass {
                     left: &packed[left..][..area.n.len() * width],
-                    right: &panels[at],
+                    right: panel,
                     width,
                     first: first_block == 0,
                     last: first_block + DEPTH >= self.k_blocks,
