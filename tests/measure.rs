@@ -8,7 +8,7 @@ fn doctor_finds_a_machine() {
     let room = Room::new();
     let found = room.must("doctor --threads 1 --json").json();
     assert_eq!(found["threads"].as_u64(), Some(1));
-    for key in ["f32_flops", "bf16_flops", "read_bytes_per_second"] {
+    for key in ["f32_flops", "bf16_flops", "int8_ops_per_second", "read_bytes_per_second"] {
         assert!(found[key].as_f64() > Some(1e7), "{key} in {found}");
     }
     for key in ["memory_bytes", "disk_free_bytes", "cores"] {
@@ -51,7 +51,11 @@ fn bench_measures_the_model_that_was_named() {
         named,
         ["train tiny context 48", "prefill tiny context 30", "decode tiny context 30"]
     );
+    let rows = room.must("bench --model tiny --depth 30 --numerics int8 --repeats 1 --json").json();
+    assert_eq!(rows["rows"][1]["command"], "decode tiny int8 context 30");
+    assert!(rows["rows"][0]["share_of_limit"].as_f64() < Some(1.2), "{rows}");
     for (arguments, told) in [
+        ("--model tiny --train 9 --numerics int8", "--depth"),
         ("--model tiny", "--train <T> or --depth <D> is missing"),
         ("--model tiny --train 100000", "the model is made for 2048 tokens"),
         ("--model tiny --depth 2040", "the model is made for 2048 tokens"),

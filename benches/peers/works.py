@@ -63,8 +63,6 @@ def serving(give):
         *torch("PyTorch bf16", "prefill", "1B"),
         *torch("bitsandbytes NF4", "prefill", "1B", "--nf4"),
     ])
-
-
     # Activations in 8 bits, as llama.cpp has them.
     yield Work("decode 1B int8", "tokens/s", [
         ("srek NF4 int8", give.srek("1B", "decode", "--depth", 1, "--numerics", "int8")),

@@ -311,7 +311,8 @@ pub(crate) enum DeviceName {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DoctorArgs {
     /// Look at this model (a directory, a .gguf file, or ORG/NAME on the hub) instead of at the machine:
-    /// what it says of a text, its tokenizer, template and marks, and what 4 bits cost in each layer
+    /// what it says of a text, its tokenizer, template and marks, what 4 bits cost in each layer, and what
+    /// `--numerics int8` would do to one in 4 bits
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Where --model is in 4 bits: what it was made of, to be compared with

@@ -8,10 +8,11 @@ use crate::test_bench::{
 
 /// N, out, in: one, odd, prime, powers of two, inner sizes that cut a block of 64 codes, and more
 /// rows than a decoded panel (126) and a packed stretch (504) serve.
-const SHAPES: [[usize; 3]; 8] = [
+const SHAPES: [[usize; 3]; 9] = [
     [1, 1, 1],
     [1, 64, 64],
     [3, 5, 7],
+    [5, 33, 192],
     [7, 130, 67],
     [16, 64, 128],
     [13, 33, 256],
@@ -155,6 +156,8 @@ fn adding_is_overwriting_and_one_sum() {
 fn a_row_alone_has_the_bits_it_has_among_others() {
     let whole = [Format::Q8_0, Format::Q6K].map(|it| Stored::Blocks(it, Rows::Plain));
     let cases = storages([37, 67]).map(|it| (it, [130, 37, 67]));
+    let in_blocks = [Stored::Nf4, Stored::Nf4Double, Stored::Q8];
+    let cases = cases.chain(in_blocks.map(|it| (it, [130, 37, 192])));
     for (stored, [n, out, inner]) in cases.chain(whole.map(|it| (it, [130, 37, 256]))) {
         for numerics in [Numerics::F32, Numerics::Bf16, Numerics::Int8] {
             for isa in tiers() {

@@ -1,7 +1,7 @@
 //! Blocking for the caches: panels of packed operands, tiles of running sums, tasks for the threads.
 //!
 //! `left` is packed once per stretch of rows and shared; each task decodes its own rows of `right`, so
-//! that one decoded weight serves up to a stretch. Running sums of 132 rows live in the task's scratch
+//! that one decoded weight serves up to a stretch where K is not very long. Running sums of 132 rows live in the task's scratch
 //! until all of `k` is summed (a tile at a time where one panel spans `k`): nothing is split over `k`,
 //! and no task sees another one's sums.
 
@@ -18,10 +18,10 @@ const LEFT: usize = 132;
 const STRETCH: usize = 4 * LEFT;
 /// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
 pub(super) const RIGHT: usize = 32;
-/// Most blocks of a row of it that are held decoded: 1 MiB in bf16.
-const HELD: usize = 256;
-/// Rows of it that all of `left` passes by before the next ones: with their panel in the first-level cache,
-/// only rows of `left` and sums come from the second.
+/// Most words of `right` that a task holds decoded: 1 MiB.
+const HELD: usize = 1 << 18;
+/// Rows of `right` that all of `left` passes by before the next ones. In bf16 their panel is 32 KiB and stays in
+/// or next to the first-level cache.
 const NEAR: usize = 16;
 /// Blocks of 64 `k` in a panel: sums are read and written once for each.
 const DEPTH: usize = 16;
@@ -77,7 +77,7 @@ pub fn workspace(
     }
     let words = format.words();
     if few::fits(shape, lie) {
-        return few::few_workspace(isa, numerics, [n, k], std::iter::empty(), threads);
+        return few::few_workspace((isa, numerics), [n, k], std::iter::empty(), false, threads);
     }
     match Way::of(shape, lie) {
         Some(way) => way.workspace(format, shape, threads),
@@ -90,13 +90,13 @@ pub fn workspace(
 
 /// Blocks of a row of `right` that a task holds decoded: all of them where they serve rows of `left` more than
 /// once and stay in the second-level cache, else a panel.
-fn held(n: usize, k_blocks: usize) -> usize {
-    if n > LEFT && k_blocks <= HELD { k_blocks } else { k_blocks.min(DEPTH) }
+fn held(n: usize, k_blocks: usize, words: usize) -> usize {
+    if n > LEFT && RIGHT * k_blocks * words <= HELD { k_blocks } else { k_blocks.min(DEPTH) }
 }
 
 /// Words of one task: rows of `right` and the running sums.
 fn task_scratch(n: usize, k_blocks: usize, words: usize) -> usize {
-    RIGHT * held(n, k_blocks) * words + n.min(LEFT) * RIGHT * LANES
+    RIGHT * held(n, k_blocks, words) * words + n.min(LEFT) * RIGHT * LANES
 }
 
 /// `out = scale · left · rightᵀ`, or added. See the module's header for the order of summation.
@@ -140,7 +140,7 @@ pub fn gemm(
     }
     let k_blocks = k.div_ceil(BLOCK);
     let format = Format::of(isa, numerics);
-    let job = Job { isa, numerics, format, k_blocks, held: held(n, k_blocks) };
+    let job = Job { isa, numerics, format, k_blocks, held: held(n, k_blocks, format.words()) };
     let words = job.format.words();
     let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);
     let scratch = Scratch::new(tasks, task_scratch(n, job.k_blocks, words), workspace.threads);
@@ -266,7 +266,7 @@ impl Job {
         }
     }
 
-    /// All register tiles of one panel; the panel of `right` is the one that stays in the first cache.
+    /// All register tiles of one panel; a few of its rows stay near while `left` passes by.
     /// A tile that is summed up is written while it is still there.
     fn tiles(&self, pass: &Pass<'_>, area: &Area, sums: &mut [f32], target: &Target) {
         let (rows, count, height) = (area.n.len(), area.m.len(), left_rows(self.isa));

@@ -75,18 +75,18 @@ fn thread_words(on: (Isa, Numerics), k: usize) -> usize {
     rows * k.div_ceil(BLOCK) + APART
 }
 
-/// Words (4 bytes) of scratch that [`few`] needs for `n` rows of `k` values and adapters of these ranks.
+/// Words (4 bytes) of scratch that [`few`] needs for `n` rows of `k` values and adapters of these ranks. In
+/// `int8`, `with_floats` says whether there is an adapter, or a weight that has no blocks.
 pub fn few_workspace(
-    isa: Isa,
-    numerics: Numerics,
+    (isa, numerics): (Isa, Numerics),
     [n, k]: [usize; 2],
     ranks: impl Iterator<Item = usize>,
+    with_floats: bool,
     threads: usize,
 ) -> usize {
     let of_floats = (isa, numerics.of_floats());
     let (mut widest, mut words) = (k, arranged_words((isa, numerics), n, k));
-    if numerics == Numerics::Int8 {
-        // For adapters, and for weights that have no blocks.
+    if numerics == Numerics::Int8 && with_floats {
         words += arranged_words(of_floats, n, k);
     }
     for rank in ranks {
@@ -140,11 +140,10 @@ pub fn few(
     }
     let left = Left { words: arranged, k, numerics };
     let mut of_floats = left;
-    if numerics != floats {
+    let has_floats = terms.iter().any(|term| term.adapter.is_some() || !in_bytes(&term.weight));
+    if numerics != floats && has_floats {
         let (arranged, later) = rest.split_at_mut(arranged_words((isa, floats), n, k));
-        if terms.iter().any(|term| term.adapter.is_some() || !in_bytes(&term.weight)) {
-            job.arrange(floats, x, [k, k], arranged);
-        }
+        job.arrange(floats, x, [k, k], arranged);
         (of_floats, rest) = (Left { words: arranged, k, numerics: floats }, later);
     }
     let mut made = Vec::with_capacity(terms.len());

@@ -273,18 +273,23 @@ impl Price {
             Ok(dry.trace().events.clone().unwrap_or_default())
         };
         let (read, both) = (events(&[1])?, events(&[1, DECODED])?);
-        Ok([&read[..], &both[read.len()..]].map(|events| Price::sum(events, peaks)))
+        Ok([&read[..], &both[read.len()..]]
+            .map(|events| Price::sum(events, source.form.numerics, peaks)))
     }
 
-    fn sum(events: &[Event], peaks: Option<Peaks>) -> Price {
+    fn sum(events: &[Event], numerics: Numerics, peaks: Option<Peaks>) -> Price {
         let mut price = Price { best_seconds: peaks.map(|_| 0.0), ..Price::default() };
+        let flops_peak = peaks.map_or(0.0, |peaks| {
+            let fastest = peaks.bf16_flops.max(peaks.f32_flops);
+            // A limit even where only some products are in 8 bits.
+            if numerics == Numerics::Int8 { fastest.max(peaks.int8_ops) } else { fastest }
+        });
         for event in events {
             let Event::Launch { cost, .. } = event else { continue };
             let (bytes, flops) = ((cost.read + cost.written) as f64, cost.flops as f64);
             price.flops += flops;
             price.bytes += bytes;
             if let (Some(best), Some(peaks)) = (&mut price.best_seconds, peaks) {
-                let flops_peak = peaks.bf16_flops.max(peaks.f32_flops);
                 *best += (bytes / peaks.read_bandwidth).max(flops / flops_peak);
             }
         }

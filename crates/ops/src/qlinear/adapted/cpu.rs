@@ -10,7 +10,10 @@ use quant::gemm::{self, Factors, Side, Term, Workspace};
 pub(super) fn workspace<const P: usize>(op: &Adapted<P>, isa: Isa, threads: usize) -> usize {
     let shape = [op.rows(), op.parts[0].weight.inner];
     let ranks = op.parts.iter().flat_map(|part| part.adapter).map(|adapter| adapter.rank);
-    4 * gemm::few_workspace(isa, op.numerics, shape, ranks, threads)
+    let is_float =
+        |part: &Part| part.adapter.is_some() || part.weight.numerics(op.numerics) != op.numerics;
+    let with_floats = op.parts.iter().any(is_float);
+    4 * gemm::few_workspace((isa, op.numerics), shape, ranks, with_floats, threads)
 }
 
 pub(super) fn few<const P: usize>(op: &Adapted<P>, memory: &Access<'_>, workspace: Buf) {

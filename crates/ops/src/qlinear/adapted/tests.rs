@@ -52,6 +52,11 @@ fn the_workspace_is_what_the_greatest_of_them_needs() {
     let mut bench = Bench::new();
     let x = bench.f32(&random(1, N * INNER));
     let parts = [part(&mut bench, 20, true, &random(9, N * OUT))];
+    let alone = [part(&mut bench, 30, false, &random(9, N * OUT))];
+    for parts in [parts, alone] {
+        let op = Adapted { x, parts, mode: Mode::Add, numerics: Numerics::Int8 };
+        bench.assert_workspace_is_exact(op);
+    }
     let op = Adapted { x, parts, mode: Mode::Add, numerics: Numerics::Bf16 };
     bench.assert_workspace_is_exact(op);
     // On a device the t of all parts stand beside each other.

@@ -19,7 +19,9 @@ mod x86;
 use super::block::{Output, Scratch, Target, Workspace};
 use super::{BLOCK, LANES, Matrix, Side, skinny};
 use crate::Isa;
-use crate::cpu::{Vnni, prefetch};
+use crate::cpu::Vnni;
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::prefetch;
 use crate::nf4::{Absmax, CODE};
 use crate::per_tier;
 use rayon::prelude::*;
@@ -125,6 +127,7 @@ impl<'a> Weight<'a> {
     }
 
     /// Asks for the scales of a row, which need not be there.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn scales_ahead(&self, row: usize) {
         let at = row * self.blocks;
@@ -251,12 +254,19 @@ pub(super) fn product(
     let left = Left::of(words, n, k);
     let scratch = Scratch::new(rest, panel_words(k), workspace.threads);
     let target = out.target();
-    (0..m.div_ceil(PANEL)).into_par_iter().for_each(|task| {
-        let rows = task * PANEL..((task + 1) * PANEL).min(m);
+    // Where panels are few, rows of x are shared out, too.
+    let across = m.div_ceil(PANEL);
+    let height = n.div_ceil((2 * workspace.threads).div_ceil(across)).max(STRIP);
+    let down = n.div_ceil(height);
+    (0..across * down).into_par_iter().for_each(|task| {
+        let first = task / down * PANEL;
+        let rows = first..(first + PANEL).min(m);
+        let first = task % down * height;
+        let of_x = first..(first + height).min(n);
         scratch.with(|panel| match vnni(isa) {
             #[cfg(target_arch = "x86_64")]
-            Some(token) => x86::many(token, &left, &weight, rows, (panel, &target)),
-            _ => plain(isa, &left, &weight, rows, &target),
+            Some(token) => x86::many(token, (&left, of_x), &weight, rows, (panel, &target)),
+            _ => plain(isa, &left, of_x, &weight, rows, &target),
         });
     });
 }
@@ -272,7 +282,7 @@ pub(super) fn few(
     match vnni(isa) {
         #[cfg(target_arch = "x86_64")]
         Some(token) => x86::few(token, left, weight, rows, (scratch, target)),
-        _ => plain(isa, left, weight, rows, target),
+        _ => plain(isa, left, 0..left.n, weight, rows, target),
     }
 }
 
@@ -282,11 +292,17 @@ fn vnni(isa: Isa) -> Option<Vnni> {
 }
 
 per_tier! {
-    fn plain(left: &Left<'_>, weight: &Weight<'_>, rows: Range<usize>, target: &Target) {
+    fn plain(
+        left: &Left<'_>,
+        of_x: Range<usize>,
+        weight: &Weight<'_>,
+        rows: Range<usize>,
+        target: &Target,
+    ) {
         for row in rows {
-            for first in (0..left.n).step_by(STRIP) {
+            for first in of_x.clone().step_by(STRIP) {
                 let mut sums = [[0.0_f32; CHAINS]; STRIP];
-                let sums = &mut sums[..STRIP.min(left.n - first)];
+                let sums = &mut sums[..STRIP.min(of_x.end - first)];
                 for block in 0..left.blocks {
                     let w = weight.block(row, block);
                     let mut scale = [0.0];

@@ -7,8 +7,10 @@ use crate::nf4::{Absmax, CODE, Nf4};
 use crate::{double_quant, nf4};
 
 /// N, out and inner: one row, few and many, panels and strips with rests, sections of blocks with rests.
-const SHAPES: [[usize; 3]; 9] = [
+const SHAPES: [[usize; 3]; 11] = [
     [1, 16, 64],
+    [1, 3, 192],
+    [20, 1, 128],
     [1, 37, 1216],
     [2, 5, 64],
     [5, 70, 1088],
@@ -126,7 +128,8 @@ fn adapters_and_floats_beside_bytes_are_as_in_bf16() {
                 out,
             });
             let ranks = adapter.iter().chain(&adapter).map(|_| rank);
-            let mut words = vec![0.0; few_workspace(isa, Numerics::Int8, [n, inner], ranks, 1)];
+            let mut words =
+                vec![0.0; few_workspace((isa, Numerics::Int8), [n, inner], ranks, true, 1)];
             let workspace = Workspace { words: &mut words, threads: 1 };
             few((isa, Numerics::Int8), (&x, n), &mut terms, Mode::Overwrite, workspace);
             let numerics = [Numerics::Int8, Numerics::Bf16];

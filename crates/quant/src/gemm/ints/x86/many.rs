@@ -14,10 +14,10 @@ use std::ops::Range;
 /// Rows of x that are summed side by side: twice 14 sums of 32 registers.
 const HEIGHT: usize = 7;
 
-/// Some rows of the weight, at most a panel, against all of x.
+/// Some rows of the weight, at most a panel, against some rows of x.
 pub(in super::super) fn many(
     token: Vnni,
-    left: &Left<'_>,
+    (left, of_x): (&Left<'_>, Range<usize>),
     weight: &Weight<'_>,
     rows: Range<usize>,
     (scratch, target): (&mut [f32], &Target),
@@ -36,10 +36,10 @@ pub(in super::super) fn many(
         }
     }
     let panel = Panel { words, scales, left };
-    let strips = left.n.div_ceil(HEIGHT);
-    let height = left.n.div_ceil(strips);
-    for first in (0..left.n).step_by(height) {
-        let height = height.min(left.n - first);
+    let strips = of_x.len().div_ceil(HEIGHT);
+    let height = of_x.len().div_ceil(strips);
+    for first in of_x.clone().step_by(height) {
+        let height = height.min(of_x.end - first);
         let sums = panel.times(token, first, height);
         for (n, sums) in sums[..height].iter().enumerate() {
             for (group, sums) in sums.iter().enumerate() {
