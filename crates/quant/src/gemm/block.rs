@@ -274,7 +274,7 @@ impl Job {
             for n in (0..rows).step_by(height) {
                 for m in (start..count.min(start + NEAR)).step_by(RIGHT_ROWS) {
                     let size = (height.min(rows - n), RIGHT_ROWS.min(count - m));
-                    self.tile(pass, area, (n, m), size, sums, target);
+                    self.tile(pass, area, [(n, m), size], sums, target);
                 }
             }
         }
@@ -284,8 +284,7 @@ impl Job {
         &self,
         pass: &Pass<'_>,
         area: &Area,
-        (n, m): (usize, usize),
-        (l, r): (usize, usize),
+        [(n, m), (l, r)]: [(usize, usize); 2],
         sums: &mut [f32],
         target: &Target,
     ) {

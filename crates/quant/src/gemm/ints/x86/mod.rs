@@ -69,13 +69,7 @@ impl<'a> Bytes<'a> for Eight<'a> {
     #[inline(always)]
     fn pair(self, [a, b]: [&Self::Code; 2]) -> [__m512i; 2] {
         // SAFETY: the token proves AVX-512 F, BW and VBMI.
-        unsafe {
-            let (a, b) = (parted(a), parted(b));
-            [
-                _mm512_shuffle_i64x2::<0b01_00_01_00>(a, b),
-                _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b),
-            ]
-        }
+        unsafe { parted_pair(a, b) }
     }
 }
 
@@ -97,6 +91,14 @@ fn parted(codes: &[i8; BLOCK]) -> __m512i {
     // SAFETY: sixty-four bytes; the load has no alignment to meet.
     let codes = unsafe { _mm512_loadu_si512(codes.as_ptr().cast()) };
     _mm512_xor_si512(_mm512_permutexvar_epi8(order, codes), _mm512_set1_epi8(-128))
+}
+
+/// As [`parted`], of two blocks: the elements with even `k` of both, then the others of both.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn parted_pair(a: &[i8; BLOCK], b: &[i8; BLOCK]) -> [__m512i; 2] {
+    let (a, b) = (parted(a), parted(b));
+    [_mm512_shuffle_i64x2::<0b01_00_01_00>(a, b), _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b)]
 }
 
 /// What the codes of NF4 stand for, four times, as a lookup takes six bits.
