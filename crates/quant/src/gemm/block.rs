@@ -1,9 +1,9 @@
 //! Blocking for the caches: panels of packed operands, tiles of running sums, tasks for the threads.
 //!
-//! `left` is packed once per stretch of rows and shared; each task decodes its own rows of `right`, so
-//! that one decoded weight serves up to a stretch where K is not very long. Running sums of 132 rows live in the task's scratch
-//! until all of `k` is summed (a tile at a time where one panel spans `k`): nothing is split over `k`,
-//! and no task sees another one's sums.
+//! `left` is packed once per stretch of rows and shared; each task decodes its own rows of `right`. Where K is
+//! not very long ([`HELD`]) it holds all of them, so that one decoded weight serves up to a stretch, else a panel
+//! for 132 rows. Running sums of these rows live in the task's scratch until all of `k` is summed (a tile at a
+//! time where one panel spans `k`): nothing is split over `k`, and no task sees another one's sums.
 
 use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile};
 use super::skinny::{Lie, Way};

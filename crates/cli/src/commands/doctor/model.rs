@@ -245,13 +245,13 @@ fn fidelity(
 fn in_bytes(findings: &mut Findings, model: &Path, machine: &Machine) -> Result<()> {
     let own = Checkpoint::open(model)?;
     let config = own.config()?;
-    let base = Base::AsStored;
-    if own.form(&config, base, Head::AsStored)?.0 == Base::AsStored {
+    let (base, head) = (Base::AsStored, Head::AsStored);
+    if own.form(&config, base, head)?.0 == Base::AsStored {
         return Ok(());
     }
     let ids = drift::ids(model, config.vocab, config.context)?;
     let logits = |numerics| {
-        let source = Source::at(model, None, Form { base, head: Head::AsStored, numerics })?;
+        let source = Source::at(model, None, Form { base, head, numerics })?;
         drift::logits(machine, &source, std::slice::from_ref(&ids))
     };
     let drift = Drift::of(&logits(Numerics::Bf16)?, &logits(Numerics::Int8)?, ids.len());
