@@ -20,11 +20,11 @@ pub const FEW: usize = 8;
 /// Rows of a weight that are summed side by side, at most.
 const GROUP: usize = 4;
 /// Rows of weights in a task: few enough that no thread waits long for another one's last task.
-const LONGEST: usize = 256;
+const LONGEST: usize = 512;
 /// Tasks that each thread should find.
 const TASKS: usize = 8;
-/// Bytes of a weight that are asked for ahead of their use, at least.
-const AHEAD: usize = 8192;
+/// Bytes of a row, and of those behind it, that are asked for ahead of their use, at least.
+const AHEAD: usize = 4096;
 /// Words between the scratch of two threads, so that they never write to one cache line, nor to the one that is
 /// fetched beside it.
 const APART: usize = 32;
@@ -64,9 +64,38 @@ fn arranged_words((isa, numerics): (Isa, Numerics), n: usize, k: usize) -> usize
     }
 }
 
-/// How many rows ahead of a group of rows with so many bytes each others are asked for.
-pub(super) fn rows_ahead(group: usize, row_bytes: usize) -> usize {
-    AHEAD.div_ceil(group * row_bytes) * group
+/// Rows of a weight in streams that are read side by side, each from its beginning to its end: of streams that
+/// are far from each other and long the processor fetches most lines before they are asked for.
+pub(super) struct Streams {
+    rows: Range<usize>,
+    /// Rows of a stream.
+    pub(super) length: usize,
+    /// How many rows ahead of one another is asked for.
+    pub(super) ahead: usize,
+}
+
+impl Streams {
+    /// So many streams of rows with so many bytes each.
+    pub(super) fn of(rows: &Range<usize>, count: usize, row_bytes: usize) -> Self {
+        let (length, ahead) = (rows.len().div_ceil(count), AHEAD.div_ceil(row_bytes));
+        Self { rows: rows.clone(), length, ahead }
+    }
+
+    /// A stream's row. The last stream may be shorter: then the very last row is made several times, and
+    /// written once.
+    #[inline(always)]
+    pub(super) fn row(&self, stream: usize, at: usize) -> usize {
+        (self.rows.start + stream * self.length + at).min(self.rows.end - 1)
+    }
+
+    /// Writes the outputs of a row of each stream for row `n` of x.
+    #[inline(always)]
+    pub(super) fn put(&self, target: &Target, n: usize, at: usize, sums: &[f32]) {
+        let rows = (self.rows.start + at..self.rows.end).step_by(self.length);
+        for (row, sum) in rows.zip(sums) {
+            target.put(n, row, std::slice::from_ref(sum));
+        }
+    }
 }
 
 /// Words of one thread: the scales of the rows that it sums.
@@ -377,20 +406,19 @@ fn run<W: Words, S: Source, const N: usize>(
     let group = (W::SUMS / N).clamp(1, GROUP);
     let blocks = left.k.div_ceil(BLOCK);
     let (scales, _) = scales.split_at_mut(GROUP * blocks);
-    let ahead = rows_ahead(group, blocks * source.block_bytes());
+    let streams = Streams::of(rows, group, blocks * source.block_bytes());
     let x = &left.words.as_chunks::<LANES>().0[..blocks * N * W::PER_LANE];
-    for first in rows.clone().step_by(group) {
-        // The last rows are few: then the very last one is made several times, and written once.
-        let row = |r: usize| (first + r).min(rows.end - 1);
+    for at in 0..streams.length {
+        let row = |r: usize| streams.row(r, at);
         for (r, scales) in scales.chunks_exact_mut(blocks).take(group).enumerate() {
             source.scales(row(r), 0, scales);
-            source.scales_ahead(first + ahead + r);
+            source.scales_ahead(row(r) + streams.ahead);
         }
         let mut sums = [[words.zero(); GROUP]; N];
         for (block, x) in x.chunks_exact(N * W::PER_LANE).enumerate() {
             for r in 0..group {
                 let w = source.block(words, row(r), block, scales[r * blocks + block]);
-                source.ahead(first + ahead + r, block, 1);
+                source.ahead(row(r) + streams.ahead, block, 1);
                 for n in 0..N {
                     for c in 0..W::PER_LANE {
                         let x = words.load(&x[n * W::PER_LANE + c]);
@@ -399,13 +427,12 @@ fn run<W: Words, S: Source, const N: usize>(
                 }
             }
         }
-        let count = group.min(rows.end - first);
         for (n, sums) in sums.iter().enumerate().take(*n) {
             let mut stored = [[0.0; LANES]; GROUP];
             for (stored, sum) in stored.iter_mut().zip(sums) {
                 *stored = words.store(*sum);
             }
-            target.put(n, first, &add_four(*isa, &stored)[..count]);
+            streams.put(target, n, at, &add_four(*isa, &stored)[..group]);
         }
     }
 }

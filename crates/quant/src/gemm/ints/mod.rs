@@ -175,12 +175,30 @@ impl<'a> Left<'a> {
         Self { words, scales, starts: &rest[..n * blocks], n, blocks }
     }
 
+    /// A row.
+    fn row(&self, row: usize) -> Row<'a> {
+        let [first, blocks] = [row * self.blocks, self.blocks];
+        Row {
+            words: &self.words.as_chunks().0[first..][..blocks],
+            scales: &self.scales[first..][..blocks],
+            starts: &self.starts[first..][..blocks],
+        }
+    }
+
     /// The words of a block: of even `k`, and of odd ones.
     #[inline(always)]
     fn block(&self, row: usize, block: usize) -> [&'a [f32; WORDS / 2]; 2] {
         let row = &self.words[row * self.blocks * WORDS..][..self.blocks * WORDS];
         halves(block, self.blocks).map(|at| row[at..].first_chunk().expect("half a block"))
     }
+}
+
+/// A row of x: for each block what [`Left`] has.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    words: &'a [[f32; WORDS]],
+    scales: &'a [f32],
+    starts: &'a [f32],
 }
 
 /// Where the words with even `k` of a block begin in its row, and those with odd ones.
@@ -199,44 +217,67 @@ pub(super) fn arrange(isa: Isa, x: &[f32], [n, k, stride]: [usize; 3], out: &mut
     let rows = words.par_chunks_mut(blocks * WORDS).zip(scales.par_chunks_mut(blocks));
     let rows = rows.zip(rest[..n * blocks].par_chunks_mut(blocks));
     rows.enumerate().for_each(|(row, ((words, scales), starts))| {
-        arrange_row(isa, &x[row * stride..][..k], words, scales, starts);
+        arrange_row(isa, &x[row * stride..][..k], vnni(isa), words, scales, starts);
     });
 }
 
 per_tier! {
-    fn arrange_row(x: &[f32], words: &mut [f32], scales: &mut [f32], starts: &mut [f32]) {
-        /// Added to a number below 2^22, it leaves the nearest whole one, ties to even, in the lowest bits.
-        const WHOLE: f32 = 12_582_912.0;
+    /// A row of x, arranged: its words, and for each block what one step is and where its sum begins.
+    fn arrange_row(
+        x: &[f32],
+        vnni: Option<Vnni>,
+        words: &mut [f32],
+        scales: &mut [f32],
+        starts: &mut [f32],
+    ) {
         let blocks = scales.len();
         let out = scales.iter_mut().zip(starts);
         for (block, (x, (scale, start))) in x.as_chunks::<BLOCK>().0.iter().zip(out).enumerate() {
-            // Magnitudes are ordered as their bits are, and what is not finite is above all others.
-            let mut largest = 0;
-            for value in x {
-                largest = largest.max(value.to_bits() & 0x7fff_ffff);
-            }
-            let largest = f32::from_bits(largest);
-            let inverse = if largest > TINY { LARGEST / largest } else { 0.0 };
-            let mut whole = [0_i8; BLOCK];
-            let (even, odd) = whole.split_at_mut(BLOCK / 2);
-            for ((even, odd), pair) in even.iter_mut().zip(odd).zip(x.as_chunks::<2>().0) {
-                [*even, *odd] = pair.map(|value| (value * inverse + WHOLE).to_bits() as i8);
-            }
-            let mut sum = 0;
-            for &whole in &whole {
-                sum += i32::from(whole);
-            }
-            let parts = whole.as_chunks::<{ BLOCK / 2 }>().0;
-            for (at, part) in halves(block, blocks).into_iter().zip(parts) {
-                let words = &mut words[at..][..WORDS / 2];
-                for (word, four) in words.iter_mut().zip(part.as_chunks::<4>().0) {
-                    *word = f32::from_bits(u32::from_le_bytes(four.map(|whole| whole as u8)));
-                }
+            let (whole, largest, sum) = match vnni {
+                #[cfg(target_arch = "x86_64")]
+                Some(token) => x86::whole_numbers(token, x),
+                _ => whole_numbers(x),
+            };
+            for (at, part) in halves(block, blocks).into_iter().zip(whole) {
+                words[at..][..WORDS / 2].copy_from_slice(&part);
             }
             *scale = largest / LARGEST;
             *start = f32::from_bits((-128 * sum) as u32);
         }
     }
+}
+
+/// Four bytes to a word: the elements with even `k`, and the others.
+type Halves = [[f32; WORDS / 2]; 2];
+
+/// The whole numbers of a block, its largest magnitude and the sum of the numbers.
+#[inline(always)]
+fn whole_numbers(x: &[f32; BLOCK]) -> (Halves, f32, i32) {
+    /// Added to a number below 2^22, it leaves the nearest whole one, ties to even, in the lowest bits.
+    const WHOLE: f32 = 12_582_912.0;
+    // Magnitudes are ordered as their bits are, and what is not finite is above all others.
+    let largest = x.iter().fold(0, |largest, value| largest.max(value.to_bits() & 0x7fff_ffff));
+    let largest = f32::from_bits(largest);
+    let inverse = inverse(largest);
+    let mut whole = [[0_i8; BLOCK / 2]; 2];
+    for (at, pair) in x.as_chunks::<2>().0.iter().enumerate() {
+        for (whole, value) in whole.iter_mut().zip(pair) {
+            whole[at] = (value * inverse + WHOLE).to_bits() as i8;
+        }
+    }
+    let sum = whole.as_flattened().iter().map(|&whole| i32::from(whole)).sum();
+    let mut halves = [[0.0; WORDS / 2]; 2];
+    for (word, four) in halves.as_flattened_mut().iter_mut().zip(whole.as_flattened().as_chunks().0)
+    {
+        *word = f32::from_bits(u32::from_le_bytes(four.map(|whole| whole as u8)));
+    }
+    (halves, largest, sum)
+}
+
+/// The factor that makes whole numbers of a block with this largest magnitude.
+#[inline(always)]
+fn inverse(largest: f32) -> f32 {
+    if largest > TINY { LARGEST / largest } else { 0.0 }
 }
 
 /// `out = scale · left · rightᵀ`, or added, for more than a few rows.

@@ -3,8 +3,8 @@
 
 use super::super::super::FEW;
 use super::super::super::block::Target;
-use super::super::super::few::rows_ahead;
-use super::super::{CHAINS, Left, WORDS, Weight};
+use super::super::super::few::Streams;
+use super::super::{CHAINS, Left, Row, WORDS, Weight};
 use super::{Bytes, Codes, Eight, Four};
 use crate::cpu::{Vnni, prefetch};
 use std::arch::x86_64::*;
@@ -58,28 +58,24 @@ impl<'a, B: Bytes<'a>> Stretch<'_, B> {
         let Stretch { bytes, left, weight, rows, target } = self;
         let (codes, blocks) = (bytes.codes(), left.blocks);
         let scales = &mut scratch[..SIDE * blocks];
-        let ahead = rows_ahead(SIDE, blocks * size_of::<B::Code>());
-        for first in rows.clone().step_by(SIDE) {
-            // The last rows are few: then the very last one is made several times, and written once.
-            let row = |r: usize| (first + r).min(rows.end - 1);
+        let x: [Row<'_>; N] = std::array::from_fn(|n| left.row(n.min(left.n - 1)));
+        let streams = Streams::of(rows, SIDE, blocks * size_of::<B::Code>());
+        for at in 0..streams.length {
+            let row = |r: usize| streams.row(r, at);
             for (r, scales) in scales.chunks_exact_mut(blocks).enumerate() {
                 weight.scales(row(r), 0, scales);
-                weight.scales_ahead(first + ahead + r);
+                weight.scales_ahead(row(r) + streams.ahead);
             }
-            let lines: [_; SIDE] = std::array::from_fn(|r| &codes[row(r) * blocks..][..blocks]);
-            let four = FourRows { bytes: *bytes, lines, scales, left };
+            let codes = |r: usize| &codes[row(r) * blocks..][..blocks];
+            let scales = |r: usize| &scales[r * blocks..][..blocks];
+            let lines = Lines {
+                bytes: *bytes,
+                codes: [codes(0), codes(1), codes(2), codes(3)],
+                scales: [scales(0), scales(1), scales(2), scales(3)],
+                ahead: streams.ahead * blocks,
+            };
             let mut sums = [_mm512_setzero_ps(); N];
-            for start in (0..blocks).step_by(SIDE) {
-                for r in 0..SIDE {
-                    prefetch(codes, (first + ahead + r) * blocks + start, SIDE);
-                }
-                match blocks - start {
-                    1 => four.add::<N, 1>(start, &mut sums),
-                    2 => four.add::<N, 2>(start, &mut sums),
-                    3 => four.add::<N, 3>(start, &mut sums),
-                    _ => four.add::<N, SIDE>(start, &mut sums),
-                }
-            }
+            lines.times(&x[..left.n], &mut sums);
             for (n, sum) in sums.into_iter().enumerate().take(left.n) {
                 // Of a row the sums 0 and 2, 1 and 3, and then both.
                 let halves = _mm512_add_ps(sum, _mm512_permute_ps::<0b01_00_11_10>(sum));
@@ -88,50 +84,75 @@ impl<'a, B: Bytes<'a>> Stretch<'_, B> {
                 // SAFETY: sixteen words; the store has no alignment to meet.
                 unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sum) };
                 let out = [lanes[0], lanes[4], lanes[8], lanes[12]];
-                target.put(n, first, &out[..SIDE.min(rows.end - first)]);
+                streams.put(target, n, at, &out);
             }
         }
     }
 }
 
-/// Four rows of a weight with their scales, row by row.
-struct FourRows<'s, 'a, B: Bytes<'a>> {
+/// Four rows of a weight.
+struct Lines<'s, 'a, B: Bytes<'a>> {
     bytes: B,
-    lines: [&'s [B::Code]; SIDE],
-    scales: &'s [f32],
-    left: &'s Left<'s>,
+    codes: [&'s [B::Code]; SIDE],
+    scales: [&'s [f32]; SIDE],
+    /// How many blocks ahead of those that are used others are asked for.
+    ahead: usize,
 }
 
-impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
-    /// Adds C blocks from `start` on to the sums of the four rows, for each row of x.
+impl<'a, B: Bytes<'a>> Lines<'_, 'a, B> {
+    /// Adds all blocks to the sums of the four rows, for each row of x.
     #[inline]
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
-    fn add<const N: usize, const C: usize>(&self, start: usize, sums: &mut [__m512; N]) {
-        let FourRows { bytes, lines, left, .. } = self;
+    fn times<const N: usize>(&self, x: &[Row<'_>], sums: &mut [__m512; N]) {
+        let blocks = self.codes[0].len();
+        for at in 0..blocks / SIDE {
+            for codes in self.codes {
+                prefetch(codes, at * SIDE + self.ahead, SIDE);
+            }
+            self.add::<N, SIDE>(x, [0, at], sums);
+        }
+        let whole = blocks / SIDE * SIDE;
+        match blocks - whole {
+            1 => self.add::<N, 1>(x, [whole, 0], sums),
+            2 => self.add::<N, 2>(x, [whole, 0], sums),
+            3 => self.add::<N, 3>(x, [whole, 0], sums),
+            _ => {}
+        }
+    }
+
+    /// Adds C blocks to the sums: the `at`th C blocks behind the `first` ones.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+    fn add<const N: usize, const C: usize>(
+        &self,
+        x: &[Row<'_>],
+        [first, at]: [usize; 2],
+        sums: &mut [__m512; N],
+    ) {
         // Loops, since what maps an array would be compiled without the instructions.
         let zero = _mm512_setzero_si512();
         let mut w = [[[zero; 2]; SIDE]; SIDE / 2];
-        for (r, line) in lines.iter().enumerate() {
-            let codes: &[_; C] = line[start..].first_chunk().expect("blocks of a row");
+        for (r, codes) in self.codes.into_iter().enumerate() {
+            let codes: &[_; C] = &codes[first..].as_chunks().0[at];
             for (pair, w) in w.iter_mut().enumerate() {
                 match codes[(2 * pair).min(C)..] {
-                    [ref a, ref b, ..] => w[r] = bytes.pair([a, b]),
-                    [ref alone] => w[r] = parts(bytes.decoded(alone)),
+                    [ref a, ref b, ..] => w[r] = self.bytes.pair([a, b]),
+                    [ref alone] => w[r] = parts(self.bytes.decoded(alone)),
                     [] => {}
                 }
             }
         }
-        let mut scales = _mm512_castps128_ps512(self.scales::<C>(0, start));
-        scales = _mm512_insertf32x4::<1>(scales, self.scales::<C>(1, start));
-        scales = _mm512_insertf32x4::<2>(scales, self.scales::<C>(2, start));
-        scales = _mm512_insertf32x4::<3>(scales, self.scales::<C>(3, start));
-        for (n, sum) in sums.iter_mut().enumerate().take(left.n) {
-            let at = n * left.blocks + start;
-            let x: &[[f32; WORDS]; C] =
-                left.words[at * WORDS..].as_chunks().0.first_chunk().expect("blocks of x");
+        let of = |scales: &[f32]| four::<C>(&scales[first..].as_chunks().0[at]);
+        let [a, b, c, d] = self.scales;
+        let mut scales = _mm512_castps128_ps512(of(a));
+        scales = _mm512_insertf32x4::<1>(scales, of(b));
+        scales = _mm512_insertf32x4::<2>(scales, of(c));
+        scales = _mm512_insertf32x4::<3>(scales, of(d));
+        for (x, sum) in x.iter().zip(sums) {
+            let words: &[_; C] = &x.words[first..].as_chunks().0[at];
             let mut sums_of_pairs = [zero; SIDE / 2];
             for (pair, (sums, w)) in sums_of_pairs.iter_mut().zip(&w).enumerate() {
-                let [x_even, x_odd] = match x[(2 * pair).min(C)..] {
+                let [x_even, x_odd] = match words[(2 * pair).min(C)..] {
                     [ref even, ref odd, ..] => [sixteen(even), sixteen(odd)],
                     [ref alone] => parts(sixteen(alone)),
                     [] => continue,
@@ -147,19 +168,11 @@ impl<'a, B: Bytes<'a>> FourRows<'_, 'a, B> {
             // By block and row; scales are by row and block.
             let turned = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
             let dots = _mm512_permutexvar_epi32(turned, dots);
-            let starts = _mm_castps_si128(loaded::<C>(&left.starts[at..]));
+            let starts = _mm_castps_si128(of(x.starts));
             let dots = _mm512_add_epi32(dots, _mm512_broadcast_i32x4(starts));
-            let x_scales = _mm512_broadcast_f32x4(loaded::<C>(&left.scales[at..]));
-            let scales = _mm512_mul_ps(x_scales, scales);
+            let scales = _mm512_mul_ps(_mm512_broadcast_f32x4(of(x.scales)), scales);
             *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scales, *sum);
         }
-    }
-
-    /// The scales of C blocks of a row.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn scales<const C: usize>(&self, row: usize, start: usize) -> __m128 {
-        loaded::<C>(&self.scales[row * self.left.blocks + start..])
     }
 }
 
@@ -179,15 +192,12 @@ fn parts(block: __m512i) -> [__m512i; 2] {
     [_mm512_zextsi256_si512(halves[0]), _mm512_zextsi256_si512(halves[1])]
 }
 
-/// The first C words, and zeros behind them.
+/// C words, and zeros behind them.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn loaded<const C: usize>(from: &[f32]) -> __m128 {
+fn four<const C: usize>(words: &[f32; C]) -> __m128 {
     let mut four = [0.0; SIDE];
-    match from.first_chunk::<SIDE>() {
-        Some(from) if C == SIDE => four = *from,
-        _ => four[..C].copy_from_slice(&from[..C]),
-    }
+    four[..C].copy_from_slice(words);
     // SAFETY: four words; the load has no alignment to meet.
     unsafe { _mm_loadu_ps(four.as_ptr()) }
 }

@@ -6,7 +6,7 @@ mod many;
 pub(super) use {few::few, many::many};
 
 use super::super::{BLOCK, LANES};
-use super::{Codes, STEPS};
+use super::{Codes, Halves, STEPS, WORDS, inverse};
 use crate::cpu::Vnni;
 use std::arch::x86_64::*;
 
@@ -73,10 +73,10 @@ impl<'a> Bytes<'a> for Eight<'a> {
     }
 }
 
-/// The elements with even `k`, then the others, with 128 added.
+/// The order of a block: the elements with even `k`, then the others.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn parted(codes: &[i8; BLOCK]) -> __m512i {
+#[target_feature(enable = "avx512f")]
+fn order() -> __m512i {
     const ORDER: [u8; BLOCK] = {
         let mut order = [0; BLOCK];
         let mut at = 0;
@@ -87,10 +87,53 @@ fn parted(codes: &[i8; BLOCK]) -> __m512i {
         order
     };
     // SAFETY: sixty-four bytes; the load has no alignment to meet.
-    let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
+    unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) }
+}
+
+/// The elements with even `k`, then the others, with 128 added.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn parted(codes: &[i8; BLOCK]) -> __m512i {
     // SAFETY: sixty-four bytes; the load has no alignment to meet.
     let codes = unsafe { _mm512_loadu_si512(codes.as_ptr().cast()) };
-    _mm512_xor_si512(_mm512_permutexvar_epi8(order, codes), _mm512_set1_epi8(-128))
+    _mm512_xor_si512(_mm512_permutexvar_epi8(order(), codes), _mm512_set1_epi8(-128))
+}
+
+/// As the plain loops have it.
+pub(super) fn whole_numbers(_: Vnni, x: &[f32; BLOCK]) -> (Halves, f32, i32) {
+    // SAFETY: the token proves the features.
+    unsafe { whole_numbers_of(x) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+fn whole_numbers_of(x: &[f32; BLOCK]) -> (Halves, f32, i32) {
+    let zero = _mm512_setzero_si512();
+    let mut parts = [_mm512_setzero_ps(); BLOCK / LANES];
+    let mut largest = zero;
+    for (part, x) in parts.iter_mut().zip(x.as_chunks::<LANES>().0) {
+        // SAFETY: sixteen words; the load has no alignment to meet.
+        *part = unsafe { _mm512_loadu_ps(x.as_ptr()) };
+        // Magnitudes are ordered as their bits are.
+        largest = _mm512_max_epi32(largest, _mm512_castps_si512(_mm512_abs_ps(*part)));
+    }
+    let largest = f32::from_bits(_mm512_reduce_max_epi32(largest) as u32);
+    let inverse = _mm512_set1_ps(inverse(largest));
+    let mut whole = zero;
+    for (part, at) in parts.into_iter().zip(0..) {
+        let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(part, inverse)));
+        whole = match at {
+            0 => _mm512_inserti32x4::<0>(whole, bytes),
+            1 => _mm512_inserti32x4::<1>(whole, bytes),
+            2 => _mm512_inserti32x4::<2>(whole, bytes),
+            _ => _mm512_inserti32x4::<3>(whole, bytes),
+        };
+    }
+    let sum = _mm512_reduce_add_epi32(_mm512_dpbusd_epi32(zero, _mm512_set1_epi8(1), whole));
+    let whole = _mm512_permutexvar_epi8(order(), whole);
+    let mut halves = [[0.0; WORDS / 2]; 2];
+    // SAFETY: sixteen words; the store has no alignment to meet.
+    unsafe { _mm512_storeu_si512(halves.as_mut_ptr().cast(), whole) };
+    (halves, largest, sum)
 }
 
 /// As [`parted`], of two blocks: the elements with even `k` of both, then the others of both.
