@@ -24,6 +24,12 @@ const PROJECTIONS: [[usize; 2]; 7] = [
 const REPEATS: usize = 9;
 
 fn main() {
+    // Inside of a pool, as every command of `srek` is.
+    let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
+    pool.install(measure);
+}
+
+fn measure() {
     let target = Target::cpu(Isa::detect(), rayon::current_num_threads());
     let size = Size { device: 64, pinned: 1 << 30, mapped: 0 };
     let mut cpu = Cpu::new(target, size);

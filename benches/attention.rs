@@ -21,6 +21,12 @@ const DECODED: [(&str, usize, [usize; 3]); 2] =
     [("8B behind 4096", 4096, [32, 8, 128]), ("1B behind 16384", 16_384, [32, 8, 64])];
 
 fn main() {
+    // Inside of a pool, as every command of `srek` is.
+    let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
+    pool.install(measure);
+}
+
+fn measure() {
     for numerics in [Numerics::F32, Numerics::Bf16] {
         for (name, documents, heads) in SHAPES {
             let flops = peak::f32_flops(Isa::detect(), Duration::from_millis(300));

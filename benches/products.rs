@@ -21,6 +21,20 @@ const SHAPES: [(&str, usize, usize, usize); 10] = [
 ];
 
 fn main() {
+    // Inside of a pool and in huge pages, as every command of `srek` is.
+    let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
+    pool.install(measure);
+}
+
+/// So many zeros in huge pages.
+fn zeros<T: Clone + Default>(len: usize) -> Vec<T> {
+    let mut values = Vec::with_capacity(len);
+    quant::cpu::ask_for_huge_pages(values.spare_capacity_mut());
+    values.resize(len, T::default());
+    values
+}
+
+fn measure() {
     let isa = Isa::detect();
     let time = Duration::from_millis(300);
     for numerics in [Numerics::F32, Numerics::Bf16, Numerics::Int8] {
@@ -66,18 +80,19 @@ fn run(isa: Isa, numerics: Numerics, shape: (usize, usize, usize), side: Side) -
     let (n, out, inner) = shape;
     let dense: Vec<f32> =
         (0..out * inner).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect();
-    let mut codes = vec![0; nf4::code_bytes(dense.len())];
-    let mut absmax = vec![0.0; nf4::blocks(dense.len())];
+    let mut codes = zeros(nf4::code_bytes(dense.len()));
+    let mut absmax = zeros(nf4::blocks(dense.len()));
     nf4::encode(&dense, &mut codes, &mut absmax).expect("finite");
     let weight = Nf4 { codes: &codes, absmax: Absmax::F32(&absmax) };
     let right = Matrix::Nf4 { weight, out, inner, side };
     let (m, k) = (right.rows(), right.cols());
-    let x: Vec<f32> = (0..n * k).map(|i| ((i * 31) % 17) as f32 - 8.0).collect();
+    let mut x = zeros(n * k);
+    x.iter_mut().enumerate().for_each(|(i, x)| *x = ((i * 31) % 17) as f32 - 8.0);
     let threads = rayon::current_num_threads();
-    let mut y = vec![0.0; n * m];
+    let mut y = zeros(n * m);
     let left = Matrix::f32(&x, n, k);
     let lie = Lie::of(&left, &right);
-    let mut words = vec![0.0; workspace(isa, numerics, [n, m, k], lie, threads)];
+    let mut words = zeros(workspace(isa, numerics, [n, m, k], lie, threads));
     let mut seconds: Vec<f64> = (0..7)
         .map(|_| {
             let start = Instant::now();
