@@ -16,6 +16,8 @@ use rayon::prelude::*;
 const LEFT: usize = 132;
 /// Rows of `left` packed at a time.
 const STRETCH: usize = 4 * LEFT;
+/// Rows of `left` that a task packs: whole blocks, where its rows are adjacent.
+const PACKED: usize = 2 * BLOCK;
 /// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
 pub(super) const RIGHT: usize = 32;
 /// Most words of `right` that a task holds decoded: 1 MiB.
@@ -200,13 +202,16 @@ impl Job {
     /// Packs `rows` rows from `first`: panels of `DEPTH` blocks, each with its rows one after another.
     fn pack_left(&self, left: &Matrix<'_>, first: usize, rows: usize, packed: &mut [f32]) {
         let words = self.format.words();
-        let panel_words = DEPTH * words;
-        packed[..rows * self.k_blocks * words]
-            .par_chunks_mut(rows * panel_words)
-            .enumerate()
-            .for_each(|(panel, out)| {
-                self.pack(left, first, panel * DEPTH, rows, out);
+        let packed = &mut packed[..rows * self.k_blocks * words];
+        let panels = packed.par_chunks_mut(rows * DEPTH * words).enumerate();
+        panels.for_each(|(panel, out)| {
+            let width = out.len() / rows;
+            let parts = out.par_chunks_mut(PACKED * width).enumerate();
+            parts.for_each(|(part, out)| {
+                let row = part * PACKED;
+                self.pack(left, first + row, panel * DEPTH, PACKED.min(rows - row), out);
             });
+        });
     }
 
     fn pack(
