@@ -362,6 +362,8 @@ per_words! {
                 let (row, index) = (panel.first_row + row, panel.first_block + index);
                 if let Some(source) = panel.matrix.as_stored(row, index) {
                     words.arrange(panel.numerics, source, out);
+                } else if let Some(source) = panel.matrix.as_halves(row, index) {
+                    words.store_block(words.of_halves(source), out);
                 } else if let Some((codes, absmax)) = panel.matrix.as_codes(row, index) {
                     let block = words.of_codes(panel.isa, panel.numerics, codes, absmax);
                     words.store_block(block, out);

@@ -52,6 +52,7 @@ pub(super) mod pairs {
     use crate::Isa;
     use crate::cpu::Avx512;
     use crate::nf4::Nf4;
+    use half::bf16;
 
     /// Sixteen words of sixteen rows.
     pub(in super::super) type Square = [[f32; LANES]; LANES];
@@ -61,7 +62,8 @@ pub(super) mod pairs {
         let is_stored_so = match panel.matrix {
             Matrix::Nf4 { inner, side: Side::Out, .. }
             | Matrix::Q8 { inner, side: Side::Out, .. } => inner.is_multiple_of(BLOCK),
-            Matrix::Dense(Dense { values: Values::F32(_), row_stride: 1, .. }) => true,
+            Matrix::Dense(Dense { values: Values::F32(_), row_stride: 1, .. })
+            | Matrix::Dense(Dense { values: Values::Bf16(_), row_stride: 1, .. }) => true,
             _ => false,
         };
         (panel.isa.without_tiles(), panel.format) == (Isa::Avx512, Format::Pairs)
@@ -112,6 +114,15 @@ pub(super) mod pairs {
                 };
                 let join = |low: &[f32; RIGHT], high: &[f32; RIGHT]| words.of_lines([low, high]);
                 squares(panel, &[0.0; RIGHT], line, join, take);
+            }
+            Matrix::Dense(Dense { values: Values::Bf16(values), col_stride, .. }) => {
+                let line = |k: usize| {
+                    let line = values[k * col_stride + first..].first_chunk();
+                    line.expect("values cover the matrix")
+                };
+                let join =
+                    |low: &[bf16; RIGHT], high: &[bf16; RIGHT]| words.of_half_lines([low, high]);
+                squares(panel, &[bf16::ZERO; RIGHT], line, join, take);
             }
             _ => unreachable!("looked at by `fit`"),
         }

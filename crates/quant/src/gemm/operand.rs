@@ -212,6 +212,24 @@ impl<'a> Matrix<'a> {
         whole.then(|| values[row * row_stride + first..].first_chunk::<BLOCK>()).flatten()
     }
 
+    /// A block of 64 `k` of bf16 values side by side.
+    #[inline(always)]
+    pub(super) fn as_halves(&self, row: usize, block: usize) -> Option<&'a [bf16; BLOCK]> {
+        let Matrix::Dense(Dense {
+            values: Values::Bf16(values),
+            row_stride,
+            col_stride: 1,
+            cols,
+            ..
+        }) = self
+        else {
+            return None;
+        };
+        let first = block * BLOCK;
+        let whole = first + BLOCK <= *cols;
+        whole.then(|| values[row * row_stride + first..].first_chunk::<BLOCK>()).flatten()
+    }
+
     /// A block of 64 `k` where it is one of NF4: its codes and its absmax.
     #[inline(always)]
     pub(super) fn as_codes(&self, row: usize, block: usize) -> Option<(&'a [u8; BLOCK / 2], f32)> {
@@ -255,6 +273,10 @@ impl<'a> Matrix<'a> {
         if let Some((codes, absmax)) = self.as_codes(row, block) {
             return decode::block(isa, codes, &table(numerics, absmax), out);
         }
+        if let Some(source) = self.as_halves(row, block) {
+            let source = source.map(|v| f32::from_bits(u32::from(v.to_bits()) << 16));
+            return reorder(Numerics::F32, &source, out);
+        }
         let first = block * BLOCK;
         match self {
             Matrix::Dense(Dense {
@@ -273,21 +295,6 @@ impl<'a> Matrix<'a> {
                         reorder(numerics, &padded, out);
                     }
                 }
-            }
-            Matrix::Dense(Dense {
-                values: Values::Bf16(values),
-                row_stride,
-                col_stride: 1,
-                cols,
-                ..
-            }) if first + BLOCK <= *cols => {
-                let at = row * row_stride + first;
-                let source = values[at..].first_chunk::<BLOCK>().expect("values cover the matrix");
-                reorder(
-                    Numerics::F32,
-                    &source.map(|v| f32::from_bits(u32::from(v.to_bits()) << 16)),
-                    out,
-                );
             }
             Matrix::Dense(Dense {
                 values: Values::F16(values),
@@ -356,6 +363,17 @@ impl<'a> Matrix<'a> {
                 let source = &values[row + k * col_stride..][..out.len()];
                 for (to, &from) in out.iter_mut().zip(source) {
                     *to = numerics.round(from);
+                }
+            }
+            Matrix::Dense(Dense {
+                values: Values::Bf16(values),
+                row_stride: 1,
+                col_stride,
+                ..
+            }) => {
+                let source = &values[row + k * col_stride..][..out.len()];
+                for (to, from) in out.iter_mut().zip(source) {
+                    *to = f32::from_bits(u32::from(from.to_bits()) << 16);
                 }
             }
             Matrix::Q8 { codes, scales, inner, side: Side::Out, .. } => {

@@ -96,15 +96,20 @@ fn dense_products_equal_the_specification() {
 fn half_types_equal_the_specification() {
     for isa in tiers() {
         for numerics in [Numerics::F32, Numerics::Bf16] {
-            let [n, m, k] = [5, 37, 200];
-            let x = values(3, n * k);
-            let w16: Vec<half::bf16> =
-                values(4, m * k).into_iter().map(half::bf16::from_f32).collect();
-            let h16: Vec<half::f16> =
-                values(4, m * k).into_iter().map(half::f16::from_f32).collect();
-            let left = Matrix::f32(&x, n, k);
-            check_equal(isa, numerics, &left, &Matrix::Dense(Dense::new(Values::Bf16(&w16), m, k)));
-            check_equal(isa, numerics, &left, &Matrix::Dense(Dense::new(Values::F16(&h16), m, k)));
+            for [n, m, k] in [[5, 37, 200], [12, 64, 128], [7, 96, 200], [1, 37, 256]] {
+                let x = values(3, n * k);
+                let w16: Vec<half::bf16> =
+                    values(4, m * k).into_iter().map(half::bf16::from_f32).collect();
+                let h16: Vec<half::f16> =
+                    values(4, m * k).into_iter().map(half::f16::from_f32).collect();
+                let left = Matrix::f32(&x, n, k);
+                for values in [Values::Bf16(&w16), Values::F16(&h16)] {
+                    let rows = Matrix::Dense(Dense::new(values, m, k));
+                    let columns = Matrix::Dense(Dense::new(values, k, m).transposed());
+                    check_equal(isa, numerics, &left, &rows);
+                    check_equal(isa, numerics, &left, &columns);
+                }
+            }
         }
     }
 }

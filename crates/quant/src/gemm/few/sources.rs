@@ -130,6 +130,16 @@ impl Source for Floats<'_> {
         let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
         words.of_values(self.numerics, values.expect("whole blocks"))
     }
+
+    #[inline(always)]
+    fn block_bytes(&self) -> usize {
+        BLOCK * size_of::<f32>()
+    }
+
+    #[inline(always)]
+    fn ahead(&self, row: usize, first: usize, count: usize) {
+        prefetch(self.values, row * self.stride + first * BLOCK, count * BLOCK);
+    }
 }
 
 /// Dense bf16 in whole blocks.
@@ -143,6 +153,16 @@ impl Source for Halves<'_> {
     fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
         let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
         words.of_halves(values.expect("whole blocks"))
+    }
+
+    #[inline(always)]
+    fn block_bytes(&self) -> usize {
+        BLOCK * size_of::<half::bf16>()
+    }
+
+    #[inline(always)]
+    fn ahead(&self, row: usize, first: usize, count: usize) {
+        prefetch(self.values, row * self.stride + first * BLOCK, count * BLOCK);
     }
 }
 

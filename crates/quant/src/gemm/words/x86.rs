@@ -129,6 +129,15 @@ impl FastPairs {
         unsafe { of_lines(lines) }.map(|words| self.store(words))
     }
 
+    /// As [`FastPairs::of_lines`], of values that are rounded.
+    pub(in super::super) fn of_half_lines(
+        self,
+        lines: [&[bf16; BLOCK / 2]; 2],
+    ) -> [[f32; LANES]; 2] {
+        // SAFETY: the token proves AVX-512 F, BW and BF16.
+        unsafe { of_half_lines(lines) }.map(|words| self.store(words))
+    }
+
     #[inline(always)]
     fn padded(self, [first, second]: [__m512i; 2]) -> Block<Self> {
         // SAFETY: the token proves AVX-512 F.
@@ -249,6 +258,28 @@ fn of_lines(lines: [&[f32; BLOCK / 2]; 2]) -> [__m512; 2] {
         _mm512_castsi512_ps(_mm512_permutexvar_epi16(interleaved, both))
     };
     [half(0), half(LANES)]
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn of_half_lines([low, high]: [&[bf16; BLOCK / 2]; 2]) -> [__m512; 2] {
+    // SAFETY: thirty-two halves; the load has no alignment to meet.
+    let low = unsafe { _mm512_loadu_si512(low.as_ptr().cast()) };
+    // SAFETY: thirty-two halves; the load has no alignment to meet.
+    let high = unsafe { _mm512_loadu_si512(high.as_ptr().cast()) };
+    let first = _mm512_permutex2var_epi16(low, taking_turns(0), high);
+    let second = _mm512_permutex2var_epi16(low, taking_turns(LANES as i16), high);
+    [_mm512_castsi512_ps(first), _mm512_castsi512_ps(second)]
+}
+
+/// The numbers from `first` on, each followed by itself plus 32.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn taking_turns(first: i16) -> __m512i {
+    let mut numbers = [0_i16; BLOCK / 2];
+    for (at, number) in numbers.iter_mut().enumerate() {
+        *number = first + (at / 2) as i16 + 32 * (at % 2) as i16;
+    }
+    // SAFETY: thirty-two numbers; the load has no alignment to meet.
+    unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
 }
 
 /// Elements 4i and 4i + 2, and those behind them, of rounded values that lie side by side.
