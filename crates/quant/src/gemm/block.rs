@@ -1,8 +1,8 @@
 //! Blocking for the caches: panels of packed operands, tiles of running sums, tasks for the threads.
 //!
 //! `left` is packed once per stretch of rows and shared; each task decodes its own rows of `right`. Where K is
-//! not very long ([`HELD`]) it holds all of them, so that one decoded weight serves up to a stretch, else a panel
-//! for 132 rows. Running sums of these rows live in the task's scratch until all of `k` is summed (a tile at a
+//! not very long ([`HELD`]) it holds all of them, else a section of `k` after another, so that one decoded weight
+//! serves up to a stretch. Running sums of these rows live in the task's scratch until all of `k` is summed (a tile at a
 //! time where one panel spans `k`): nothing is split over `k`, and no task sees another one's sums.
 
 use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile};
@@ -10,6 +10,7 @@ use super::skinny::{Lie, Way};
 use super::words::per_words;
 use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, ints, short, skinny, tiles};
 use crate::Isa;
+use crate::cpu::prefetch;
 use rayon::prelude::*;
 
 /// Rows of `left` that are summed up at a time; divisible by every tier's tile height.
@@ -90,15 +91,21 @@ pub fn workspace(
     }
 }
 
-/// Blocks of a row of `right` that a task holds decoded: all of them where they serve rows of `left` more than
-/// once and stay in the second-level cache, else a panel.
+/// Blocks of a row of `right` that a task holds decoded: a panel, or where they serve rows of `left` more than
+/// once as many as fit.
 fn held(n: usize, k_blocks: usize, words: usize) -> usize {
-    if n > LEFT && RIGHT * k_blocks * words <= HELD { k_blocks } else { k_blocks.min(DEPTH) }
+    let most = if n > LEFT { HELD / (RIGHT * words * DEPTH) * DEPTH } else { DEPTH };
+    k_blocks.min(most)
+}
+
+/// Rows of `left` whose running sums a task keeps.
+fn summed(n: usize, k_blocks: usize, words: usize) -> usize {
+    n.min(if held(n, k_blocks, words) < k_blocks { STRETCH } else { LEFT })
 }
 
 /// Words of one task: rows of `right` and the running sums.
 fn task_scratch(n: usize, k_blocks: usize, words: usize) -> usize {
-    RIGHT * held(n, k_blocks, words) * words + n.min(LEFT) * RIGHT * LANES
+    RIGHT * (held(n, k_blocks, words) * words + summed(n, k_blocks, words) * LANES)
 }
 
 /// `out = scale · left · rightᵀ`, or added. See the module's header for the order of summation.
@@ -245,28 +252,33 @@ impl Job {
     ) {
         let (words, count) = (self.format.words(), area.m.len());
         let (panels, sums) = scratch.split_at_mut(RIGHT * self.held * words);
-        let is_held = self.held == self.k_blocks;
-        let first_start = area.n.start;
         let strip = area.n.len().div_ceil(area.n.len().div_ceil(LEFT));
         let strip = strip.next_multiple_of(left_rows(self.isa));
-        for start in area.n.clone().step_by(strip) {
-            let area = Area { n: start..area.n.end.min(start + strip), m: area.m.clone(), ..*area };
-            for first_block in (0..self.k_blocks).step_by(DEPTH) {
-                let width = DEPTH.min(self.k_blocks - first_block) * words;
-                let at = if is_held { count * first_block * words } else { 0 };
-                let panel = &mut panels[at..][..count * width];
-                if !is_held || start == first_start {
-                    self.pack(right, area.m.start, first_block, count, panel);
+        for section in (0..self.k_blocks).step_by(self.held) {
+            let section = section..self.k_blocks.min(section + self.held);
+            for start in area.n.clone().step_by(strip) {
+                // Sums wait for the next section, if there is one.
+                let at = if self.held < self.k_blocks { start - area.n.start } else { 0 };
+                let sums = &mut sums[at * count * LANES..];
+                let n = start..area.n.end.min(start + strip);
+                let part = Area { n, m: area.m.clone(), ..*area };
+                for first_block in section.clone().step_by(DEPTH) {
+                    let width = DEPTH.min(section.end - first_block) * words;
+                    let panel = count * (first_block - section.start) * words;
+                    let panel = &mut panels[panel..][..count * width];
+                    if start == area.n.start {
+                        self.pack(right, area.m.start, first_block, count, panel);
+                    }
+                    let left = area.rows * first_block * words + start * width;
+                    let pass = Pass {
+                        left: &packed[left..][..part.n.len() * width],
+                        right: panel,
+                        width,
+                        first: first_block == 0,
+                        last: first_block + DEPTH >= self.k_blocks,
+                    };
+                    self.tiles(&pass, &part, sums, target);
                 }
-                let left = area.rows * first_block * words + start * width;
-                let pass = Pass {
-                    left: &packed[left..][..area.n.len() * width],
-                    right: panel,
-                    width,
-                    first: first_block == 0,
-                    last: first_block + DEPTH >= self.k_blocks,
-                };
-                self.tiles(&pass, &area, sums, target);
             }
         }
     }
@@ -277,6 +289,9 @@ impl Job {
         let (rows, count, height) = (area.n.len(), area.m.len(), left_rows(self.isa));
         for start in (0..count).step_by(NEAR) {
             for n in (0..rows).step_by(height) {
+                if start == 0 {
+                    prefetch(pass.left, (n + height) * pass.width, height * pass.width);
+                }
                 for m in (start..count.min(start + NEAR)).step_by(RIGHT_ROWS) {
                     let size = (height.min(rows - n), RIGHT_ROWS.min(count - m));
                     self.tile(pass, area, [(n, m), size], sums, target);
