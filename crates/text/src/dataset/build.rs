@@ -1,6 +1,7 @@
 //! Building a data set: records are read one after another, a window of them is tokenized on all
-//! cores, and the documents are written in the order of the input. The window is bounded in
-//! records and in bytes and does not depend on the cores, so neither memory nor output does.
+//! cores, and the documents are written in the order of the input, while the next window is tokenized.
+//! A window is bounded in records and in bytes and does not depend on the cores, so neither memory nor
+//! output does.
 
 use super::clean::{Cleaner, Secrets};
 use super::encode::{Encoder, LongDocument, Vocabulary};
@@ -135,34 +136,40 @@ pub fn build(
     let encoder = Encoder { vocabulary, context, long_documents, sections };
     let mut report = Report { ignored_files: sources.ignored_files, ..Report::default() };
     files::write_dir_atomic(out, |directory| {
-        let mut writer = Writer::new(directory, kind(&encoder), options.shard_bytes);
         let mut records = record::read(&sources, options.limits);
         let mut cleaner = Cleaner::new(options.secrets, options.refused);
-        let mut refusals = Refusals::new(options.refused, &sources);
-        let mut deduplicator = Deduplicator::new(options.duplicates);
+        let mut store = Store {
+            writer: Writer::new(directory, kind(&encoder), options.shard_bytes),
+            refusals: Refusals::new(options.refused, &sources),
+            deduplicator: Deduplicator::new(options.duplicates),
+            report: &mut report,
+        };
+        let (mut window, mut failure) = next_window(&mut records);
+        let mut encoded = Vec::new();
         loop {
-            let (mut window, failure) = next_window(&mut records);
             let last = window.is_empty();
             cleaner.clean(&mut window);
             // Behind the first secret nothing is written any more, but all of them are found.
-            if !cleaner.has_refused() {
-                for record in encode(window, &encoder) {
-                    report.records += 1;
-                    match record {
-                        Ok(record) => {
-                            write(record, &mut deduplicator, &mut writer, &mut report)?;
-                        }
-                        Err(error) => refusals.take(error)?,
-                    }
-                }
-                // What stands before the failure may itself be wrong; the first error is reported.
-                failure.map_or(Ok(()), Err)?;
+            let has_refused = cleaner.has_refused();
+            if has_refused {
+                window.clear();
             }
-            progress(&report);
+            // While a window is tokenized, the one before it is written and the next one is read.
+            let (now, next) = rayon::join(
+                || encode(window, &encoder),
+                || store.add(encoded).map(|()| next_window(&mut records)),
+            );
+            (encoded, (window, failure)) = match (next?, failure.filter(|_| !has_refused)) {
+                // What stands before the failure may itself be wrong; the first error is reported.
+                (_, Some(failure)) => return store.add(now).and(Err(failure)),
+                (next, None) => (now, next),
+            };
+            progress(store.report);
             if last {
                 break;
             }
         }
+        let Store { writer, mut refusals, deduplicator, .. } = store;
         report.redacted = std::mem::take(&mut cleaner.redacted);
         report.unchecked_records = cleaner.unchecked_records;
         report.alike = deduplicator.alike;
@@ -278,21 +285,37 @@ fn encode(window: Vec<Result<Record>>, encoder: &Encoder<'_>) -> Vec<Result<Prep
     window.into_par_iter().with_max_len(1).map(prepare).collect()
 }
 
-/// Writes a record if it is to stay.
-fn write(
-    record: Prepared,
-    deduplicator: &mut Deduplicator,
-    writer: &mut Writer,
-    report: &mut Report,
-) -> Result<()> {
-    let Prepared { place, group, time, is_conversation, fingerprint, documents } = record;
-    let Some(group) = deduplicator.sift(&place, group.as_deref(), fingerprint) else {
-        return Ok(());
-    };
-    report.conversations += u64::from(is_conversation);
-    report.add(&documents);
-    let membership = Membership { group, time };
-    documents.iter().try_for_each(|document| writer.push(document, membership))
+/// Where tokenized records go.
+struct Store<'a> {
+    writer: Writer,
+    refusals: Refusals,
+    deduplicator: Deduplicator,
+    report: &'a mut Report,
+}
+
+impl Store<'_> {
+    /// Counts and writes records, those that are to stay.
+    fn add(&mut self, records: Vec<Result<Prepared>>) -> Result<()> {
+        for record in records {
+            self.report.records += 1;
+            match record {
+                Ok(record) => self.write(record)?,
+                Err(error) => self.refusals.take(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, record: Prepared) -> Result<()> {
+        let Prepared { place, group, time, is_conversation, fingerprint, documents } = record;
+        let Some(group) = self.deduplicator.sift(&place, group.as_deref(), fingerprint) else {
+            return Ok(());
+        };
+        self.report.conversations += u64::from(is_conversation);
+        self.report.add(&documents);
+        let membership = Membership { group, time };
+        documents.iter().try_for_each(|document| self.writer.push(document, membership))
+    }
 }
 
 fn refuse_useless(report: &Report, inputs: &[PathBuf]) -> Result<()> {
