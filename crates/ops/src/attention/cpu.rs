@@ -62,10 +62,10 @@ impl<'a> Rows<'a> {
 fn prefetch<T>(values: *const T, count: usize) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         for line in (0..count * size_of::<T>()).step_by(64) {
             // SAFETY: a prefetch reads nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(values.cast::<i8>().wrapping_add(line)) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(values.cast::<i8>().wrapping_add(line)) };
         }
     }
 }
