@@ -99,7 +99,8 @@ def large(give):
         *builds("llama.cpp Q4_0, no map", lambda amx: give.llama_answer("8B", "Q4_0", "-lm", "none", amx=amx)),
     ], more=False)
     yield Work("answer 8B at 4096", "s", [("srek NF4", give.srek_answer("8B", 4096 - 64, 64))], more=False)
-    yield Work("train 8B", "tokens/s", [("srek NF4", give.srek("8B", "train", "--train", 512, repeats=1))])
+    # Five steps after a first one.
+    yield Work("train 8B", "tokens/s", [("srek NF4", give.srek("8B", "train", "--train", 512, repeats=5))])
 
 
 def others(give):
