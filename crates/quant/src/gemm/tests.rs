@@ -115,6 +115,20 @@ fn half_types_equal_the_specification() {
 }
 
 #[test]
+fn products_over_a_long_k_equal_the_specification() {
+    // More than a task holds decoded, for rows of `left` in more than one strip.
+    let [n, m, k] = [134, 3, 16_500];
+    let x = values(3, n * k);
+    let w: Vec<half::bf16> = values(4, m * k).into_iter().map(half::bf16::from_f32).collect();
+    let rows = Matrix::Dense(Dense::new(Values::Bf16(&w), m, k));
+    for isa in tiers() {
+        for numerics in [Numerics::F32, Numerics::Bf16] {
+            check_equal(isa, numerics, &Matrix::f32(&x, n, k), &rows);
+        }
+    }
+}
+
+#[test]
 fn blocks_of_ggml_equal_the_specification_on_both_sides() {
     use crate::ggml::{Blocks, Format, Rows};
     let golden = crate::golden::Golden::read("ggml.safetensors");
