@@ -144,31 +144,7 @@ pub fn build(
             deduplicator: Deduplicator::new(options.duplicates),
             report: &mut report,
         };
-        let (mut window, mut failure) = next_window(&mut records);
-        let mut encoded = Vec::new();
-        loop {
-            let last = window.is_empty();
-            cleaner.clean(&mut window);
-            // Behind the first secret nothing is written any more, but all of them are found.
-            let has_refused = cleaner.has_refused();
-            if has_refused {
-                window.clear();
-            }
-            // While a window is tokenized, the one before it is written and the next one is read.
-            let (now, next) = rayon::join(
-                || encode(window, &encoder),
-                || store.add(encoded).map(|()| next_window(&mut records)),
-            );
-            (encoded, (window, failure)) = match (next?, failure.filter(|_| !has_refused)) {
-                // What stands before the failure may itself be wrong; the first error is reported.
-                (_, Some(failure)) => return store.add(now).and(Err(failure)),
-                (next, None) => (now, next),
-            };
-            progress(store.report);
-            if last {
-                break;
-            }
-        }
+        tokenize(&mut records, &encoder, &mut cleaner, &mut store, progress)?;
         let Store { writer, mut refusals, deduplicator, .. } = store;
         report.redacted = std::mem::take(&mut cleaner.redacted);
         report.unchecked_records = cleaner.unchecked_records;
@@ -187,6 +163,41 @@ pub fn build(
     })?;
     progress(&report);
     Ok(report)
+}
+
+/// Tokenizes all records: while a window is tokenized, the one before it is written and the next one is read.
+fn tokenize(
+    records: &mut record::Records<'_>,
+    encoder: &Encoder<'_>,
+    cleaner: &mut Cleaner,
+    store: &mut Store<'_>,
+    progress: &mut dyn FnMut(&Report),
+) -> Result<()> {
+    let (mut window, mut failure) = next_window(records);
+    let mut encoded = Vec::new();
+    loop {
+        let last = window.is_empty();
+        cleaner.clean(&mut window);
+        // Behind the first secret nothing is written any more, but all of them are found.
+        let has_refused = cleaner.has_refused();
+        if has_refused {
+            window.clear();
+        }
+        let (now, next) = rayon::join(
+            || encode(window, encoder),
+            || store.add(encoded).map(|()| next_window(records)),
+        );
+        (encoded, (window, failure)) = match (next?, failure.filter(|_| !has_refused)) {
+            // What stands before the failure may itself be wrong; the first error is reported.
+            (_, Some(failure)) => return store.add(now).and(Err(failure)),
+            (next, None) => (now, next),
+        };
+        progress(store.report);
+        if last {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The texts of these sources, in order and as [`build()`] would tokenize them: what a vocabulary is
