@@ -308,20 +308,28 @@ fn every_other(first: i16) -> __m512i {
 }
 
 /// Lane `i` has the codes of its four elements; each is widened, scaled and rounded, then those of
-/// a word are joined.
+/// a word are joined. A code is widened in the upper bits of its lane, as a mask is cheaper than a shift back.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn of_bytes(codes: &[i8; BLOCK], scale: f32) -> [__m512i; 2] {
     // SAFETY: sixty-four bytes; the load has no alignment to meet.
     let codes = unsafe { _mm512_loadu_si512(codes.as_ptr().cast()) };
-    let scale = _mm512_set1_ps(scale);
-    let scaled =
-        |codes: __m512i| _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srai_epi32(codes, 24)), scale);
-    let values = [
-        scaled(_mm512_slli_epi32(codes, 24)),
-        scaled(_mm512_slli_epi32(codes, 16)),
-        scaled(_mm512_slli_epi32(codes, 8)),
-        scaled(codes),
+    let upper = _mm512_set1_epi32(0xff << 24);
+    let widened = |codes: __m512i| _mm512_cvtepi32_ps(_mm512_and_si512(codes, upper));
+    let mut values = [
+        widened(_mm512_slli_epi32(codes, 24)),
+        widened(_mm512_slli_epi32(codes, 16)),
+        widened(_mm512_slli_epi32(codes, 8)),
+        widened(codes),
     ];
+    // The power of two changes no bit of a product, unless a scale is too small for it.
+    const UNIT: f32 = 1.0 / (1 << 24) as f32;
+    let is_small = scale.abs() < f32::MIN_POSITIVE / UNIT;
+    for value in &mut values {
+        if is_small {
+            *value = _mm512_mul_ps(*value, _mm512_set1_ps(UNIT));
+        }
+        *value = _mm512_mul_ps(*value, _mm512_set1_ps(if is_small { scale } else { scale * UNIT }));
+    }
     let interleaved = interleaved();
     let pair = |low: __m512, high: __m512| {
         let both = _mm512_cvtne2ps_pbh(high, low);
