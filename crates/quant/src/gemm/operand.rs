@@ -67,6 +67,14 @@ impl<'a> Dense<'a> {
         Dense { values, rows, cols, row_stride: cols, col_stride: 1 }
     }
 
+    /// Where a block of 64 `k` begins, if it is whole and its values lie side by side.
+    #[inline(always)]
+    fn whole_block(&self, row: usize, block: usize) -> Option<usize> {
+        let first = block * BLOCK;
+        let is_whole = self.col_stride == 1 && first + BLOCK <= self.cols;
+        is_whole.then(|| row * self.row_stride + first)
+    }
+
     /// The transposed view.
     pub fn transposed(self) -> Self {
         Dense {
@@ -197,37 +205,23 @@ impl<'a> Matrix<'a> {
     /// A block of 64 `k` where it lies as it is: f32 values side by side.
     #[inline(always)]
     pub(super) fn as_stored(&self, row: usize, block: usize) -> Option<&'a [f32; BLOCK]> {
-        let Matrix::Dense(Dense {
-            values: Values::F32(values),
-            row_stride,
-            col_stride: 1,
-            cols,
-            ..
-        }) = self
-        else {
-            return None;
-        };
-        let first = block * BLOCK;
-        let whole = first + BLOCK <= *cols;
-        whole.then(|| values[row * row_stride + first..].first_chunk::<BLOCK>()).flatten()
+        match self {
+            Matrix::Dense(dense @ Dense { values: Values::F32(values), .. }) => {
+                values[dense.whole_block(row, block)?..].first_chunk()
+            }
+            _ => None,
+        }
     }
 
-    /// A block of 64 `k` of bf16 values side by side.
+    /// Likewise, of bf16 values.
     #[inline(always)]
     pub(super) fn as_halves(&self, row: usize, block: usize) -> Option<&'a [bf16; BLOCK]> {
-        let Matrix::Dense(Dense {
-            values: Values::Bf16(values),
-            row_stride,
-            col_stride: 1,
-            cols,
-            ..
-        }) = self
-        else {
-            return None;
-        };
-        let first = block * BLOCK;
-        let whole = first + BLOCK <= *cols;
-        whole.then(|| values[row * row_stride + first..].first_chunk::<BLOCK>()).flatten()
+        match self {
+            Matrix::Dense(dense @ Dense { values: Values::Bf16(values), .. }) => {
+                values[dense.whole_block(row, block)?..].first_chunk()
+            }
+            _ => None,
+        }
     }
 
     /// A block of 64 `k` where it is one of NF4: its codes and its absmax.
