@@ -17,10 +17,10 @@ use crate::{Error, Place, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// Most records in flight.
+/// Most records of a window; one is read, one tokenized and one written at a time.
 const WINDOW_RECORDS: usize = 256;
 
-/// Most bytes of records in flight, beyond one record.
+/// Most bytes of a window's records, beyond one record.
 const WINDOW_BYTES: usize = 4 << 20;
 
 /// How a data set is built.
