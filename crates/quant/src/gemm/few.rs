@@ -19,10 +19,11 @@ use sources::{Source, Visit, visit};
 pub const FEW: usize = 8;
 /// Rows of a weight that are summed side by side, at most.
 const GROUP: usize = 4;
-/// Rows of weights in a task: few enough that no thread waits long for another one's last task.
-const LONGEST: usize = 512;
-/// Tasks that each thread should find.
-const TASKS: usize = 8;
+/// A thread takes one of so many equal parts of what would be left for it: long streams at first, and at last
+/// tasks so short that no thread waits long for another one (guided self-scheduling, with half its lengths).
+const PARTS: usize = 2;
+/// Rows of weights in a task, at least, where there are many.
+const SHORTEST: usize = 32;
 /// Bytes of a row, and of those behind it, that are asked for ahead of their use, at least.
 const AHEAD: usize = 4096;
 /// Words between the scratch of two threads, so that they never write to one cache line, nor to the one that is
@@ -256,15 +257,12 @@ impl Job {
         }
     }
 
-    /// Runs all pieces on all threads; each takes the next stretch of rows when it is done with one.
+    /// Runs all pieces on all threads; each takes the next rows when it is done with some.
     fn run(&self, pieces: &[Piece<'_>], scratch: &mut [f32]) {
         let rows: usize = pieces.iter().map(|it| it.weight.rows()).sum();
         if rows == 0 {
             return;
         }
-        let length = rows.div_ceil(TASKS * self.threads).next_multiple_of(GROUP).min(LONGEST);
-        let tasks = |piece: &Piece<'_>| piece.weight.rows().div_ceil(length);
-        let total: usize = pieces.iter().map(tasks).sum();
         let of_adapter = |piece: &Piece<'_>| piece.then.as_ref().map_or(0, |(_, left, _)| left.k);
         let widest = pieces.iter().map(|it| it.left.k.max(of_adapter(it))).max().unwrap_or(0);
         let scratch = Scratch::new(
@@ -272,20 +270,26 @@ impl Job {
             thread_words((self.isa, self.numerics.of_floats()), widest),
             self.threads,
         );
+        let threads = self.threads.min(rows.div_ceil(GROUP));
+        let part_of = |rows: usize| (rows / (PARTS * threads)).next_multiple_of(GROUP);
+        let shortest = part_of(rows).clamp(GROUP, SHORTEST);
+        let end_of = |first: usize| rows.min(first + part_of(rows - first).max(shortest));
+        // The first of the rows that nobody took yet, of all pieces one after another.
         let next = AtomicUsize::new(0);
-        let threads = self.threads.min(total);
         (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
             scratch.with(|scales| {
-                loop {
-                    let mut task = next.fetch_add(1, Ordering::Relaxed);
-                    let found = pieces.iter().find(|piece| {
-                        let is_there = task < tasks(piece);
-                        task -= if is_there { 0 } else { tasks(piece) };
-                        is_there
-                    });
-                    let Some(piece) = found else { break };
-                    let end = piece.weight.rows().min((task + 1) * length);
-                    self.stretch(piece, task * length..end, scales);
+                let take = |first| (first < rows).then(|| end_of(first));
+                while let Ok(first) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+                    let (mut taken, mut before) = (first..end_of(first), 0);
+                    for piece in pieces {
+                        let after = before + piece.weight.rows();
+                        let end = taken.end.min(after);
+                        if taken.start < end {
+                            self.stretch(piece, taken.start - before..end - before, scales);
+                            taken.start = end;
+                        }
+                        before = after;
+                    }
                 }
             });
         });
