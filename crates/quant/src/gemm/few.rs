@@ -4,21 +4,22 @@
 
 use super::block::{Mode, Output, Scratch, Target, Workspace};
 use super::kernel::{Format, add_four};
-use super::words::{Words, per_words};
+use super::words::{Block, Words, per_words};
 use super::{BLOCK, LANES, Lie, Matrix, Numerics, ints, skinny, tiles};
 use crate::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub(super) mod quads;
 pub(super) mod sources;
 
-use sources::{Source, Visit, visit};
+use sources::{Line, Source, Visit, visit};
 
 /// Most rows of `left`.
 pub const FEW: usize = 8;
 /// Rows of a weight that are summed side by side, at most.
-const GROUP: usize = 4;
+const GROUP: usize = quads::SIDE;
 /// A thread takes one of so many equal parts of what would be left for it: long streams at first, and at last
 /// tasks so short that no thread waits long for another one (guided self-scheduling, with half its lengths).
 const PARTS: usize = 2;
@@ -101,8 +102,8 @@ impl Streams {
 
 /// Words of one thread: the scales of the rows that it sums.
 fn thread_words(on: (Isa, Numerics), k: usize) -> usize {
-    let rows = if tiles::take(on.0, on.1, k) { tiles::ROWS } else { GROUP };
-    rows * k.div_ceil(BLOCK) + APART
+    let is_in_tiles = tiles::take(on.0, on.1, k);
+    APART + if is_in_tiles { tiles::ROWS * k.div_ceil(BLOCK) } else { quads::words(k) }
 }
 
 /// Words (4 bytes) of scratch that [`few`] needs for `n` rows of `k` values and adapters of these ranks. In
@@ -279,7 +280,8 @@ impl Job {
         (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
             scratch.with(|scales| {
                 let take = |first| (first < rows).then(|| end_of(first));
-                while let Ok(first) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+                while let Ok(first) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                {
                     let (mut taken, mut before) = (first..end_of(first), 0);
                     for piece in pieces {
                         let after = before + piece.weight.rows();
@@ -409,26 +411,35 @@ fn run<W: Words, S: Source, const N: usize>(
     let Stretch { isa, left, n, rows, target, .. } = stretch;
     let group = (W::SUMS / N).clamp(1, GROUP);
     let blocks = left.k.div_ceil(BLOCK);
-    let (scales, _) = scales.split_at_mut(GROUP * blocks);
+    let scales = &mut scales.as_chunks_mut().0[..blocks.div_ceil(quads::SIDE)];
     let streams = Streams::of(rows, group, blocks * source.block_bytes());
-    let x = &left.words.as_chunks::<LANES>().0[..blocks * N * W::PER_LANE];
+    let per_block = N * W::PER_LANE;
+    let x = &left.words.as_chunks::<LANES>().0[..blocks * per_block];
     for at in 0..streams.length {
         let row = |r: usize| streams.row(r, at);
-        for (r, scales) in scales.chunks_exact_mut(blocks).take(group).enumerate() {
-            source.scales(row(r), 0, scales);
+        source.quads(std::array::from_fn(|r| row(r.min(group - 1))), blocks, scales);
+        for r in 0..group {
             source.scales_ahead(row(r) + streams.ahead);
         }
         let mut sums = [[words.zero(); GROUP]; N];
-        for (block, x) in x.chunks_exact(N * W::PER_LANE).enumerate() {
-            for r in 0..group {
-                let w = source.block(words, row(r), block, scales[r * blocks + block]);
-                source.ahead(row(r) + streams.ahead, block, 1);
-                for n in 0..N {
-                    for c in 0..W::PER_LANE {
-                        let x = words.load(&x[n * W::PER_LANE + c]);
-                        sums[n][r] = words.dot(sums[n][r], x, w[c]);
-                    }
+        let lines: [_; GROUP] = std::array::from_fn(|r| source.line(row(r.min(group - 1))));
+        let mut fours = x.chunks_exact(quads::SIDE * per_block);
+        for (four, (x, scales)) in (&mut fours).zip(&*scales).enumerate() {
+            let lines: [_; GROUP] = std::array::from_fn(|r| lines[r].four(four));
+            for (block, x) in x.chunks_exact(per_block).enumerate() {
+                for r in 0..group {
+                    let w = lines[r].block(words, block, scales[r * quads::SIDE + block]);
+                    source.ahead(row(r) + streams.ahead, four * quads::SIDE + block, 1);
+                    add::<W, N>(words, x, w, r, &mut sums);
                 }
+            }
+        }
+        for (at, x) in fours.remainder().chunks_exact(per_block).enumerate() {
+            let whole = blocks / quads::SIDE;
+            for r in 0..group {
+                let scale = scales[whole][r * quads::SIDE + at];
+                let w = lines[r].block(words, whole * quads::SIDE + at, scale);
+                add::<W, N>(words, x, w, r, &mut sums);
             }
         }
         for (n, sums) in sums.iter().enumerate().take(*n) {
@@ -437,6 +448,22 @@ fn run<W: Words, S: Source, const N: usize>(
                 *stored = words.store(*sum);
             }
             streams.put(target, n, at, &add_four(*isa, &stored)[..group]);
+        }
+    }
+}
+
+/// Adds the products of a block of the group's `r`th row with those of all rows of `left`.
+#[inline(always)]
+fn add<W: Words, const N: usize>(
+    words: W,
+    x: &[[f32; LANES]],
+    w: Block<W>,
+    r: usize,
+    sums: &mut [[W::Lanes; GROUP]; N],
+) {
+    for (x, sums) in x.chunks_exact(W::PER_LANE).zip(sums) {
+        for (x, w) in x.iter().zip(w) {
+            sums[r] = words.dot(sums[r], words.load(x), w);
         }
     }
 }

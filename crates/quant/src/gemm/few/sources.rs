@@ -5,25 +5,35 @@ use super::super::operand::Values;
 use super::super::words::x86::FastPairs;
 use super::super::words::{Block, Words};
 use super::super::{BLOCK, Dense, Matrix, Numerics, Side};
+use super::quads::{self, Quad};
 use crate::Isa;
 use crate::cpu::prefetch;
-use crate::nf4::Nf4;
 
 /// Weights that are read a block of 64 at a time.
 pub(in super::super) trait Source {
+    /// A row.
+    type Line<'l>: Line
+    where
+        Self: 'l;
+    /// The blocks of a row.
+    fn line(&self, row: usize) -> Self::Line<'_>;
     /// Writes the scales of a row's blocks from `first` on, where there are such.
     fn scales(&self, _row: usize, _first: usize, _out: &mut [f32]) {}
+    /// Writes the scales of four rows.
+    #[inline(always)]
+    fn quads(&self, rows: [usize; quads::SIDE], blocks: usize, out: &mut [Quad]) {
+        quads::write(blocks, out, |row, first, out| self.scales(rows[row], first, out));
+    }
     /// Asks for the scales of a row, which need not be there.
     fn scales_ahead(&self, _row: usize) {}
-    /// The words of a block, whose scale is given.
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W>;
     /// Writes the words of as many blocks of a row as there are scales.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn blocks(&self, words: FastPairs, row: usize, first: usize, scales: &[f32], out: &mut [f32]) {
+        let line = self.line(row);
         let out = out.chunks_exact_mut(FastPairs::FORMAT.words());
         for ((block, &scale), out) in (first..).zip(scales).zip(out) {
-            words.store_block(self.block(words, row, block, scale), out);
+            words.store_block(line.block(words, block, scale), out);
         }
     }
     /// Bytes of a block.
@@ -34,30 +44,63 @@ pub(in super::super) trait Source {
     fn ahead(&self, _row: usize, _first: usize, _count: usize) {}
 }
 
+/// A row's blocks, or four of them.
+pub(in super::super) trait Line: Copy {
+    /// The words of a block, whose scale is given.
+    fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W>;
+    /// Of a row's blocks the `at`th four.
+    fn four(self, at: usize) -> Self;
+}
+
 /// Blocks of NF4.
 struct Codes<'a> {
     isa: Isa,
     numerics: Numerics,
-    weight: Nf4<'a>,
     codes: &'a [[u8; BLOCK / 2]],
+    absmax: quads::Reader<'a>,
     blocks: usize,
 }
 
-impl Source for Codes<'_> {
+#[derive(Clone, Copy)]
+struct LineOfCodes<'a>(Isa, Numerics, &'a [[u8; BLOCK / 2]]);
+
+impl Line for LineOfCodes<'_> {
+    #[inline(always)]
+    fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W> {
+        words.of_codes(self.0, self.1, &self.2[at], scale)
+    }
+
+    #[inline(always)]
+    fn four(self, at: usize) -> Self {
+        Self(self.0, self.1, &self.2.as_chunks::<{ quads::SIDE }>().0[at])
+    }
+}
+
+impl<'a> Source for Codes<'a> {
+    type Line<'l>
+        = LineOfCodes<'a>
+    where
+        Self: 'l;
+
+    #[inline(always)]
+    fn line(&self, row: usize) -> LineOfCodes<'a> {
+        let codes = &self.codes[row * self.blocks..][..self.blocks];
+        LineOfCodes(self.isa, self.numerics, codes)
+    }
+
     #[inline(always)]
     fn scales(&self, row: usize, first: usize, out: &mut [f32]) {
-        self.weight.absmax.get_into(row * self.blocks + first, out);
+        self.absmax.of_row(row * self.blocks + first, out);
+    }
+
+    #[inline(always)]
+    fn quads(&self, rows: [usize; quads::SIDE], blocks: usize, out: &mut [Quad]) {
+        self.absmax.write(rows, blocks, 1.0, out);
     }
 
     #[inline(always)]
     fn scales_ahead(&self, row: usize) {
-        self.weight.absmax.prefetch(row * self.blocks, self.blocks);
-    }
-
-    #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W> {
-        let codes = &self.codes[row * self.blocks + block];
-        words.of_codes(self.isa, self.numerics, codes, scale)
+        self.absmax.ahead(row * self.blocks, self.blocks);
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -95,7 +138,32 @@ struct Bytes<'a> {
     blocks: usize,
 }
 
-impl Source for Bytes<'_> {
+#[derive(Clone, Copy)]
+struct LineOfBytes<'a>(Numerics, &'a [[i8; BLOCK]]);
+
+impl Line for LineOfBytes<'_> {
+    #[inline(always)]
+    fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W> {
+        words.of_bytes(self.0, &self.1[at], scale)
+    }
+
+    #[inline(always)]
+    fn four(self, at: usize) -> Self {
+        Self(self.0, &self.1.as_chunks::<{ quads::SIDE }>().0[at])
+    }
+}
+
+impl<'a> Source for Bytes<'a> {
+    type Line<'l>
+        = LineOfBytes<'a>
+    where
+        Self: 'l;
+
+    #[inline(always)]
+    fn line(&self, row: usize) -> LineOfBytes<'a> {
+        LineOfBytes(self.numerics, &self.codes[row * self.blocks..][..self.blocks])
+    }
+
     #[inline(always)]
     fn scales(&self, row: usize, first: usize, out: &mut [f32]) {
         out.copy_from_slice(&self.scales[row * self.blocks + first..][..out.len()]);
@@ -104,11 +172,6 @@ impl Source for Bytes<'_> {
     #[inline(always)]
     fn scales_ahead(&self, row: usize) {
         prefetch(self.scales, row * self.blocks, self.blocks);
-    }
-
-    #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, scale: f32) -> Block<W> {
-        words.of_bytes(self.numerics, &self.codes[row * self.blocks + block], scale)
     }
 
     #[inline(always)]
@@ -121,14 +184,35 @@ impl Source for Bytes<'_> {
 struct Floats<'a> {
     numerics: Numerics,
     values: &'a [f32],
+    blocks: usize,
     stride: usize,
 }
 
-impl Source for Floats<'_> {
+#[derive(Clone, Copy)]
+struct LineOfFloats<'a>(Numerics, &'a [[f32; BLOCK]]);
+
+impl Line for LineOfFloats<'_> {
     #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
-        let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
-        words.of_values(self.numerics, values.expect("whole blocks"))
+    fn block<W: Words>(self, words: W, at: usize, _: f32) -> Block<W> {
+        words.of_values(self.0, &self.1[at])
+    }
+
+    #[inline(always)]
+    fn four(self, at: usize) -> Self {
+        Self(self.0, &self.1.as_chunks::<{ quads::SIDE }>().0[at])
+    }
+}
+
+impl<'a> Source for Floats<'a> {
+    type Line<'l>
+        = LineOfFloats<'a>
+    where
+        Self: 'l;
+
+    #[inline(always)]
+    fn line(&self, row: usize) -> LineOfFloats<'a> {
+        let values = self.values[row * self.stride..].as_chunks().0;
+        LineOfFloats(self.numerics, &values[..self.blocks])
     }
 
     #[inline(always)]
@@ -145,14 +229,31 @@ impl Source for Floats<'_> {
 /// Dense bf16 in whole blocks.
 struct Halves<'a> {
     values: &'a [half::bf16],
+    blocks: usize,
     stride: usize,
 }
 
-impl Source for Halves<'_> {
+impl Line for &[[half::bf16; BLOCK]] {
     #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
-        let values = self.values[row * self.stride + block * BLOCK..].first_chunk();
-        words.of_halves(values.expect("whole blocks"))
+    fn block<W: Words>(self, words: W, at: usize, _: f32) -> Block<W> {
+        words.of_halves(&self[at])
+    }
+
+    #[inline(always)]
+    fn four(self, at: usize) -> Self {
+        &self.as_chunks::<{ quads::SIDE }>().0[at]
+    }
+}
+
+impl<'a> Source for Halves<'a> {
+    type Line<'l>
+        = &'a [[half::bf16; BLOCK]]
+    where
+        Self: 'l;
+
+    #[inline(always)]
+    fn line(&self, row: usize) -> &'a [[half::bf16; BLOCK]] {
+        &self.values[row * self.stride..].as_chunks().0[..self.blocks]
     }
 
     #[inline(always)]
@@ -173,12 +274,34 @@ struct Other<'a> {
     weight: &'a Matrix<'a>,
 }
 
-impl Source for Other<'_> {
+/// The blocks of a row from one on.
+#[derive(Clone, Copy)]
+struct LineOfOther<'l, 'a>(&'l Other<'a>, usize, usize);
+
+impl Line for LineOfOther<'_, '_> {
     #[inline(always)]
-    fn block<W: Words>(&self, words: W, row: usize, block: usize, _: f32) -> Block<W> {
+    fn block<W: Words>(self, words: W, at: usize, _: f32) -> Block<W> {
+        let Self(Other { isa, numerics, weight }, row, first) = self;
         let mut values = [0.0; BLOCK];
-        self.weight.block(self.isa, self.numerics, row, block, &mut values);
+        weight.block(*isa, *numerics, row, first + at, &mut values);
         words.of_block(&values)
+    }
+
+    #[inline(always)]
+    fn four(self, at: usize) -> Self {
+        Self(self.0, self.1, self.2 + quads::SIDE * at)
+    }
+}
+
+impl<'a> Source for Other<'a> {
+    type Line<'l>
+        = LineOfOther<'l, 'a>
+    where
+        Self: 'l;
+
+    #[inline(always)]
+    fn line(&self, row: usize) -> LineOfOther<'_, 'a> {
+        LineOfOther(self, row, 0)
     }
 }
 
@@ -197,7 +320,8 @@ pub(in super::super) fn visit<V: Visit>(
     match *weight {
         Matrix::Nf4 { weight, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
             let (codes, blocks) = (weight.codes.as_chunks().0, inner / BLOCK);
-            visitor.visit(&Codes { isa, numerics, weight, codes, blocks });
+            let absmax = quads::Reader::of(isa, weight.absmax);
+            visitor.visit(&Codes { isa, numerics, codes, absmax, blocks });
         }
         Matrix::Q8 { codes, scales, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
             let (codes, blocks) = (codes.as_chunks().0, inner / BLOCK);
@@ -209,14 +333,18 @@ pub(in super::super) fn visit<V: Visit>(
             row_stride: stride,
             col_stride: 1,
             ..
-        }) if cols.is_multiple_of(BLOCK) => visitor.visit(&Floats { numerics, values, stride }),
+        }) if cols.is_multiple_of(BLOCK) => {
+            visitor.visit(&Floats { numerics, values, blocks: cols / BLOCK, stride });
+        }
         Matrix::Dense(Dense {
             values: Values::Bf16(values),
             cols,
             row_stride: stride,
             col_stride: 1,
             ..
-        }) if cols.is_multiple_of(BLOCK) => visitor.visit(&Halves { values, stride }),
+        }) if cols.is_multiple_of(BLOCK) => {
+            visitor.visit(&Halves { values, blocks: cols / BLOCK, stride });
+        }
         _ => visitor.visit(&Other { isa, numerics, weight }),
     }
 }

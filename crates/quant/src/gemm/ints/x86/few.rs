@@ -4,8 +4,10 @@
 use super::super::super::FEW;
 use super::super::super::block::Target;
 use super::super::super::few::Streams;
-use super::super::{CHAINS, Left, Row, WORDS, Weight};
+use super::super::super::few::quads::{self, Quad, Reader};
+use super::super::{CHAINS, LARGEST, Left, Row, WORDS, Weight};
 use super::{Bytes, Codes, Eight, Four};
+use crate::Isa;
 use crate::cpu::{Vnni, prefetch};
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -14,7 +16,7 @@ use std::ops::Range;
 /// sum, and so sums of four rows fill a register.
 const SIDE: usize = CHAINS;
 
-/// Some rows of the weight against a few rows of x; of scratch, the scales of four rows.
+/// Some rows of the weight against a few rows of x; in scratch, the scales of four rows.
 pub(in super::super) fn few(
     token: Vnni,
     left: &Left<'_>,
@@ -23,11 +25,13 @@ pub(in super::super) fn few(
     (scratch, target): (&mut [f32], &Target),
 ) {
     match weight.codes {
-        Codes::Four(codes, _) => {
-            Stretch { bytes: Four(codes, token), left, weight, rows, target }.run(scratch);
+        Codes::Four(codes, absmax) => {
+            let absmax = Some(Reader::of(Isa::Avx512, absmax));
+            Stretch { bytes: Four(codes, token), absmax, left, weight, rows, target }.run(scratch);
         }
         Codes::Eight(codes, _) => {
-            Stretch { bytes: Eight(codes, token), left, weight, rows, target }.run(scratch);
+            let bytes = Eight(codes, token);
+            Stretch { bytes, absmax: None, left, weight, rows, target }.run(scratch);
         }
     }
 }
@@ -35,6 +39,8 @@ pub(in super::super) fn few(
 /// Some rows of a weight.
 struct Stretch<'s, B> {
     bytes: B,
+    /// Where there is no scale for every block.
+    absmax: Option<Reader<'s>>,
     left: &'s Left<'s>,
     weight: &'s Weight<'s>,
     rows: Range<usize>,
@@ -55,23 +61,30 @@ impl<'a, B: Bytes<'a>> Stretch<'_, B> {
     /// The products with up to N rows of x.
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
     fn times<const N: usize>(&self, scratch: &mut [f32]) {
-        let Stretch { bytes, left, weight, rows, target } = self;
+        let Stretch { bytes, absmax, left, weight, rows, target } = self;
         let (codes, blocks) = (bytes.codes(), left.blocks);
-        let scales = &mut scratch[..SIDE * blocks];
+        let scales = &mut scratch.as_chunks_mut().0[..blocks.div_ceil(SIDE)];
         let x: [Row<'_>; N] = std::array::from_fn(|n| left.row(n.min(left.n - 1)));
         let streams = Streams::of(rows, SIDE, blocks * size_of::<B::Code>());
         for at in 0..streams.length {
             let row = |r: usize| streams.row(r, at);
-            for (r, scales) in scales.chunks_exact_mut(blocks).enumerate() {
-                weight.scales(row(r), 0, scales);
-                weight.scales_ahead(row(r) + streams.ahead);
+            let four = [row(0), row(1), row(2), row(3)];
+            match absmax {
+                Some(absmax) => {
+                    absmax.write(four, blocks, 1.0 / LARGEST, scales);
+                }
+                None => quads::write(blocks, scales, |r, first, out| {
+                    weight.scales(four[r], first, out);
+                }),
+            }
+            for row in four {
+                weight.scales_ahead(row + streams.ahead);
             }
             let codes = |r: usize| &codes[row(r) * blocks..][..blocks];
-            let scales = |r: usize| &scales[r * blocks..][..blocks];
             let lines = Lines {
                 bytes: *bytes,
                 codes: [codes(0), codes(1), codes(2), codes(3)],
-                scales: [scales(0), scales(1), scales(2), scales(3)],
+                scales,
                 ahead: streams.ahead * blocks,
             };
             let mut sums = [_mm512_setzero_ps(); N];
@@ -94,7 +107,7 @@ impl<'a, B: Bytes<'a>> Stretch<'_, B> {
 struct Lines<'s, 'a, B: Bytes<'a>> {
     bytes: B,
     codes: [&'s [B::Code]; SIDE],
-    scales: [&'s [f32]; SIDE],
+    scales: &'s [Quad],
     /// How many blocks ahead of those that are used others are asked for.
     ahead: usize,
 }
@@ -143,11 +156,9 @@ impl<'a, B: Bytes<'a>> Lines<'_, 'a, B> {
             }
         }
         let of = |scales: &[f32]| four::<C>(&scales[first..].as_chunks().0[at]);
-        let [a, b, c, d] = self.scales;
-        let mut scales = _mm512_castps128_ps512(of(a));
-        scales = _mm512_insertf32x4::<1>(scales, of(b));
-        scales = _mm512_insertf32x4::<2>(scales, of(c));
-        scales = _mm512_insertf32x4::<3>(scales, of(d));
+        let scales = &self.scales[first / SIDE + at];
+        // SAFETY: sixteen words; the load has no alignment to meet.
+        let scales = unsafe { _mm512_loadu_ps(scales.as_ptr()) };
         for (x, sum) in x.iter().zip(sums) {
             let words: &[_; C] = &x.words[first..].as_chunks().0[at];
             let mut sums_of_pairs = [zero; SIDE / 2];
