@@ -2,11 +2,11 @@
 //! its factors: packing the wide side for the tiles would cost more than the product. So nothing of it
 //! is packed; it is read once, from where it lies.
 //!
-//! - [`down`]: a row of `left` (neighbours along `k` side by side) against all of a skinny `right`. The
+//! - [`down`]: four rows of `left` (neighbours along `k` side by side) against all of a skinny `right`. The
 //!   running sums of an output are the lanes of a register, as in the tiles.
 //! - [`outer`]: both operands have neighbouring rows side by side, as in `dyᵀ x`. A register holds one
-//!   lane's running sum of sixteen outputs; lane after lane goes through all of `k`, and the lanes are
-//!   added at the end.
+//!   lane's running sum of sixteen outputs; lane after lane goes through a section of `k`, and the lanes are
+//!   added at the end. What the lanes take one after another lies far apart, so a section is gathered first.
 
 use super::block::{Output, Scratch, finish};
 use super::kernel::{Format, add_four};
@@ -14,14 +14,28 @@ use super::operand::{Dense, Values};
 use super::words::per_words;
 use super::{BLOCK, LANES, Matrix, Numerics};
 use crate::Isa;
+use crate::cpu::prefetch;
+use crate::per_tier;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Most rows of the skinny side.
 const MOST: usize = 64;
 /// Rows of the skinny side that are packed side by side.
 const GROUP: usize = 16;
+/// Rows of `left` that go together in [`down`], so that what is packed is read once for all of them.
+const SIDE: usize = 4;
 /// Rows of `left` in one task of [`down`].
 const ROWS: usize = 16;
+
+/// Sixteens of wide rows in one task of [`outer`]: lines that lie side by side for each `k`.
+const STRIPES: usize = 8;
+/// Blocks of `k` that [`outer`] gathers at a time.
+const SECTION: usize = 4;
+/// Running sums of a stripe: sixteen for each skinny row and lane.
+const SUMS: usize = LANES * GROUP * LANES;
+/// Words of a stripe's section.
+const GATHERED: usize = SECTION * BLOCK * LANES;
 
 /// Which of the two takes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +66,11 @@ impl Way {
         self.skinny(shape).next_multiple_of(GROUP) * shape[2].div_ceil(BLOCK) * format.words()
     }
 
-    /// Words of one thread: a row of `left`, or the running sums.
+    /// Words of one thread: some rows of `left`, or the running sums and what is gathered.
     fn thread_words(self, format: Format, [_, _, k]: [usize; 3]) -> usize {
         match self {
-            Way::Down => k.div_ceil(BLOCK) * format.words(),
-            Way::Outer { .. } => LANES * GROUP * LANES,
+            Way::Down => SIDE * k.div_ceil(BLOCK) * format.words(),
+            Way::Outer { .. } => STRIPES * (SUMS + GATHERED),
         }
     }
 
@@ -164,12 +178,18 @@ impl Job {
         let tasks = out.values[..all].par_chunks_mut(ROWS * out.stride).enumerate();
         tasks.for_each(|(task, block)| {
             scratch.with(|words| {
-                for (row, block) in block.chunks_mut(out.stride).enumerate() {
-                    let x = &values[(task * ROWS + row) * row_stride..][..self.k];
-                    let block = &mut block[..right.rows()];
-                    let mut sums = [0.0; MOST];
-                    down_row(isa, format, x, &right_side, words, &mut sums);
-                    finish(&sums, block, (out.scale, out.mode));
+                for (four, block) in block.chunks_mut(SIDE * out.stride).enumerate() {
+                    let first = task * ROWS + four * SIDE;
+                    // What is missing of the last four is made several times, and written once.
+                    let last = left.rows() - 1;
+                    let starts = [0, 1, 2, 3].map(|row| (first + row).min(last) * row_stride);
+                    let next = (first + SIDE) * row_stride;
+                    let x = Four { values, starts, next, k: self.k };
+                    let mut sums = [[0.0; MOST]; SIDE];
+                    down_rows(isa, format, &x, &right_side, words, &mut sums);
+                    for (sums, block) in sums.iter().zip(block.chunks_mut(out.stride)) {
+                        finish(sums, &mut block[..right.rows()], (out.scale, out.mode));
+                    }
                 }
             });
         });
@@ -188,22 +208,37 @@ impl Job {
         let (blocks, per_lane) = (k.div_ceil(BLOCK), format.words() / LANES);
         self.pack(skinny, packed, |at, row, lane| (lane * blocks * per_lane + at) * GROUP + row);
         let (values, stride) = columns(wide).expect("looked at by `Lie::of`");
-        let packed = &*packed;
         let (count, target) = (wide.rows(), out.target());
-        (0..count.div_ceil(LANES)).into_par_iter().for_each(|task| {
-            scratch.with(|sums| {
-                let first = task * LANES;
-                let width = LANES.min(count - first);
-                for (group, packed) in
-                    packed.chunks_exact(GROUP * blocks * format.words()).enumerate()
-                {
-                    let wide = Wide { values, stride, first, width, k };
-                    outer_sums(isa, format, numerics, &wide, packed, sums);
+        let groups = packed.chunks_exact(GROUP * blocks * format.words()).enumerate();
+        (0..count.div_ceil(STRIPES * LANES)).into_par_iter().for_each(|task| {
+            scratch.with(|words| {
+                let first = task * STRIPES * LANES;
+                let width = (STRIPES * LANES).min(count - first);
+                let wide = Wide { values, stride, first, width, k };
+                let stripes = width.div_ceil(LANES);
+                let (sums, lines) =
+                    words[..stripes * (SUMS + GATHERED)].split_at_mut(stripes * SUMS);
+                for (group, packed) in groups.clone() {
+                    sums.fill(0.0);
+                    for first in (0..blocks).step_by(SECTION) {
+                        gather(isa, &wide, first, lines);
+                        let of_section = first..blocks.min(first + SECTION);
+                        let skinny = Skinny { packed, blocks, of_section };
+                        for (lines, sums) in
+                            lines.chunks_exact(GATHERED).zip(sums.chunks_exact_mut(SUMS))
+                        {
+                            outer_sums(isa, format, numerics, lines, &skinny, sums);
+                        }
+                    }
                     let height = GROUP.min(self.skinny - group * GROUP);
-                    let sums = &sums.as_chunks::<LANES>().0[..height];
-                    let (row, column) = (group * GROUP, first);
-                    let place = if is_left { [row, column] } else { [column, row] };
-                    target.put_rows(sums, place, width, !is_left);
+                    for (stripe, sums) in sums.chunks_exact_mut(SUMS).enumerate() {
+                        add_lanes(isa, format, sums);
+                        let sums = &sums.as_chunks::<LANES>().0[..height];
+                        let (row, column) = (group * GROUP, first + stripe * LANES);
+                        let place = if is_left { [row, column] } else { [column, row] };
+                        let width = LANES.min(count - column);
+                        target.put_rows(sums, place, width, !is_left);
+                    }
                 }
             });
         });
@@ -246,67 +281,115 @@ struct Right<'a> {
     packed: &'a [f32],
 }
 
-/// Sixteen neighbouring rows of an operand whose neighbouring rows lie side by side.
+/// Four rows of `left`.
+struct Four<'a> {
+    values: &'a [f32],
+    starts: [usize; SIDE],
+    /// Where the next ones start.
+    next: usize,
+    k: usize,
+}
+
+/// Some neighbouring rows of an operand whose neighbouring rows lie side by side.
 struct Wide<'a> {
     values: &'a [f32],
     /// Distance of neighbours along `k`.
     stride: usize,
     first: usize,
-    /// Rows that there are, up to sixteen.
     width: usize,
     k: usize,
 }
 
-impl Wide<'_> {
-    /// The sixteen values at `k`; zeros where there are none.
-    #[inline(always)]
-    fn line(&self, k: usize) -> [f32; LANES] {
-        let mut line = [0.0; LANES];
-        if k < self.k {
-            let source = &self.values[k * self.stride + self.first..];
-            match source.first_chunk::<LANES>() {
-                Some(source) if self.width == LANES => line = *source,
-                _ => line[..self.width].copy_from_slice(&source[..self.width]),
+/// A group of the skinny side.
+struct Skinny<'a> {
+    packed: &'a [f32],
+    /// All blocks of `k`, and those of a section.
+    blocks: usize,
+    of_section: Range<usize>,
+}
+
+per_tier! {
+    /// The section from a block on, stripe by stripe: what a lane needs of it lies together. What there is not is
+    /// zero.
+    fn gather(wide: &Wide<'_>, first_block: usize, lines: &mut [f32]) {
+        let Wide { values, stride, first, width, k } = *wide;
+        let (lines, _) = lines.as_chunks_mut::<LANES>();
+        for at in 0..SECTION * BLOCK {
+            let (block, lane, place) = (at / BLOCK, at % BLOCK / 4, at % 4);
+            let to = (lane * SECTION + block) * 4 + place;
+            let at = first_block * BLOCK + at;
+            prefetch(values, (at + BLOCK / 4) * stride + first, STRIPES * LANES);
+            let source = if at < k { &values[at * stride + first..][..width] } else { &[] };
+            let (whole, rest) = source.as_chunks::<LANES>();
+            for (stripe, lines) in lines.chunks_exact_mut(SECTION * BLOCK).enumerate() {
+                if let Some(line) = whole.get(stripe) {
+                    lines[to] = *line;
+                } else {
+                    lines[to] = [0.0; LANES];
+                    if stripe == whole.len() {
+                        lines[to][..rest.len()].copy_from_slice(rest);
+                    }
+                }
             }
         }
-        line
     }
 }
 
 per_words! {
-    /// A row of `left` against all of `right`: its words once, then sixteen rows of `right` at a time.
-    fn down_row<W>(words, x: &[f32], right: &Right<'_>, row: &mut [f32], out: &mut [f32; MOST]) {
+    /// Four rows of `left` against all of `right`: their words once, then some rows of `right` at a time.
+    fn down_rows<W>(
+        words,
+        x: &Four<'_>,
+        right: &Right<'_>,
+        rows: &mut [f32],
+        out: &mut [[f32; MOST]; SIDE],
+    ) {
         let Right { isa, numerics, packed } = *right;
         let per_block = W::FORMAT.words();
-        let blocks = x.len().div_ceil(BLOCK);
-        let row = &mut row[..blocks * per_block];
-        for (x, row) in x.chunks(BLOCK).zip(row.chunks_exact_mut(per_block)) {
-            match x.as_array::<BLOCK>() {
-                Some(x) => words.arrange(numerics, x, row),
-                None => {
-                    let mut whole = [0.0; BLOCK];
-                    whole[..x.len()].copy_from_slice(x);
-                    words.arrange(numerics, &whole, row);
+        let row_words = x.k.div_ceil(BLOCK) * per_block;
+        for (&start, row) in x.starts.iter().zip(rows.chunks_exact_mut(row_words)) {
+            let next = x.next + start - x.starts[0];
+            let values = x.values[start..][..x.k].chunks(BLOCK);
+            for (block, (values, row)) in values.zip(row.chunks_exact_mut(per_block)).enumerate() {
+                // While these rows are multiplied, memory is at the next ones.
+                prefetch(x.values, next + block * BLOCK, BLOCK);
+                match values.as_array::<BLOCK>() {
+                    Some(values) => words.arrange(numerics, values, row),
+                    None => {
+                        let mut whole = [0.0; BLOCK];
+                        whole[..values.len()].copy_from_slice(values);
+                        words.arrange(numerics, &whole, row);
+                    }
                 }
             }
         }
-        let row = row.as_chunks::<LANES>().0;
-        let packed = packed.as_chunks::<LANES>().0;
-        for (group, out) in packed.chunks_exact(GROUP * row.len()).zip(out.as_chunks_mut::<GROUP>().0) {
-            for (first, out) in (0..GROUP).step_by(W::SUMS).zip(out.chunks_exact_mut(W::SUMS)) {
+        let row = |at: usize| rows[at * row_words..][..row_words].as_chunks::<LANES>().0;
+        let [a, b, c, d] = [row(0), row(1), row(2), row(3)];
+        let at_once = W::SUMS / SIDE;
+        for (group, packed) in packed.as_chunks::<LANES>().0.chunks_exact(GROUP * a.len()).enumerate() {
+            for first in (0..GROUP).step_by(at_once) {
+                // Of the first row of x with each of these, then of the next row.
                 let mut sums = [words.zero(); GROUP];
-                for (x, w) in row.iter().zip(group.chunks_exact(GROUP)) {
-                    let x = words.load(x);
-                    for r in 0..W::SUMS {
-                        sums[r] = words.dot(sums[r], x, words.load(&w[first + r]));
+                let left = a.iter().zip(b).zip(c).zip(d);
+                for ((((a, b), c), d), w) in left.zip(packed.as_chunks::<GROUP>().0) {
+                    let x = [words.load(a), words.load(b), words.load(c), words.load(d)];
+                    for r in 0..at_once {
+                        let w = words.load(&w[first + r]);
+                        for (row, x) in x.into_iter().enumerate() {
+                            sums[row * at_once + r] = words.dot(sums[row * at_once + r], x, w);
+                        }
                     }
                 }
-                for (four, out) in out.chunks_exact_mut(4).enumerate() {
+                let mut made = [0.0; GROUP];
+                for (four, made) in made.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                     let mut stored = [[0.0; LANES]; 4];
                     for (stored, sum) in stored.iter_mut().zip(&sums[4 * four..]) {
                         *stored = words.store(*sum);
                     }
-                    out.copy_from_slice(&add_four(isa, &stored));
+                    *made = add_four(isa, &stored);
+                }
+                for (out, made) in out.iter_mut().zip(made.chunks_exact(at_once)) {
+                    out[group * GROUP + first..][..at_once].copy_from_slice(made);
                 }
             }
         }
@@ -314,19 +397,29 @@ per_words! {
 }
 
 per_words! {
-    /// Sixteen rows of the skinny side against sixteen of the wide one: `sums[row]`, sixteen each.
-    fn outer_sums<W>(words, numerics: Numerics, wide: &Wide<'_>, packed: &[f32], sums: &mut [f32]) {
-        let blocks = wide.k.div_ceil(BLOCK);
+    /// Adds the products of sixteen rows of the skinny side with a stripe's section to the running sums:
+    /// of each lane, sixteen of each row.
+    fn outer_sums<W>(
+        words,
+        numerics: Numerics,
+        lines: &[f32],
+        skinny: &Skinny<'_>,
+        sums: &mut [f32],
+    ) {
+        let Skinny { packed, blocks, of_section } = skinny;
         let (all, _) = sums.as_chunks_mut::<LANES>();
-        let packed = packed.as_chunks::<GROUP>().0;
-        for (lane, packed) in packed.chunks_exact(blocks * W::PER_LANE).enumerate() {
+        let packed = packed.as_chunks::<GROUP>().0.chunks_exact(blocks * W::PER_LANE);
+        let lines = lines.as_chunks::<LANES>().0.chunks_exact(4 * SECTION);
+        for ((packed, lines), all) in packed.zip(lines).zip(all.chunks_exact_mut(GROUP)) {
+            let packed = &packed[of_section.start * W::PER_LANE..of_section.end * W::PER_LANE];
             let mut sums = [words.zero(); GROUP];
-            for (block, e) in packed.chunks_exact(W::PER_LANE).enumerate() {
-                let k = block * BLOCK + 4 * lane;
-                let rows = [wide.line(k), wide.line(k + 1), wide.line(k + 2), wide.line(k + 3)];
+            for (sum, stored) in sums.iter_mut().zip(&*all) {
+                *sum = words.load(stored);
+            }
+            for (e, rows) in packed.chunks_exact(W::PER_LANE).zip(lines.as_chunks::<4>().0) {
                 let mut x = [words.zero(); 4];
                 for (c, x) in x.iter_mut().enumerate().take(W::PER_LANE) {
-                    *x = words.join(numerics, &rows, c);
+                    *x = words.join(numerics, rows, c);
                 }
                 for r in 0..GROUP {
                     for c in 0..W::PER_LANE {
@@ -334,10 +427,17 @@ per_words! {
                     }
                 }
             }
-            for (sum, out) in sums.into_iter().zip(&mut all[lane * GROUP..]) {
+            for (sum, out) in sums.into_iter().zip(all) {
                 *out = words.store(sum);
             }
         }
+    }
+}
+
+per_words! {
+    /// Adds the lanes of running sums, pairwise.
+    fn add_lanes<W>(words, sums: &mut [f32]) {
+        let (all, _) = sums.as_chunks_mut::<LANES>();
         let mut width = LANES / 2;
         while width > 0 {
             for at in 0..width * GROUP {
