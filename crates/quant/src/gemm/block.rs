@@ -411,6 +411,11 @@ impl Target {
         Target { base: values.as_mut_ptr(), len: values.len(), stride, manner }
     }
 
+    /// The same output, written in another manner.
+    pub(super) fn in_manner(self, manner: (f32, Mode)) -> Target {
+        Target { manner, ..self }
+    }
+
     /// Writes neighbouring outputs of a row, one per 16 running sums.
     fn write(&self, isa: Isa, row: usize, column: usize, sums: &[f32]) {
         let sums = sums.as_chunks::<LANES>().0;

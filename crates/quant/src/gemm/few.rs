@@ -197,14 +197,14 @@ pub fn few(
     let mut pieces = Vec::with_capacity(terms.len());
     for (term, (t, words)) in terms.iter_mut().zip(&mut made) {
         assert_eq!(term.out.len(), n * term.weight.rows(), "few: an output of another size");
-        let target = |out: &mut [f32], manner| Target::of(out, term.weight.rows(), manner);
+        let target = Target::of(term.out, term.weight.rows(), (1.0, mode));
         let left = if in_bytes(&term.weight) { left } else { of_floats };
-        let mut piece = Piece::of(&term.weight, left, target(term.out, (1.0, mode)));
+        let mut piece = Piece::of(&term.weight, left, target);
         if let Some(Factors { a, b, scale }) = &term.adapter {
             assert_eq!([a.rows(), term.weight.rows()], [b.cols(), b.rows()], "few: factors");
             job.arrange(floats, t, [a.rows(); 2], words);
             let left = Left { words, k: a.rows(), numerics: floats };
-            piece.then = Some((b, left, target(term.out, (*scale, Mode::Add))));
+            piece.then = Some((b, left, target.in_manner((*scale, Mode::Add))));
         }
         pieces.push(piece);
     }
@@ -417,28 +417,30 @@ fn run<W: Words, S: Source, const N: usize>(
     let x = &left.words.as_chunks::<LANES>().0[..blocks * per_block];
     for at in 0..streams.length {
         let row = |r: usize| streams.row(r, at);
-        source.quads(std::array::from_fn(|r| row(r.min(group - 1))), blocks, scales);
-        for r in 0..group {
-            source.scales_ahead(row(r) + streams.ahead);
+        let rows: [_; GROUP] = std::array::from_fn(|r| row(r.min(group - 1)));
+        source.quads(&rows[..group], blocks, scales);
+        for row in &rows[..group] {
+            source.scales_ahead(row + streams.ahead);
         }
         let mut sums = [[words.zero(); GROUP]; N];
-        let lines: [_; GROUP] = std::array::from_fn(|r| source.line(row(r.min(group - 1))));
+        let lines: [_; GROUP] = std::array::from_fn(|r| source.line(rows[r]));
         let mut fours = x.chunks_exact(quads::SIDE * per_block);
         for (four, (x, scales)) in (&mut fours).zip(&*scales).enumerate() {
             let lines: [_; GROUP] = std::array::from_fn(|r| lines[r].four(four));
             for (block, x) in x.chunks_exact(per_block).enumerate() {
                 for r in 0..group {
                     let w = lines[r].block(words, block, scales[r * quads::SIDE + block]);
-                    source.ahead(row(r) + streams.ahead, four * quads::SIDE + block, 1);
+                    source.ahead(rows[r] + streams.ahead, four * quads::SIDE + block, 1);
                     add::<W, N>(words, x, w, r, &mut sums);
                 }
             }
         }
         for (at, x) in fours.remainder().chunks_exact(per_block).enumerate() {
             let whole = blocks / quads::SIDE;
+            let block = whole * quads::SIDE + at;
             for r in 0..group {
-                let scale = scales[whole][r * quads::SIDE + at];
-                let w = lines[r].block(words, whole * quads::SIDE + at, scale);
+                let w = lines[r].block(words, block, scales[whole][r * quads::SIDE + at]);
+                source.ahead(rows[r] + streams.ahead, block, 1);
                 add::<W, N>(words, x, w, r, &mut sums);
             }
         }

@@ -28,12 +28,14 @@ const SIDE: usize = 4;
 /// Rows of `left` in one task of [`down`].
 const ROWS: usize = 16;
 
-/// Sixteens of wide rows in one task of [`outer`]: lines that lie side by side for each `k`.
+/// Sixteens of wide rows in one task of [`outer`], at most: lines that lie side by side for each `k`.
 const STRIPES: usize = 8;
+/// Tasks of [`outer`] that each thread should find.
+const TASKS: usize = 4;
 /// Blocks of `k` that [`outer`] gathers at a time.
 const SECTION: usize = 4;
-/// Running sums of a stripe: sixteen for each skinny row and lane.
-const SUMS: usize = LANES * GROUP * LANES;
+/// Running sums of a stripe and of a group of skinny rows: sixteen for each row and lane.
+const STRIPE_SUMS: usize = LANES * GROUP * LANES;
 /// Words of a stripe's section.
 const GATHERED: usize = SECTION * BLOCK * LANES;
 
@@ -66,17 +68,28 @@ impl Way {
         self.skinny(shape).next_multiple_of(GROUP) * shape[2].div_ceil(BLOCK) * format.words()
     }
 
+    /// Sixteens of wide rows in a task: fewer where threads would stay idle, or sums take much room.
+    fn stripes(self, shape: [usize; 3], threads: usize) -> usize {
+        let [n, m, _] = shape;
+        let groups = self.skinny(shape).div_ceil(GROUP);
+        (n.max(m).div_ceil(LANES) / (TASKS * threads)).clamp(1, STRIPES.div_ceil(groups))
+    }
+
     /// Words of one thread: some rows of `left`, or the running sums and what is gathered.
-    fn thread_words(self, format: Format, [_, _, k]: [usize; 3]) -> usize {
+    fn thread_words(self, format: Format, shape: [usize; 3], threads: usize) -> usize {
+        let k = shape[2];
         match self {
             Way::Down => SIDE * k.div_ceil(BLOCK) * format.words(),
-            Way::Outer { .. } => STRIPES * (SUMS + GATHERED),
+            Way::Outer { .. } => {
+                let sums = self.skinny(shape).div_ceil(GROUP) * STRIPE_SUMS;
+                self.stripes(shape, threads) * (sums + GATHERED)
+            }
         }
     }
 
     /// Words of scratch for a product.
     pub(super) fn workspace(self, format: Format, shape: [usize; 3], threads: usize) -> usize {
-        self.packed_words(format, shape) + threads * self.thread_words(format, shape)
+        self.packed_words(format, shape) + threads * self.thread_words(format, shape, threads)
     }
 }
 
@@ -141,8 +154,9 @@ pub(super) fn product(
     let shape = [left.rows(), right.rows(), left.cols()];
     let skinny = if way == (Way::Outer { left: true }) { left } else { right };
     let (packed, rest) = words.split_at_mut(way.packed_words(format, shape));
-    let scratch = Scratch::new(rest, way.thread_words(format, shape), threads);
-    let job = Job { isa, numerics, format, skinny: skinny.rows(), k: skinny.cols() };
+    let scratch = Scratch::new(rest, way.thread_words(format, shape, threads), threads);
+    let stripes = way.stripes(shape, threads);
+    let job = Job { isa, numerics, format, skinny: skinny.rows(), k: skinny.cols(), stripes };
     match way {
         Way::Down => job.down(left, right, out, packed, &scratch),
         Way::Outer { left: is_left } => {
@@ -159,6 +173,8 @@ struct Job {
     /// Rows of the skinny side.
     skinny: usize,
     k: usize,
+    /// Sixteens of wide rows in a task of [`Job::outer`].
+    stripes: usize,
 }
 
 impl Job {
@@ -203,41 +219,43 @@ impl Job {
         packed: &mut [f32],
         scratch: &Scratch,
     ) {
-        let Job { isa, numerics, format, k, .. } = *self;
+        let Job { isa, numerics, format, k, stripes, .. } = *self;
         // Lane after lane: what one lane needs of all of `k` lies together.
         let (blocks, per_lane) = (k.div_ceil(BLOCK), format.words() / LANES);
         self.pack(skinny, packed, |at, row, lane| (lane * blocks * per_lane + at) * GROUP + row);
         let (values, stride) = columns(wide).expect("looked at by `Lie::of`");
         let (count, target) = (wide.rows(), out.target());
-        let groups = packed.chunks_exact(GROUP * blocks * format.words()).enumerate();
-        (0..count.div_ceil(STRIPES * LANES)).into_par_iter().for_each(|task| {
+        let groups = packed.chunks_exact(GROUP * blocks * format.words());
+        let group_sums = groups.len() * STRIPE_SUMS;
+        (0..count.div_ceil(stripes * LANES)).into_par_iter().for_each(|task| {
             scratch.with(|words| {
-                let first = task * STRIPES * LANES;
-                let width = (STRIPES * LANES).min(count - first);
-                let wide = Wide { values, stride, first, width, k };
+                let first = task * stripes * LANES;
+                let width = (stripes * LANES).min(count - first);
                 let stripes = width.div_ceil(LANES);
                 let (sums, lines) =
-                    words[..stripes * (SUMS + GATHERED)].split_at_mut(stripes * SUMS);
-                for (group, packed) in groups.clone() {
-                    sums.fill(0.0);
-                    for first in (0..blocks).step_by(SECTION) {
-                        gather(isa, &wide, first, lines);
-                        let of_section = first..blocks.min(first + SECTION);
-                        let skinny = Skinny { packed, blocks, of_section };
-                        for (lines, sums) in
-                            lines.chunks_exact(GATHERED).zip(sums.chunks_exact_mut(SUMS))
+                    words[..stripes * (group_sums + GATHERED)].split_at_mut(stripes * group_sums);
+                sums.fill(0.0);
+                for start in (0..blocks).step_by(SECTION) {
+                    let section = start..blocks.min(start + SECTION);
+                    gather(isa, &Wide { values, stride, first, width, k }, &section, lines);
+                    let stripes =
+                        lines.chunks_exact(GATHERED).zip(sums.chunks_exact_mut(group_sums));
+                    for (lines, sums) in stripes {
+                        for (packed, sums) in groups.clone().zip(sums.chunks_exact_mut(STRIPE_SUMS))
                         {
+                            let skinny = Skinny { packed, blocks, section: &section };
                             outer_sums(isa, format, numerics, lines, &skinny, sums);
                         }
                     }
-                    let height = GROUP.min(self.skinny - group * GROUP);
-                    for (stripe, sums) in sums.chunks_exact_mut(SUMS).enumerate() {
+                }
+                for (stripe, sums) in sums.chunks_exact_mut(group_sums).enumerate() {
+                    for (group, sums) in sums.chunks_exact_mut(STRIPE_SUMS).enumerate() {
                         add_lanes(isa, format, sums);
+                        let height = GROUP.min(self.skinny - group * GROUP);
                         let sums = &sums.as_chunks::<LANES>().0[..height];
                         let (row, column) = (group * GROUP, first + stripe * LANES);
                         let place = if is_left { [row, column] } else { [column, row] };
-                        let width = LANES.min(count - column);
-                        target.put_rows(sums, place, width, !is_left);
+                        target.put_rows(sums, place, LANES.min(count - column), !is_left);
                     }
                 }
             });
@@ -305,20 +323,22 @@ struct Skinny<'a> {
     packed: &'a [f32],
     /// All blocks of `k`, and those of a section.
     blocks: usize,
-    of_section: Range<usize>,
+    section: &'a Range<usize>,
 }
 
 per_tier! {
-    /// The section from a block on, stripe by stripe: what a lane needs of it lies together. What there is not is
-    /// zero.
-    fn gather(wide: &Wide<'_>, first_block: usize, lines: &mut [f32]) {
+    /// A section's blocks, stripe by stripe: what a lane needs of them lies together. What there is not is zero.
+    fn gather(wide: &Wide<'_>, section: &Range<usize>, lines: &mut [f32]) {
+        /// Rows that are asked for ahead of their use.
+        const AHEAD: usize = 16;
         let Wide { values, stride, first, width, k } = *wide;
         let (lines, _) = lines.as_chunks_mut::<LANES>();
-        for at in 0..SECTION * BLOCK {
-            let (block, lane, place) = (at / BLOCK, at % BLOCK / 4, at % 4);
+        for at in section.start * BLOCK..section.end * BLOCK {
+            let (block, lane, place) = (at / BLOCK - section.start, at % BLOCK / 4, at % 4);
             let to = (lane * SECTION + block) * 4 + place;
-            let at = first_block * BLOCK + at;
-            prefetch(values, (at + BLOCK / 4) * stride + first, STRIPES * LANES);
+            if at + AHEAD < k {
+                prefetch(values, (at + AHEAD) * stride + first, width);
+            }
             let source = if at < k { &values[at * stride + first..][..width] } else { &[] };
             let (whole, rest) = source.as_chunks::<LANES>();
             for (stripe, lines) in lines.chunks_exact_mut(SECTION * BLOCK).enumerate() {
@@ -381,7 +401,8 @@ per_words! {
                     }
                 }
                 let mut made = [0.0; GROUP];
-                for (four, made) in made.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let fours = made[..SIDE * at_once].as_chunks_mut::<4>().0;
+                for (four, made) in fours.iter_mut().enumerate() {
                     let mut stored = [[0.0; LANES]; 4];
                     for (stored, sum) in stored.iter_mut().zip(&sums[4 * four..]) {
                         *stored = words.store(*sum);
@@ -406,12 +427,12 @@ per_words! {
         skinny: &Skinny<'_>,
         sums: &mut [f32],
     ) {
-        let Skinny { packed, blocks, of_section } = skinny;
+        let Skinny { packed, blocks, section } = skinny;
         let (all, _) = sums.as_chunks_mut::<LANES>();
         let packed = packed.as_chunks::<GROUP>().0.chunks_exact(blocks * W::PER_LANE);
         let lines = lines.as_chunks::<LANES>().0.chunks_exact(4 * SECTION);
         for ((packed, lines), all) in packed.zip(lines).zip(all.chunks_exact_mut(GROUP)) {
-            let packed = &packed[of_section.start * W::PER_LANE..of_section.end * W::PER_LANE];
+            let packed = &packed[section.start * W::PER_LANE..section.end * W::PER_LANE];
             let mut sums = [words.zero(); GROUP];
             for (sum, stored) in sums.iter_mut().zip(&*all) {
                 *sum = words.load(stored);

@@ -2,6 +2,7 @@ use super::*;
 use crate::Isa;
 use crate::cpu::tiers;
 use crate::gemm::block::{Mode, Workspace};
+use crate::gemm::ints::tests::Four;
 
 /// A generator that needs no state beyond a counter.
 fn noise(seed: u64, index: usize) -> f32 {
@@ -187,6 +188,33 @@ fn four_bit_products_equal_the_specification_on_both_sides() {
 }
 
 #[test]
+fn few_rows_of_every_storage_equal_the_specification() {
+    // Scales that are looked up sixteen at a time, and rests behind four blocks.
+    for [n, out, inner] in [[1, 21, 1024], [3, 9, 2048], [1, 13, 448], [4, 10, 448], [8, 7, 704]] {
+        let (x, dense) = (values(1, n * inner), values(2, out * inner));
+        let left = Matrix::f32(&x, n, inner);
+        let halves: Vec<half::bf16> = dense.iter().copied().map(half::bf16::from_f32).collect();
+        let codes: Vec<i8> = dense.iter().map(|value| (value * 63.0) as i8).collect();
+        let scales = values(3, out * inner / 64);
+        let (codes, scales) = (&codes[..], &scales[..]);
+        let [double, plain] = [true, false].map(|is_double| Four::of(&dense, is_double));
+        for isa in tiers() {
+            for numerics in [Numerics::F32, Numerics::Bf16] {
+                for right in [
+                    double.matrix(out, inner),
+                    plain.matrix(out, inner),
+                    Matrix::Q8 { codes, scales, out, inner, side: Side::In },
+                    Matrix::f32(&dense, out, inner),
+                    Matrix::Dense(Dense::new(Values::Bf16(&halves), out, inner)),
+                ] {
+                    check_equal(isa, numerics, &left, &right);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn eight_bit_products_equal_the_specification_on_both_sides() {
     for isa in tiers() {
         for numerics in [Numerics::F32, Numerics::Bf16] {
@@ -211,7 +239,14 @@ fn eight_bit_products_equal_the_specification_on_both_sides() {
 fn skinny_products_equal_the_specification() {
     for isa in tiers() {
         for numerics in [Numerics::F32, Numerics::Bf16] {
-            for [wide, rank, k] in [[90, 16, 2055], [33, 8, 130], [70, 64, 100], [41, 33, 65]] {
+            for [wide, rank, k] in [
+                [90, 16, 2055],
+                [33, 8, 130],
+                [70, 64, 100],
+                [41, 33, 65],
+                [1100, 16, 300],
+                [413, 20, 321],
+            ] {
                 let (x, e) = (values(1, wide * k), values(2, rank * k));
                 let turned = |values, rows| {
                     Matrix::Dense(Dense::new(Values::F32(values), k, rows).transposed())

@@ -17,23 +17,28 @@ pub(in super::super) fn words(k: usize) -> usize {
     k.div_ceil(BLOCK).next_multiple_of(SIDE) * SIDE
 }
 
-/// Writes the scales of four rows, of which `scales` gives some neighbours: a row's, from a block on. What
-/// there is no block for is zero.
+/// Blocks whose scales are read at once.
+const MANY: usize = 4 * SIDE;
+
+/// Writes the scales of up to four rows, of which `scales` gives some neighbours: a row's, from a block on.
+/// Behind a row's last block are zeros.
 #[inline(always)]
 pub(in super::super) fn write(
-    blocks: usize,
+    (rows, blocks): (usize, usize),
     out: &mut [Quad],
     mut scales: impl FnMut(usize, usize, &mut [f32]),
 ) {
-    let whole = blocks / SIDE;
-    for (at, quad) in out.iter_mut().enumerate() {
-        for (row, out) in quad.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
-            // Four are a load and a store; some of them would be a call.
-            if at < whole {
-                scales(row, at * SIDE, out);
+    for (first, out) in (0..blocks).step_by(MANY).zip(out.chunks_mut(MANY / SIDE)) {
+        for row in 0..rows {
+            let mut read = [0.0; MANY];
+            // Sixteen are a few loads and stores; a number that nobody knows would be a call.
+            if blocks - first >= MANY {
+                scales(row, first, &mut read);
             } else {
-                *out = [0.0; SIDE];
-                scales(row, at * SIDE, &mut out[..blocks - whole * SIDE]);
+                scales(row, first, &mut read[..blocks - first]);
+            }
+            for (quad, four) in out.iter_mut().zip(read.as_chunks::<SIDE>().0) {
+                quad.as_chunks_mut().0[row] = *four;
             }
         }
     }
@@ -43,23 +48,24 @@ pub(in super::super) fn write(
 pub(in super::super) struct Reader<'a> {
     absmax: Absmax<'a>,
     #[cfg(target_arch = "x86_64")]
-    levels: Option<x86::Levels>,
+    levels: Option<x86::Levels<'a>>,
 }
 
 impl<'a> Reader<'a> {
-    pub(in super::super) fn of(isa: Isa, absmax: Absmax<'a>) -> Self {
+    /// Of rows with so many blocks.
+    pub(in super::super) fn of(isa: Isa, absmax: Absmax<'a>, blocks: usize) -> Self {
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = isa;
+        let _ = (isa, blocks);
         Self {
             absmax,
             #[cfg(target_arch = "x86_64")]
-            levels: x86::Levels::of(isa, absmax),
+            levels: x86::Levels::of(isa, absmax, blocks),
         }
     }
 
-    /// Those of some blocks side by side.
+    /// Those of some neighbouring blocks, from one on.
     #[inline(always)]
-    pub(in super::super) fn of_row(&self, first: usize, out: &mut [f32]) {
+    pub(in super::super) fn neighbours(&self, first: usize, out: &mut [f32]) {
         self.absmax.get_into(first, out);
     }
 
@@ -69,22 +75,19 @@ impl<'a> Reader<'a> {
         self.absmax.prefetch(first, blocks);
     }
 
-    /// Writes those of four rows with so many blocks each, times the factor.
+    /// Writes those of up to four rows with so many blocks each, times the factor.
     #[inline(always)]
     pub(in super::super) fn write(
         &self,
-        rows: [usize; SIDE],
-        blocks: usize,
+        (rows, blocks): (&[usize], usize),
         factor: f32,
         out: &mut [Quad],
     ) {
         #[cfg(target_arch = "x86_64")]
-        if let Some(levels) = &self.levels
-            && levels.write(&self.absmax, rows, blocks, factor, out)
-        {
-            return;
+        if let (Some(levels), &[a, b, c, d]) = (&self.levels, rows) {
+            return levels.write([a, b, c, d], blocks, factor, out);
         }
-        write(blocks, out, |row, first, out| {
+        write((rows.len(), blocks), out, |row, first, out| {
             self.absmax.get_into(rows[row] * blocks + first, out);
             out.iter_mut().for_each(|scale| *scale *= factor);
         });
@@ -93,64 +96,73 @@ impl<'a> Reader<'a> {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Quad, SIDE};
+    use super::{MANY, Quad, SIDE};
     use crate::Isa;
     use crate::cpu::Vnni;
     use crate::double_quant::BLOCK as NESTED;
     use crate::nf4::Absmax;
     use std::arch::x86_64::*;
 
-    /// Blocks whose scales are looked up at once.
-    const MANY: usize = 16;
-
-    /// The levels that a byte stands for: the lowest bytes of all, the second ones, and so on.
+    /// A double-quantized absmax, and the levels that a byte stands for: the lowest bytes of all, the second
+    /// ones, and so on.
     #[repr(align(64))]
-    pub(super) struct Levels {
+    pub(super) struct Levels<'a> {
         bytes: [[u8; 256]; 4],
-        /// Proof of the instructions.
-        _token: Vnni,
+        q: &'a [u8],
+        nested: &'a [f32],
+        offset: f32,
     }
 
-    impl Levels {
-        /// The levels of a double-quantized absmax, where the tier may look up bytes and the machine can.
-        pub(super) fn of(isa: Isa, absmax: Absmax<'_>) -> Option<Self> {
-            let Absmax::Double { map, .. } = absmax else { return None };
-            let token = (isa >= Isa::Avx512).then(Vnni::detect).flatten()?;
-            let mut bytes = [[0; 256]; 4];
-            for (place, bytes) in bytes.iter_mut().enumerate() {
-                for (byte, level) in bytes.iter_mut().zip(map) {
-                    *byte = level.to_le_bytes()[place];
-                }
+    impl<'a> Levels<'a> {
+        /// Where the tier may look up bytes, the machine can, and the blocks of a row come in sixteens, which
+        /// have one nested scale each.
+        pub(super) fn of(isa: Isa, absmax: Absmax<'a>, blocks: usize) -> Option<Self> {
+            let Absmax::Double { q, map, nested, offset } = absmax else { return None };
+            let _: Vnni = (isa >= Isa::Avx512).then(Vnni::detect).flatten()?;
+            if !blocks.is_multiple_of(MANY) {
+                return None;
             }
-            Some(Self { bytes, _token: token })
+            let mut levels = Self { bytes: [[0; 256]; 4], q, nested, offset };
+            // SAFETY: the features were detected; so below, as nothing else makes levels.
+            unsafe { levels.take_apart(map) };
+            Some(levels)
         }
 
-        /// Writes the scales of four rows, where their blocks come in sixteens with one nested scale each.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+        fn take_apart(&mut self, map: &[f32; 256]) {
+            for (at, levels) in map.as_chunks::<16>().0.iter().enumerate() {
+                // SAFETY: sixteen words; the load has no alignment to meet.
+                let mut levels = unsafe { _mm512_loadu_si512(levels.as_ptr().cast()) };
+                for bytes in &mut self.bytes {
+                    let to = &mut bytes.as_chunks_mut::<16>().0[at];
+                    let lowest = _mm512_cvtepi32_epi8(levels);
+                    // SAFETY: sixteen bytes; the store has no alignment to meet.
+                    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), lowest) };
+                    levels = _mm512_srli_epi32::<8>(levels);
+                }
+            }
+        }
+
+        /// Writes the scales of four rows, times the factor.
         #[inline(always)]
         pub(super) fn write(
             &self,
-            absmax: &Absmax<'_>,
             [a, b, c, d]: [usize; SIDE],
             blocks: usize,
             factor: f32,
             out: &mut [Quad],
-        ) -> bool {
-            let Absmax::Double { q, nested, offset, .. } = *absmax else { return false };
-            if !blocks.is_multiple_of(MANY) {
-                return false;
-            }
+        ) {
             for (at, out) in (0..blocks).step_by(MANY).zip(out.as_chunks_mut().0) {
                 // Not mapped: what maps an array is a call of its own here.
-                let nested = |row: usize| &nested[(row * blocks + at) / NESTED];
+                let nested = |row: usize| &self.nested[(row * blocks + at) / NESTED];
                 let nested = [nested(a), nested(b), nested(c), nested(d)];
                 let q = |row: usize| {
-                    q[row * blocks + at..].first_chunk().expect("blocks come in sixteens")
+                    self.q[row * blocks + at..].first_chunk().expect("blocks come in sixteens")
                 };
                 let q = [q(a), q(b), q(c), q(d)];
-                // SAFETY: the token proves the features.
-                unsafe { self.look_up(q, nested, [offset, factor], out) };
+                // SAFETY: as in `of`.
+                unsafe { self.look_up(q, nested, factor, out) };
             }
-            true
         }
 
         /// `(level · nested + offset) · factor` of sixteen blocks of four rows.
@@ -159,7 +171,7 @@ mod x86 {
             &self,
             q: [&[u8; MANY]; SIDE],
             nested: [&f32; SIDE],
-            [offset, factor]: [f32; 2],
+            factor: f32,
             out: &mut [Quad; MANY / SIDE],
         ) {
             let [a, b, c, d] = q;
@@ -194,7 +206,7 @@ mod x86 {
             nested = _mm512_mask_broadcastss_ps(nested, 0xf000, _mm_set_ss(*d));
             for (levels, out) in levels.into_iter().zip(out) {
                 let scales = _mm512_mul_ps(_mm512_castsi512_ps(levels), nested);
-                let scales = _mm512_add_ps(scales, _mm512_set1_ps(offset));
+                let scales = _mm512_add_ps(scales, _mm512_set1_ps(self.offset));
                 let scales = _mm512_mul_ps(scales, _mm512_set1_ps(factor));
                 // SAFETY: sixteen words; the store has no alignment to meet.
                 unsafe { _mm512_storeu_ps(out.as_mut_ptr(), scales) };
@@ -245,14 +257,17 @@ mod tests {
             let double = Absmax::Double { q: &q, map, nested: &nested, offset };
             let plain: Vec<f32> = (0..q.len()).map(|_| random() as f32).collect();
             for absmax in [double, Absmax::F32(&plain)] {
-                for isa in tiers() {
+                for (isa, count) in tiers().flat_map(|isa| [(isa, 4), (isa, 3)]) {
                     let rows = [0, 1, 0, 1].map(|_| random() as usize % ROWS);
                     let mut out = vec![f32::NAN; words(blocks * 64)];
                     let quads = out.as_chunks_mut().0;
-                    Reader::of(isa, absmax).write(rows, blocks, 0.3, quads);
+                    Reader::of(isa, absmax, blocks).write((&rows[..count], blocks), 0.3, quads);
                     for (at, &scale) in out.iter().enumerate() {
                         let (row, side) = (at / SIDE % SIDE, at % SIDE);
                         let block = at / (SIDE * SIDE) * SIDE + side;
+                        if row >= count {
+                            continue;
+                        }
                         let expected = if block < blocks {
                             absmax.get(rows[row] * blocks + block) * 0.3
                         } else {

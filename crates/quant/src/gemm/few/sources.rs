@@ -19,10 +19,12 @@ pub(in super::super) trait Source {
     fn line(&self, row: usize) -> Self::Line<'_>;
     /// Writes the scales of a row's blocks from `first` on, where there are such.
     fn scales(&self, _row: usize, _first: usize, _out: &mut [f32]) {}
-    /// Writes the scales of four rows.
+    /// Writes the scales of up to four rows with so many blocks each, where there are such.
     #[inline(always)]
-    fn quads(&self, rows: [usize; quads::SIDE], blocks: usize, out: &mut [Quad]) {
-        quads::write(blocks, out, |row, first, out| self.scales(rows[row], first, out));
+    fn quads(&self, rows: &[usize], blocks: usize, out: &mut [Quad]) {
+        quads::write((rows.len(), blocks), out, |row, first, out| {
+            self.scales(rows[row], first, out);
+        });
     }
     /// Asks for the scales of a row, which need not be there.
     fn scales_ahead(&self, _row: usize) {}
@@ -90,12 +92,12 @@ impl<'a> Source for Codes<'a> {
 
     #[inline(always)]
     fn scales(&self, row: usize, first: usize, out: &mut [f32]) {
-        self.absmax.of_row(row * self.blocks + first, out);
+        self.absmax.neighbours(row * self.blocks + first, out);
     }
 
     #[inline(always)]
-    fn quads(&self, rows: [usize; quads::SIDE], blocks: usize, out: &mut [Quad]) {
-        self.absmax.write(rows, blocks, 1.0, out);
+    fn quads(&self, rows: &[usize], blocks: usize, out: &mut [Quad]) {
+        self.absmax.write((rows, blocks), 1.0, out);
     }
 
     #[inline(always)]
@@ -320,7 +322,7 @@ pub(in super::super) fn visit<V: Visit>(
     match *weight {
         Matrix::Nf4 { weight, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
             let (codes, blocks) = (weight.codes.as_chunks().0, inner / BLOCK);
-            let absmax = quads::Reader::of(isa, weight.absmax);
+            let absmax = quads::Reader::of(isa, weight.absmax, blocks);
             visitor.visit(&Codes { isa, numerics, codes, absmax, blocks });
         }
         Matrix::Q8 { codes, scales, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {

@@ -12,7 +12,7 @@
 //! block 128 times the sum of `q` is where the sum of products begins.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -7,7 +7,7 @@ use crate::nf4::{Absmax, CODE, Nf4};
 use crate::{double_quant, nf4};
 
 /// N, out and inner: one row, few and many, panels and strips with rests, sections of blocks with rests.
-const SHAPES: [[usize; 3]; 11] = [
+const SHAPES: [[usize; 3]; 14] = [
     [1, 16, 64],
     [1, 3, 192],
     [20, 1, 128],
@@ -19,17 +19,20 @@ const SHAPES: [[usize; 3]; 11] = [
     [15, 31, 128],
     [64, 100, 320],
     [131, 33, 1024],
+    [1, 21, 1024],
+    [3, 9, 2048],
+    [2, 6, 448],
 ];
 
 /// A weight in NF4, whose absmax may be quantized as well.
-struct Four {
+pub(in super::super) struct Four {
     codes: Vec<u8>,
     absmax: Vec<f32>,
     double: Option<(Vec<u8>, Vec<f32>, f32)>,
 }
 
 impl Four {
-    fn of(dense: &[f32], is_double: bool) -> Four {
+    pub(in super::super) fn of(dense: &[f32], is_double: bool) -> Four {
         let mut codes = vec![0; dense.len() / 2];
         let mut absmax = vec![0.0; dense.len() / 64];
         nf4::encode(dense, &mut codes, &mut absmax).unwrap();
@@ -42,7 +45,7 @@ impl Four {
         Four { codes, absmax, double }
     }
 
-    fn matrix(&self, out: usize, inner: usize) -> Matrix<'_> {
+    pub(in super::super) fn matrix(&self, out: usize, inner: usize) -> Matrix<'_> {
         let absmax = match &self.double {
             None => Absmax::F32(&self.absmax),
             Some((q, nested, offset)) => {

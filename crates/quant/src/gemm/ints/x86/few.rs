@@ -26,7 +26,7 @@ pub(in super::super) fn few(
 ) {
     match weight.codes {
         Codes::Four(codes, absmax) => {
-            let absmax = Some(Reader::of(Isa::Avx512, absmax));
+            let absmax = Some(Reader::of(Isa::Avx512, absmax, left.blocks));
             Stretch { bytes: Four(codes, token), absmax, left, weight, rows, target }.run(scratch);
         }
         Codes::Eight(codes, _) => {
@@ -39,7 +39,7 @@ pub(in super::super) fn few(
 /// Some rows of a weight.
 struct Stretch<'s, B> {
     bytes: B,
-    /// Where there is no scale for every block.
+    /// That of NF4; codes of 8 bits have a scale for every block.
     absmax: Option<Reader<'s>>,
     left: &'s Left<'s>,
     weight: &'s Weight<'s>,
@@ -71,9 +71,9 @@ impl<'a, B: Bytes<'a>> Stretch<'_, B> {
             let four = [row(0), row(1), row(2), row(3)];
             match absmax {
                 Some(absmax) => {
-                    absmax.write(four, blocks, 1.0 / LARGEST, scales);
+                    absmax.write((&four, blocks), 1.0 / LARGEST, scales);
                 }
-                None => quads::write(blocks, scales, |r, first, out| {
+                None => quads::write((SIDE, blocks), scales, |r, first, out| {
                     weight.scales(four[r], first, out);
                 }),
             }
