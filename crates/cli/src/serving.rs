@@ -43,16 +43,6 @@ impl Serving {
         Ok(Serving { backend, model, layout, size, host_bytes })
     }
 
-    /// Times every op from here on.
-    pub(crate) fn record_times(&mut self) {
-        self.backend.record_times();
-    }
-
-    /// What every op took since.
-    pub(crate) fn times(&self) -> Times {
-        self.backend.trace().spent.clone().unwrap_or_default()
-    }
-
     /// An engine over it, with nothing to do yet.
     pub(crate) fn engine<'a>(&'a mut self, tokenizer: Option<&'a Tokenizer>) -> Engine<'a, Any> {
         Engine::new(&mut self.backend, &self.model, tokenizer, self.layout.clone())

@@ -100,6 +100,11 @@ pub struct Engine<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Engine<'a, B> {
+    /// The backend that passes run on.
+    pub fn backend_mut(&mut self) -> &mut B {
+        self.backend
+    }
+
     /// An engine with nothing to do. `layout` was made on this backend for this model, which is
     /// filled. Without a tokenizer, prompts are token ids and completions have no text.
     pub fn new(

@@ -44,15 +44,16 @@ pub fn int8_ops(isa: Isa, time: Duration) -> f64 {
 
 /// Bytes per second that all threads of the current pool can read from memory together.
 pub fn read_bandwidth(time: Duration) -> f64 {
-    /// Far beyond any cache.
-    const WORDS: usize = 1 << 24;
-    let mut buffers: Vec<Vec<u64>> =
-        (0..rayon::current_num_threads()).map(|_| Vec::with_capacity(WORDS)).collect();
+    /// Of all threads: far beyond any cache, and not beyond the memory of a small machine.
+    const MOST: usize = 1 << 29;
+    let threads = rayon::current_num_threads();
+    let words = (MOST / threads).min(1 << 24);
+    let mut buffers: Vec<Vec<u64>> = (0..threads).map(|_| Vec::with_capacity(words)).collect();
     for (index, buffer) in buffers.iter_mut().enumerate() {
         // In huge pages, as weights and buffers are: of small ones it would be the translation that is
         // measured.
         crate::cpu::ask_for_huge_pages(buffer.spare_capacity_mut());
-        buffer.resize(WORDS, index as u64 + 1);
+        buffer.resize(words, index as u64 + 1);
     }
     let start = Instant::now();
     let passes: usize = rayon::broadcast(|context| {
@@ -72,7 +73,7 @@ pub fn read_bandwidth(time: Duration) -> f64 {
     })
     .into_iter()
     .sum();
-    (passes * WORDS * 8) as f64 / start.elapsed().as_secs_f64()
+    (passes * words * 8) as f64 / start.elapsed().as_secs_f64()
 }
 
 /// Calls `burst`, which returns the operations it did, on every thread until `time` is over.

@@ -121,9 +121,13 @@ fn of_model(
     for (option, most, found) in steps.chain(depths) {
         let context = config.context;
         if most > context || (option == "--train" && found < 2) {
-            return Err(usage(format!(
-                "{option} is {found}, and the model is made for {context} tokens"
-            )));
+            let range = match option {
+                "--train" => format!("a document has 2 to {context} tokens with this model"),
+                _ => format!(
+                    "{DECODED} tokens are decoded behind it, and the model is made for {context}"
+                ),
+            };
+            return Err(usage(format!("{option} is {found}: {range}")));
         }
     }
     let name = model.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());

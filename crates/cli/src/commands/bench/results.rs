@@ -63,7 +63,7 @@ impl Row {
     pub(super) fn new(peaks: Option<Peaks>, mut timing: Timing) -> Row {
         timing.seconds.sort_by(f64::total_cmp);
         let all = &timing.seconds;
-        let median = all[all.len() / 2];
+        let median = (all[(all.len() - 1) / 2] + all[all.len() / 2]) / 2.0;
         let spread = (all[all.len() - 1] - all[0]) / median;
         let rate = |amount: f64| amount / median;
         let shares = peaks.zip(timing.best_seconds).map(|(peaks, best)| {
