@@ -54,40 +54,74 @@ pub(in super::super) trait Line: Copy {
     fn four(self, at: usize) -> Self;
 }
 
+/// A block as it is stored.
+trait Stored: Copy {
+    /// Its words.
+    fn words<W: Words>(&self, words: W, on: (Isa, Numerics), scale: f32) -> Block<W>;
+}
+
+impl Stored for [u8; BLOCK / 2] {
+    #[inline(always)]
+    fn words<W: Words>(&self, words: W, (isa, numerics): (Isa, Numerics), scale: f32) -> Block<W> {
+        words.of_codes(isa, numerics, self, scale)
+    }
+}
+
+impl Stored for [i8; BLOCK] {
+    #[inline(always)]
+    fn words<W: Words>(&self, words: W, (_, numerics): (Isa, Numerics), scale: f32) -> Block<W> {
+        words.of_bytes(numerics, self, scale)
+    }
+}
+
+impl Stored for [f32; BLOCK] {
+    #[inline(always)]
+    fn words<W: Words>(&self, words: W, (_, numerics): (Isa, Numerics), _: f32) -> Block<W> {
+        words.of_values(numerics, self)
+    }
+}
+
+impl Stored for [half::bf16; BLOCK] {
+    #[inline(always)]
+    fn words<W: Words>(&self, words: W, _: (Isa, Numerics), _: f32) -> Block<W> {
+        words.of_halves(self)
+    }
+}
+
+/// Blocks that lie side by side.
+#[derive(Clone, Copy)]
+struct Neighbours<'a, B>((Isa, Numerics), &'a [B]);
+
+impl<B: Stored> Line for Neighbours<'_, B> {
+    #[inline(always)]
+    fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W> {
+        self.1[at].words(words, self.0, scale)
+    }
+
+    #[inline(always)]
+    fn four(self, at: usize) -> Self {
+        Self(self.0, &self.1.as_chunks::<{ quads::SIDE }>().0[at])
+    }
+}
+
 /// Blocks of NF4.
 struct Codes<'a> {
-    isa: Isa,
-    numerics: Numerics,
+    on: (Isa, Numerics),
     codes: &'a [[u8; BLOCK / 2]],
     absmax: quads::Reader<'a>,
     blocks: usize,
 }
 
-#[derive(Clone, Copy)]
-struct LineOfCodes<'a>(Isa, Numerics, &'a [[u8; BLOCK / 2]]);
-
-impl Line for LineOfCodes<'_> {
-    #[inline(always)]
-    fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W> {
-        words.of_codes(self.0, self.1, &self.2[at], scale)
-    }
-
-    #[inline(always)]
-    fn four(self, at: usize) -> Self {
-        Self(self.0, self.1, &self.2.as_chunks::<{ quads::SIDE }>().0[at])
-    }
-}
-
 impl<'a> Source for Codes<'a> {
     type Line<'l>
-        = LineOfCodes<'a>
+        = Neighbours<'a, [u8; BLOCK / 2]>
     where
         Self: 'l;
 
     #[inline(always)]
-    fn line(&self, row: usize) -> LineOfCodes<'a> {
+    fn line(&self, row: usize) -> Self::Line<'_> {
         let codes = &self.codes[row * self.blocks..][..self.blocks];
-        LineOfCodes(self.isa, self.numerics, codes)
+        Neighbours(self.on, codes)
     }
 
     #[inline(always)]
@@ -116,7 +150,7 @@ impl<'a> Source for Codes<'a> {
             words.of_two_blocks(codes, scales, out);
         }
         for (codes, &scale) in last.iter().zip(of_last) {
-            let block = words.of_codes(self.isa, self.numerics, codes, scale);
+            let block = codes.words(words, self.on, scale);
             words.store_block(block, &mut rest[..FastPairs::FORMAT.words()]);
         }
     }
@@ -134,36 +168,21 @@ impl<'a> Source for Codes<'a> {
 
 /// Blocks of 8 bits.
 struct Bytes<'a> {
-    numerics: Numerics,
+    on: (Isa, Numerics),
     codes: &'a [[i8; BLOCK]],
     scales: &'a [f32],
     blocks: usize,
 }
 
-#[derive(Clone, Copy)]
-struct LineOfBytes<'a>(Numerics, &'a [[i8; BLOCK]]);
-
-impl Line for LineOfBytes<'_> {
-    #[inline(always)]
-    fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W> {
-        words.of_bytes(self.0, &self.1[at], scale)
-    }
-
-    #[inline(always)]
-    fn four(self, at: usize) -> Self {
-        Self(self.0, &self.1.as_chunks::<{ quads::SIDE }>().0[at])
-    }
-}
-
 impl<'a> Source for Bytes<'a> {
     type Line<'l>
-        = LineOfBytes<'a>
+        = Neighbours<'a, [i8; BLOCK]>
     where
         Self: 'l;
 
     #[inline(always)]
-    fn line(&self, row: usize) -> LineOfBytes<'a> {
-        LineOfBytes(self.numerics, &self.codes[row * self.blocks..][..self.blocks])
+    fn line(&self, row: usize) -> Self::Line<'_> {
+        Neighbours(self.on, &self.codes[row * self.blocks..][..self.blocks])
     }
 
     #[inline(always)]
@@ -184,37 +203,22 @@ impl<'a> Source for Bytes<'a> {
 
 /// Dense f32 in whole blocks.
 struct Floats<'a> {
-    numerics: Numerics,
+    on: (Isa, Numerics),
     values: &'a [f32],
     blocks: usize,
     stride: usize,
 }
 
-#[derive(Clone, Copy)]
-struct LineOfFloats<'a>(Numerics, &'a [[f32; BLOCK]]);
-
-impl Line for LineOfFloats<'_> {
-    #[inline(always)]
-    fn block<W: Words>(self, words: W, at: usize, _: f32) -> Block<W> {
-        words.of_values(self.0, &self.1[at])
-    }
-
-    #[inline(always)]
-    fn four(self, at: usize) -> Self {
-        Self(self.0, &self.1.as_chunks::<{ quads::SIDE }>().0[at])
-    }
-}
-
 impl<'a> Source for Floats<'a> {
     type Line<'l>
-        = LineOfFloats<'a>
+        = Neighbours<'a, [f32; BLOCK]>
     where
         Self: 'l;
 
     #[inline(always)]
-    fn line(&self, row: usize) -> LineOfFloats<'a> {
+    fn line(&self, row: usize) -> Self::Line<'_> {
         let values = self.values[row * self.stride..].as_chunks().0;
-        LineOfFloats(self.numerics, &values[..self.blocks])
+        Neighbours(self.on, &values[..self.blocks])
     }
 
     #[inline(always)]
@@ -230,32 +234,22 @@ impl<'a> Source for Floats<'a> {
 
 /// Dense bf16 in whole blocks.
 struct Halves<'a> {
+    on: (Isa, Numerics),
     values: &'a [half::bf16],
     blocks: usize,
     stride: usize,
 }
 
-impl Line for &[[half::bf16; BLOCK]] {
-    #[inline(always)]
-    fn block<W: Words>(self, words: W, at: usize, _: f32) -> Block<W> {
-        words.of_halves(&self[at])
-    }
-
-    #[inline(always)]
-    fn four(self, at: usize) -> Self {
-        &self.as_chunks::<{ quads::SIDE }>().0[at]
-    }
-}
-
 impl<'a> Source for Halves<'a> {
     type Line<'l>
-        = &'a [[half::bf16; BLOCK]]
+        = Neighbours<'a, [half::bf16; BLOCK]>
     where
         Self: 'l;
 
     #[inline(always)]
-    fn line(&self, row: usize) -> &'a [[half::bf16; BLOCK]] {
-        &self.values[row * self.stride..].as_chunks().0[..self.blocks]
+    fn line(&self, row: usize) -> Self::Line<'_> {
+        let values = self.values[row * self.stride..].as_chunks().0;
+        Neighbours(self.on, &values[..self.blocks])
     }
 
     #[inline(always)]
@@ -314,20 +308,16 @@ pub(in super::super) trait Visit {
 
 /// Finds the source of the weight.
 #[inline(always)]
-pub(in super::super) fn visit<V: Visit>(
-    (isa, numerics): (Isa, Numerics),
-    weight: &Matrix<'_>,
-    visitor: V,
-) {
+pub(in super::super) fn visit<V: Visit>(on: (Isa, Numerics), weight: &Matrix<'_>, visitor: V) {
     match *weight {
         Matrix::Nf4 { weight, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
             let (codes, blocks) = (weight.codes.as_chunks().0, inner / BLOCK);
-            let absmax = quads::Reader::of(isa, weight.absmax, blocks);
-            visitor.visit(&Codes { isa, numerics, codes, absmax, blocks });
+            let absmax = quads::Reader::of(on.0, weight.absmax, blocks);
+            visitor.visit(&Codes { on, codes, absmax, blocks });
         }
         Matrix::Q8 { codes, scales, inner, side: Side::In, .. } if inner.is_multiple_of(BLOCK) => {
             let (codes, blocks) = (codes.as_chunks().0, inner / BLOCK);
-            visitor.visit(&Bytes { numerics, codes, scales, blocks });
+            visitor.visit(&Bytes { on, codes, scales, blocks });
         }
         Matrix::Dense(Dense {
             values: Values::F32(values),
@@ -336,7 +326,7 @@ pub(in super::super) fn visit<V: Visit>(
             col_stride: 1,
             ..
         }) if cols.is_multiple_of(BLOCK) => {
-            visitor.visit(&Floats { numerics, values, blocks: cols / BLOCK, stride });
+            visitor.visit(&Floats { on, values, blocks: cols / BLOCK, stride });
         }
         Matrix::Dense(Dense {
             values: Values::Bf16(values),
@@ -345,8 +335,8 @@ pub(in super::super) fn visit<V: Visit>(
             col_stride: 1,
             ..
         }) if cols.is_multiple_of(BLOCK) => {
-            visitor.visit(&Halves { values, blocks: cols / BLOCK, stride });
+            visitor.visit(&Halves { on, values, blocks: cols / BLOCK, stride });
         }
-        _ => visitor.visit(&Other { isa, numerics, weight }),
+        _ => visitor.visit(&Other { isa: on.0, numerics: on.1, weight }),
     }
 }
