@@ -5,29 +5,27 @@
 //! serves up to a stretch. Running sums of these rows live in the task's scratch until all of `k` is summed (a tile at a
 //! time where one panel spans `k`): nothing is split over `k`, and no task sees another one's sums.
 
-use super::kernel::{Format, RIGHT_ROWS, Tile, add_four, left_rows, tile};
+use super::kernel::{Format, LEFT, RIGHT, Strip, left_rows, sum};
 use super::skinny::{Lie, Way};
 use super::words::per_words;
-use super::{BLOCK, LANES, Matrix, Numerics, add_lanes, columns, few, ints, short, skinny, tiles};
+use super::{BLOCK, LANES, Matrix, Numerics, columns, few, ints, short, skinny, tiles};
 use crate::Isa;
-use crate::cpu::prefetch;
 use rayon::prelude::*;
 
-/// Rows of `left` that are summed up at a time; divisible by every tier's tile height.
-const LEFT: usize = 132;
+/// Rows of `left` whose sums are kept at a time, where they have to wait for the next panel; divisible by every
+/// tier's height of a strip.
+const KEPT: usize = 132;
 /// Rows of `left` packed at a time.
-const STRETCH: usize = 4 * LEFT;
+const STRETCH: usize = 4 * KEPT;
 /// Rows of `left` that a task packs: whole blocks, where its rows are adjacent.
 const PACKED: usize = 2 * BLOCK;
-/// Rows of `right` in a panel; half a block, so that a column panel of NF4 reads whole bytes.
-pub(super) const RIGHT: usize = 32;
 /// Most words of `right` that a task holds decoded: 1 MiB.
 const HELD: usize = 1 << 18;
-/// Rows of `right` that all of `left` passes by before the next ones. In bf16 their panel is 32 KiB and stays in
-/// or next to the first-level cache.
-const NEAR: usize = 16;
-/// Blocks of 64 `k` in a panel: sums are read and written once for each.
-const DEPTH: usize = 16;
+/// Most words of a row in a panel: sums are read and written once for each panel, so where one spans `k` never.
+const PANEL: usize = 2048;
+/// Words between the rows of a panel. Rows whose distance is a power of two would fall on the same few sets of the
+/// first-level cache.
+const GAP: usize = LANES;
 
 /// Where and how a product is written: `out (N,M)`, rows `stride` apart.
 #[derive(Debug)]
@@ -86,26 +84,39 @@ pub fn workspace(
         Some(way) => way.workspace(format, shape, threads),
         None => {
             let blocks = k.div_ceil(BLOCK);
-            n.min(STRETCH) * blocks * words + threads * task_scratch(n, blocks, words)
+            n.min(STRETCH) * row_words(blocks, words) + threads * task_scratch(n, blocks, words)
         }
     }
+}
+
+/// Blocks of `k` in a panel.
+fn depth(words: usize) -> usize {
+    PANEL / words
+}
+
+/// Words of a row of `blocks` blocks in all its panels.
+fn row_words(blocks: usize, words: usize) -> usize {
+    blocks * words + blocks.div_ceil(depth(words)) * GAP
 }
 
 /// Blocks of a row of `right` that a task holds decoded: a panel, or where they serve rows of `left` more than
 /// once as many as fit.
 fn held(n: usize, k_blocks: usize, words: usize) -> usize {
-    let most = if n > LEFT { HELD / (RIGHT * words * DEPTH) * DEPTH } else { DEPTH };
-    k_blocks.min(most)
+    let panels = if n > KEPT { HELD / (RIGHT * PANEL) } else { 1 };
+    k_blocks.min(panels * depth(words))
 }
 
-/// Rows of `left` whose running sums a task keeps.
+/// Rows of `left` whose running sums a task keeps: none where one panel spans `k`.
 fn summed(n: usize, k_blocks: usize, words: usize) -> usize {
-    n.min(if held(n, k_blocks, words) < k_blocks { STRETCH } else { LEFT })
+    if k_blocks <= depth(words) {
+        return 0;
+    }
+    n.min(if held(n, k_blocks, words) < k_blocks { STRETCH } else { KEPT })
 }
 
 /// Words of one task: rows of `right` and the running sums.
 fn task_scratch(n: usize, k_blocks: usize, words: usize) -> usize {
-    RIGHT * (held(n, k_blocks, words) * words + summed(n, k_blocks, words) * LANES)
+    RIGHT * (row_words(held(n, k_blocks, words), words) + summed(n, k_blocks, words) * LANES)
 }
 
 /// `out = scale · left · rightᵀ`, or added. See the module's header for the order of summation.
@@ -149,10 +160,11 @@ pub fn gemm(
     }
     let k_blocks = k.div_ceil(BLOCK);
     let format = Format::of(isa, numerics);
-    let job = Job { isa, numerics, format, k_blocks, held: held(n, k_blocks, format.words()) };
-    let words = job.format.words();
-    let (packed, tasks) = workspace.words.split_at_mut(n.min(STRETCH) * job.k_blocks * words);
-    let scratch = Scratch::new(tasks, task_scratch(n, job.k_blocks, words), workspace.threads);
+    let words = format.words();
+    let job = Job { isa, numerics, format, k_blocks, held: held(n, k_blocks, words) };
+    let packed = n.min(STRETCH) * row_words(k_blocks, words);
+    let (packed, tasks) = workspace.words.split_at_mut(packed);
+    let scratch = Scratch::new(tasks, task_scratch(n, k_blocks, words), workspace.threads);
     let target = out.target();
     // As long as each other, so that no weight is decoded for a few last rows.
     let stretch = n.div_ceil(n.div_ceil(STRETCH)).next_multiple_of(left_rows(isa));
@@ -206,40 +218,26 @@ impl Job {
         rows.div_ceil(wanted).next_multiple_of(left_rows(self.isa))
     }
 
-    /// Packs `rows` rows from `first`: panels of `DEPTH` blocks, each with its rows one after another.
+    /// Packs `rows` rows from `first`, panel after panel, each with its rows one after another.
     fn pack_left(&self, left: &Matrix<'_>, first: usize, rows: usize, packed: &mut [f32]) {
-        let words = self.format.words();
-        let packed = &mut packed[..rows * self.k_blocks * words];
-        let panels = packed.par_chunks_mut(rows * DEPTH * words).enumerate();
+        let packed = &mut packed[..rows * row_words(self.k_blocks, self.format.words())];
+        let panels = packed.par_chunks_mut(rows * (PANEL + GAP)).enumerate();
         panels.for_each(|(panel, out)| {
-            let width = out.len() / rows;
-            let parts = out.par_chunks_mut(PACKED * width).enumerate();
+            let stride = out.len() / rows;
+            let parts = out.par_chunks_mut(PACKED * stride).enumerate();
             parts.for_each(|(part, out)| {
                 let row = part * PACKED;
-                self.pack(left, first + row, panel * DEPTH, PACKED.min(rows - row), out);
+                let block = panel * depth(self.format.words());
+                self.pack(left, [first + row, block], stride, out);
             });
         });
     }
 
-    fn pack(
-        &self,
-        matrix: &Matrix<'_>,
-        first_row: usize,
-        first_block: usize,
-        rows: usize,
-        out: &mut [f32],
-    ) {
+    /// Packs rows of `matrix` from a block of `k` on, `stride` words apart.
+    fn pack(&self, matrix: &Matrix<'_>, first: [usize; 2], stride: usize, out: &mut [f32]) {
         let Job { isa, numerics, format, .. } = *self;
-        let panel = Panel {
-            isa,
-            numerics,
-            format,
-            matrix,
-            first_row,
-            first_block,
-            width: out.len() / rows,
-        };
-        panel.pack(out);
+        let ([first_row, first_block], width) = (first, stride - GAP);
+        Panel { isa, numerics, format, matrix, first_row, first_block, width, stride }.pack(out);
     }
 
     fn run(
@@ -251,9 +249,8 @@ impl Job {
         target: &Target,
     ) {
         let (words, count) = (self.format.words(), area.m.len());
-        let (panels, sums) = scratch.split_at_mut(RIGHT * self.held * words);
-        let strip = area.n.len().div_ceil(area.n.len().div_ceil(LEFT));
-        let strip = strip.next_multiple_of(left_rows(self.isa));
+        let (panels, sums) = scratch.split_at_mut(RIGHT * row_words(self.held, words));
+        let strip = self.strip(area.n.len());
         for section in (0..self.k_blocks).step_by(self.held) {
             let section = section..self.k_blocks.min(section + self.held);
             for start in area.n.clone().step_by(strip) {
@@ -262,87 +259,72 @@ impl Job {
                 let sums = &mut sums[at * count * LANES..];
                 let n = start..area.n.end.min(start + strip);
                 let part = Area { n, m: area.m.clone(), ..*area };
-                for first_block in section.clone().step_by(DEPTH) {
-                    let width = DEPTH.min(section.end - first_block) * words;
-                    let panel = count * (first_block - section.start) * words;
-                    let panel = &mut panels[panel..][..count * width];
+                for first_block in section.clone().step_by(depth(words)) {
+                    let blocks = depth(words).min(section.end - first_block);
+                    let stride = blocks * words + GAP;
+                    let panel = count * row_words(first_block - section.start, words);
+                    let panel = &mut panels[panel..][..count * stride];
                     if start == area.n.start {
-                        self.pack(right, area.m.start, first_block, count, panel);
+                        self.pack(right, [area.m.start, first_block], stride, panel);
                     }
-                    let left = area.rows * first_block * words + start * width;
+                    let left = area.rows * row_words(first_block, words) + start * stride;
                     let pass = Pass {
-                        left: &packed[left..][..part.n.len() * width],
+                        left: &packed[left..][..part.n.len() * stride],
                         right: panel,
-                        width,
-                        first: first_block == 0,
-                        last: first_block + DEPTH >= self.k_blocks,
+                        stride,
+                        is_first: first_block == 0,
+                        is_last: first_block + blocks == self.k_blocks,
                     };
-                    self.tiles(&pass, &part, sums, target);
+                    self.strips(&pass, &part, sums, target);
                 }
             }
         }
     }
 
-    /// All register tiles of one panel; a few of its rows stay near while `left` passes by.
-    /// A tile that is summed up is written while it is still there.
-    fn tiles(&self, pass: &Pass<'_>, area: &Area, sums: &mut [f32], target: &Target) {
+    /// Rows of `left` that go through `k` together: all of `rows`, fewer where their sums have to wait.
+    fn strip(&self, rows: usize) -> usize {
+        if self.k_blocks <= depth(self.format.words()) {
+            return rows;
+        }
+        rows.div_ceil(rows.div_ceil(KEPT)).next_multiple_of(left_rows(self.isa))
+    }
+
+    /// All strips of one panel. Where sums end they are written while they are still there.
+    fn strips(&self, pass: &Pass<'_>, area: &Area, sums: &mut [f32], target: &Target) {
         let (rows, count, height) = (area.n.len(), area.m.len(), left_rows(self.isa));
-        for start in (0..count).step_by(NEAR) {
-            for n in (0..rows).step_by(height) {
-                if start == 0 {
-                    prefetch(pass.left, (n + height) * pass.width, height * pass.width);
+        let mut made = [[0.0; RIGHT]; LEFT];
+        for n in (0..rows).step_by(height) {
+            let l = height.min(rows - n);
+            let is_kept = !(pass.is_first && pass.is_last);
+            let strip = Strip {
+                left: &pass.left[n * pass.stride..],
+                right: pass.right,
+                stride: pass.stride,
+                words: pass.stride - GAP,
+                rows: [l, count],
+                sums: if is_kept { &mut sums[n * count * LANES..] } else { &mut [] },
+                is_first: pass.is_first,
+                out: pass.is_last.then_some(&mut made),
+            };
+            sum(self.isa, self.format, strip);
+            if pass.is_last {
+                for (row, made) in (area.first + area.n.start + n..).zip(&made[..l]) {
+                    target.put(row, area.m.start, &made[..count]);
                 }
-                for m in (start..count.min(start + NEAR)).step_by(RIGHT_ROWS) {
-                    let size = (height.min(rows - n), RIGHT_ROWS.min(count - m));
-                    self.tile(pass, area, [(n, m), size], sums, target);
-                }
-            }
-        }
-    }
-
-    fn tile(
-        &self,
-        pass: &Pass<'_>,
-        area: &Area,
-        [(n, m), (l, r)]: [(usize, usize); 2],
-        sums: &mut [f32],
-        target: &Target,
-    ) {
-        let count = area.m.len();
-        let (at, sums_stride) = match pass.first && pass.last {
-            true => (0, r * LANES),
-            false => (n * count * LANES + m * LANES, count * LANES),
-        };
-        let sums = &mut sums[at..];
-        let view = Tile {
-            left: &pass.left[n * pass.width..],
-            right: &pass.right[m * pass.width..],
-            stride: pass.width,
-            words: pass.width,
-            sums,
-            sums_stride,
-            fresh: pass.first,
-        };
-        tile(self.isa, self.format, l, r, view);
-        if pass.last {
-            let first = area.first + area.n.start + n;
-            let rows = sums.chunks(sums_stride).map(|sums| &sums[..r * LANES]).take(l);
-            for (row, sums) in rows.enumerate() {
-                target.write(self.isa, first + row, area.m.start + m, sums);
             }
         }
     }
 }
 
-/// One panel of `k`, packed: `width` words per row.
+/// One panel of `k`, packed: rows `stride` words apart, all used but for the gap.
 struct Pass<'a> {
     left: &'a [f32],
     right: &'a [f32],
-    width: usize,
+    stride: usize,
     /// Whether no panel of `k` came before.
-    first: bool,
+    is_first: bool,
     /// Whether none comes after.
-    last: bool,
+    is_last: bool,
 }
 
 /// A panel of `matrix`: its rows from `first_row`, its blocks of `k` from `first_block`.
@@ -353,12 +335,14 @@ pub(super) struct Panel<'a> {
     pub(super) matrix: &'a Matrix<'a>,
     pub(super) first_row: usize,
     pub(super) first_block: usize,
-    /// Words per row.
+    /// Words of a row.
     pub(super) width: usize,
+    /// Words from a row to the next.
+    pub(super) stride: usize,
 }
 
 impl Panel<'_> {
-    /// Writes as many rows as fit into `out`, one after another.
+    /// Writes as many rows as fit into `out`, `stride` apart; what is between them stays.
     pub(super) fn pack(&self, out: &mut [f32]) {
         if self.matrix.rows_are_adjacent() {
             columns::pack(self, out);
@@ -372,8 +356,9 @@ per_words! {
     /// Packs whole rows: neighbours along `k` lie side by side.
     fn pack_rows<W>(words, panel: &Panel<'_>, out: &mut [f32]) {
         let mut block = [0.0; BLOCK];
-        for (row, out) in out.chunks_exact_mut(panel.width).enumerate() {
-            for (index, out) in out.chunks_exact_mut(W::FORMAT.words()).enumerate() {
+        for (row, out) in out.chunks_exact_mut(panel.stride).enumerate() {
+            let blocks = out[..panel.width].chunks_exact_mut(W::FORMAT.words());
+            for (index, out) in blocks.enumerate() {
                 let (row, index) = (panel.first_row + row, panel.first_block + index);
                 if let Some(source) = panel.matrix.as_stored(row, index) {
                     words.arrange(panel.numerics, source, out);
@@ -414,19 +399,6 @@ impl Target {
     /// The same output, written in another manner.
     pub(super) fn in_manner(self, manner: (f32, Mode)) -> Target {
         Target { manner, ..self }
-    }
-
-    /// Writes neighbouring outputs of a row, one per 16 running sums.
-    fn write(&self, isa: Isa, row: usize, column: usize, sums: &[f32]) {
-        let sums = sums.as_chunks::<LANES>().0;
-        match sums.as_array::<RIGHT_ROWS>() {
-            Some(sums) => self.put(row, column, &add_four(isa, sums)),
-            None => {
-                for (index, sums) in sums.iter().enumerate() {
-                    self.put(row, column + index, &[add_lanes(sums)]);
-                }
-            }
-        }
     }
 
     /// Writes a rectangle of sums, sixteen to a row, from output `(row, column)` on; or, where it

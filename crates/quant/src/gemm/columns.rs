@@ -1,14 +1,14 @@
 //! Panels of a matrix whose neighbouring rows lie side by side, as in `dy W`: what is read in lines of one
 //! `k` has to stand in rows of many.
 
-use super::block::{Panel, RIGHT};
-use super::kernel::transpose;
+use super::block::Panel;
+use super::kernel::{RIGHT, transpose};
 use super::{BLOCK, LANES, SEQUENCE};
 
 /// Packs the panel, up to 32 rows at a time.
 pub(super) fn pack(panel: &Panel<'_>, out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if pairs::fit(panel, out.len() / panel.width) {
+    if pairs::fit(panel, out.len() / panel.stride) {
         return pairs::pack(panel, out);
     }
     lines(panel.isa, panel, out);
@@ -19,8 +19,8 @@ crate::per_tier! {
     fn lines(panel: &Panel<'_>, out: &mut [f32]) {
         let (words, k_count) = (panel.format.words(), panel.matrix.cols());
         let (mut lines, mut rows) = ([[0.0_f32; RIGHT]; BLOCK], [[0.0_f32; BLOCK]; RIGHT]);
-        for (group, out) in out.chunks_mut(RIGHT * panel.width).enumerate() {
-            let (first, count) = (panel.first_row + group * RIGHT, out.len() / panel.width);
+        for (group, out) in out.chunks_mut(RIGHT * panel.stride).enumerate() {
+            let (first, count) = (panel.first_row + group * RIGHT, out.len() / panel.stride);
             for index in 0..panel.width / words {
                 for (c, &s) in SEQUENCE.iter().enumerate() {
                     for lane in 0..LANES {
@@ -34,7 +34,7 @@ crate::per_tier! {
                     }
                 }
                 transpose(panel.isa, &lines, &mut rows);
-                for (block, out) in rows.iter().zip(out.chunks_exact_mut(panel.width)) {
+                for (block, out) in rows.iter().zip(out.chunks_exact_mut(panel.stride)) {
                     panel.format.store(block, &mut out[index * words..][..words]);
                 }
             }
@@ -45,8 +45,8 @@ crate::per_tier! {
 /// Whole panels in pairs of bf16: two lines at a time become words, and only these are turned.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod pairs {
-    use super::super::block::{Panel, RIGHT};
-    use super::super::kernel::{Format, transpose};
+    use super::super::block::Panel;
+    use super::super::kernel::{Format, RIGHT, transpose};
     use super::super::words::x86::FastPairs;
     use super::super::{BLOCK, Dense, LANES, Matrix, Side, Values};
     use crate::Isa;
@@ -159,7 +159,7 @@ pub(super) mod pairs {
                 transpose(panel.isa, square, &mut turned);
                 for (t, words) in turned.iter().enumerate() {
                     let row = row_of(panel.matrix, half, t);
-                    let at = row * panel.width + index * per_block + c * LANES;
+                    let at = row * panel.stride + index * per_block + c * LANES;
                     out[at..at + LANES].copy_from_slice(words);
                 }
             }

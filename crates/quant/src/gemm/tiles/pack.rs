@@ -21,7 +21,7 @@ pub(super) fn panel<'a>(
     width: usize,
 ) -> Panel<'a> {
     let (isa, numerics, format) = (Isa::Avx512, Numerics::Bf16, Format::Pairs);
-    Panel { isa, numerics, format, matrix, first_row, first_block, width }
+    Panel { isa, numerics, format, matrix, first_row, first_block, width, stride: width }
 }
 
 /// For `a`: up to 32 rows one after another, and zeros up to a whole number of tiles.
