@@ -1,6 +1,7 @@
 //! `cargo bench -p ops --bench adamw`: the update of a rank-16 adapter of all linear layers of an 8B Llama
 //! (41,943,040 numbers in 448 tensors), as a share of the read bandwidth measured beside it. Prints a
-//! line; benches/results/ keeps rows worth keeping.
+//! line; benches/results/ keeps rows worth keeping. Rounded values go to one of two stagings in turns, as in training,
+//! where they leave for the device.
 
 use ops::adamw::{StepSize, Update};
 use ops::{Backend, Buf, Cpu, DType, Isa, Op, Size, Space, Target};
@@ -35,7 +36,13 @@ fn measure() {
     let mut cpu = Cpu::new(target, size);
     let block = PROJECTIONS.into_iter().flat_map(|[inner, out]| [RANK * inner, out * RANK]);
     let lengths: Vec<usize> = (0..LAYERS).flat_map(|_| block.clone()).collect();
-    let updates: Vec<Update> = lengths.iter().map(|&len| update(&mut cpu, len)).collect();
+    let longest = *lengths.iter().max().expect("layers");
+    let staging = [(); 2].map(|()| cpu.alloc("bench", Space::Pinned, DType::Bf16, longest));
+    let updates: Vec<Update> = lengths
+        .iter()
+        .zip(staging.into_iter().cycle())
+        .map(|(&len, staging)| update(&mut cpu, staging.slice(0, len)))
+        .collect();
     let bytes: u64 = updates
         .iter()
         .map(|update| update.cost(&target))
@@ -62,13 +69,11 @@ fn measure() {
     );
 }
 
-/// An update of `len` numbers over memory that was touched.
-fn update(cpu: &mut Cpu, len: usize) -> Update {
-    let mut pinned = |dtype| cpu.alloc("bench", Space::Pinned, dtype, len);
-    let [w, m, v, g] = [DType::F32; 4].map(&mut pinned);
-    let out: Buf = pinned(DType::Bf16);
+/// An update that writes to `out`, over memory that was touched.
+fn update(cpu: &mut Cpu, out: Buf) -> Update {
+    let [w, m, v, g] = [(); 4].map(|()| cpu.alloc("bench", Space::Pinned, DType::F32, out.len));
     for (buf, value) in [(w, 0.5), (m, 0.01), (v, 0.0001), (g, 0.02)] {
-        cpu.write(buf, &vec![value; len]);
+        cpu.write(buf, &vec![value; out.len]);
     }
     let size = StepSize {
         lr: 1e-4,
