@@ -296,7 +296,7 @@ impl Job {
         for n in (0..rows).step_by(height) {
             let l = height.min(rows - n);
             let is_kept = !(pass.is_first && pass.is_last);
-            let strip = Strip {
+            let mut strip = Strip {
                 left: &pass.left[n * pass.stride..],
                 right: pass.right,
                 stride: pass.stride,
@@ -306,7 +306,7 @@ impl Job {
                 is_first: pass.is_first,
                 out: pass.is_last.then_some(&mut made),
             };
-            sum(self.isa, self.format, strip);
+            sum(self.isa, self.format, &mut strip);
             if pass.is_last {
                 for (row, made) in (area.first + area.n.start + n..).zip(&made[..l]) {
                     target.put(row, area.m.start, &made[..count]);

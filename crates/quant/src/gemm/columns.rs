@@ -54,6 +54,9 @@ pub(super) mod pairs {
     use crate::nf4::Nf4;
     use half::bf16;
 
+    /// Blocks of `k` that lines are asked for ahead.
+    const AHEAD: usize = 4;
+
     /// Sixteen words of sixteen rows.
     pub(in super::super) type Square = [[f32; LANES]; LANES];
 
@@ -155,6 +158,13 @@ pub(super) mod pairs {
         let per_block = Format::Pairs.words();
         let mut turned = [[0.0; LANES]; LANES];
         join(panel, |index, c, joined| {
+            if c == 0 {
+                let ahead = [panel.first_row, panel.first_block + index + AHEAD];
+                panel
+                    .matrix
+                    .stretches(ahead, [RIGHT, 1])
+                    .for_each(|line| panel.matrix.prefetch(line));
+            }
             for (half, square) in joined.iter().enumerate() {
                 transpose(panel.isa, square, &mut turned);
                 for (t, words) in turned.iter().enumerate() {

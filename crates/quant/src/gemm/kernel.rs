@@ -111,7 +111,7 @@ macro_rules! by_rows {
     };
 }
 /// Continues the running sums of a strip, and makes outputs of them where they end.
-pub(super) fn sum(isa: Isa, format: Format, strip: Strip<'_>) {
+pub(super) fn sum(isa: Isa, format: Format, strip: &mut Strip<'_>) {
     strip.check();
     match isa {
         Isa::Scalar => scalar(format, strip),
@@ -163,13 +163,13 @@ pub(super) fn transpose<const I: usize, const J: usize>(
     }
 }
 
-fn scalar(format: Format, strip: Strip<'_>) {
-    let Strip { left, right, stride, words, rows: [l, r], sums, is_first, mut out, .. } = strip;
+fn scalar(format: Format, strip: &mut Strip<'_>) {
+    let &mut Strip { left, right, stride, words, rows: [l, r], is_first, .. } = strip;
     for n in 0..l {
         for m in 0..r {
             let mut sum = match is_first {
                 true => [0.0; LANES],
-                false => sums.as_chunks::<LANES>().0[n * r + m],
+                false => strip.sums.as_chunks::<LANES>().0[n * r + m],
             };
             let x = left[n * stride..][..words].as_chunks::<LANES>().0;
             let w = right[m * stride..][..words].as_chunks::<LANES>().0;
@@ -183,9 +183,9 @@ fn scalar(format: Format, strip: Strip<'_>) {
                     };
                 }
             }
-            match &mut out {
+            match &mut strip.out {
                 Some(out) => out[n][m] = add_lanes(&sum),
-                None => sums.as_chunks_mut::<LANES>().0[n * r + m] = sum,
+                None => strip.sums.as_chunks_mut::<LANES>().0[n * r + m] = sum,
             }
         }
     }

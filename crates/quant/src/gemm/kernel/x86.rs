@@ -31,7 +31,7 @@ type Sums = [[[f32; LANES]; SIDE]; 3];
 /// # Safety
 /// `Strip::check` holds, and L is the number of rows of `left`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2<const L: usize>(mut strip: Strip<'_>) {
+pub(super) unsafe fn avx2<const L: usize>(strip: &mut Strip<'_>) {
     let r = strip.rows[1];
     for first in (0..r).step_by(SIDE) {
         let width = SIDE.min(r - first);
@@ -42,7 +42,7 @@ pub(super) unsafe fn avx2<const L: usize>(mut strip: Strip<'_>) {
                 row[..width].copy_from_slice(&kept[n * r + first..][..width]);
             }
         }
-        by_width!(width, avx2_tile, (&strip, first, &mut tile));
+        by_width!(width, avx2_tile, (strip, first, &mut tile));
         for (n, row) in tile.iter().take(L).enumerate() {
             match &mut strip.out {
                 Some(out) => out[n][first..first + width].copy_from_slice(&add_four(row)[..width]),
@@ -225,10 +225,10 @@ macro_rules! avx512_strip {
         /// # Safety
         /// `Strip::check` holds, and L is the number of rows of `left`.
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name<const L: usize>(mut strip: Strip<'_>) {
+        pub(super) unsafe fn $name<const L: usize>(strip: &mut Strip<'_>) {
             let r = strip.rows[1];
             for first in (0..r).step_by(SIDE) {
-                by_width!(r - first, $tile, (&mut strip, first));
+                by_width!(r - first, $tile, (strip, first));
             }
         }
 
