@@ -306,6 +306,9 @@ impl Job {
                 is_first: pass.is_first,
                 out: pass.is_last.then_some(&mut made),
             };
+            if pass.is_last {
+                target.expect([area.first + area.n.start + n, area.m.start], [l, count]);
+            }
             sum(self.isa, self.format, &mut strip);
             if pass.is_last {
                 for (row, made) in (area.first + area.n.start + n..).zip(&made[..l]) {
@@ -417,6 +420,19 @@ impl Target {
                 }
             } else {
                 self.put(row + index, column, &sums[..width]);
+            }
+        }
+    }
+
+    /// Asks for a rectangle that will be written.
+    fn expect(&self, [row, column]: [usize; 2], [l, count]: [usize; 2]) {
+        #[cfg(target_arch = "x86_64")]
+        for row in row..row + l {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let at = self.base.wrapping_add(row * self.stride + column).cast::<i8>();
+            for line in (0..count * 4).step_by(64) {
+                // SAFETY: a prefetch reads nothing, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line)) };
             }
         }
     }
