@@ -46,7 +46,8 @@ crate::per_tier! {
 #[cfg(target_arch = "x86_64")]
 pub(super) mod pairs {
     use super::super::block::Panel;
-    use super::super::kernel::{Format, RIGHT, transpose};
+    use super::super::kernel::x86::transpose;
+    use super::super::kernel::{Format, RIGHT};
     use super::super::words::x86::FastPairs;
     use super::super::{BLOCK, Dense, LANES, Matrix, Side, Values};
     use crate::Isa;
@@ -84,6 +85,7 @@ pub(super) mod pairs {
 
     /// Joins the lines `k` and `k + 2` of each block in words. For every block and each of its two words
     /// `take` gets `[half][lane]`, the words of sixteen rows each.
+    #[inline(always)]
     pub(in super::super) fn join(panel: &Panel<'_>, take: impl FnMut(usize, usize, &[Square; 2])) {
         let words = FastPairs(Avx512::detect().expect("avx512 was chosen but not detected"));
         let first = panel.first_row;
@@ -131,6 +133,7 @@ pub(super) mod pairs {
         }
     }
 
+    #[inline(always)]
     fn squares<L: Copy>(
         panel: &Panel<'_>,
         nothing: L,
@@ -155,6 +158,13 @@ pub(super) mod pairs {
 
     /// Packs the panel: turns what is joined, and stores each row.
     pub(super) fn pack(panel: &Panel<'_>, out: &mut [f32]) {
+        Avx512::detect().expect("avx512 was chosen but not detected");
+        // SAFETY: the features were detected.
+        unsafe { pack_pairs(panel, out) }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+    fn pack_pairs(panel: &Panel<'_>, out: &mut [f32]) {
         let per_block = Format::Pairs.words();
         let mut turned = [[0.0; LANES]; LANES];
         join(panel, |index, c, joined| {
@@ -166,7 +176,7 @@ pub(super) mod pairs {
                     .for_each(|line| panel.matrix.prefetch(line));
             }
             for (half, square) in joined.iter().enumerate() {
-                transpose(panel.isa, square, &mut turned);
+                transpose(square, &mut turned);
                 for (t, words) in turned.iter().enumerate() {
                     let row = row_of(panel.matrix, half, t);
                     let at = row * panel.stride + index * per_block + c * LANES;

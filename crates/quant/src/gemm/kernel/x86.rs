@@ -124,7 +124,7 @@ pub(super) fn add_four(sums: &[[f32; LANES]; 4]) -> [f32; 4] {
 
 /// Eight by eight values at a time.
 #[target_feature(enable = "avx2")]
-pub(super) fn transpose<const I: usize, const J: usize>(
+pub(in super::super) fn transpose<const I: usize, const J: usize>(
     lines: &[[f32; J]; I],
     rows: &mut [[f32; I]; J],
 ) {

@@ -91,6 +91,7 @@ impl Words for FastPairs {
 impl FastPairs {
     /// The words of two lines of 32 codes, lower and upper, with their absmax: of the even rows, and
     /// of the odd ones.
+    #[inline(always)]
     pub(in super::super) fn of_code_lines(
         self,
         codes: [&[u8; BLOCK / 4]; 2],
@@ -102,6 +103,7 @@ impl FastPairs {
 
     /// The words of two lines of 32 codes of 8 bits with their scales: of the first sixteen rows, and
     /// of the others.
+    #[inline(always)]
     pub(in super::super) fn of_byte_lines(
         self,
         codes: [&[i8; BLOCK / 2]; 2],
@@ -124,12 +126,14 @@ impl FastPairs {
     }
 
     /// The words of two lines of 32 values: of the first sixteen rows, and of the others.
+    #[inline(always)]
     pub(in super::super) fn of_lines(self, lines: [&[f32; BLOCK / 2]; 2]) -> [[f32; LANES]; 2] {
         // SAFETY: the token proves AVX-512 F, BW and BF16.
         unsafe { of_lines(lines) }.map(|words| self.store(words))
     }
 
     /// As [`FastPairs::of_lines`], of values that are rounded.
+    #[inline(always)]
     pub(in super::super) fn of_half_lines(
         self,
         lines: [&[bf16; BLOCK / 2]; 2],
@@ -202,6 +206,7 @@ fn of_two_blocks(codes: &[[u8; BLOCK / 2]; 2], absmax: &[f32; 2], out: &mut [f32
 /// The bytes of both lines take turns as words; the values of the upper line stand in the upper half
 /// of the table.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[inline]
 fn of_code_lines(codes: [&[u8; BLOCK / 4]; 2], absmax: [f32; 2]) -> [__m512; 2] {
     let [low, high] = codes.map(|codes| {
         // SAFETY: sixteen bytes; the load has no alignment to meet.
@@ -225,6 +230,7 @@ fn of_code_lines(codes: [&[u8; BLOCK / 4]; 2], absmax: [f32; 2]) -> [__m512; 2] 
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[inline]
 fn of_byte_lines(codes: [&[i8; BLOCK / 2]; 2], scales: [f32; 2]) -> [__m512; 2] {
     let interleaved = interleaved();
     let half = |at: usize| {
@@ -244,6 +250,7 @@ fn of_byte_lines(codes: [&[i8; BLOCK / 2]; 2], scales: [f32; 2]) -> [__m512; 2] 
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[inline]
 fn of_lines(lines: [&[f32; BLOCK / 2]; 2]) -> [__m512; 2] {
     let interleaved = interleaved();
     let half = |at: usize| {
@@ -261,6 +268,7 @@ fn of_lines(lines: [&[f32; BLOCK / 2]; 2]) -> [__m512; 2] {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[inline]
 fn of_half_lines([low, high]: [&[bf16; BLOCK / 2]; 2]) -> [__m512; 2] {
     // SAFETY: thirty-two halves; the load has no alignment to meet.
     let low = unsafe { _mm512_loadu_si512(low.as_ptr().cast()) };
