@@ -21,8 +21,6 @@ const STRETCH: usize = 4 * KEPT;
 const PACKED: usize = 2 * BLOCK;
 /// Most words of `right` that a task holds decoded: 1 MiB.
 const HELD: usize = 1 << 18;
-/// Most words of a row in a panel: sums are read and written once for each panel, so where one spans `k` never.
-const PANEL: usize = 2048;
 /// Words between the rows of a panel. Rows whose distance is a power of two would fall on the same few sets of the
 /// first-level cache.
 const GAP: usize = LANES;
@@ -76,7 +74,6 @@ pub fn workspace(
     if tiles::take(isa, numerics, k) && !few::fits(shape, lie) {
         return tiles::workspace(shape, threads);
     }
-    let words = format.words();
     if few::fits(shape, lie) {
         return few::few_workspace((isa, numerics), [n, k], std::iter::empty(), false, threads);
     }
@@ -84,39 +81,49 @@ pub fn workspace(
         Some(way) => way.workspace(format, shape, threads),
         None => {
             let blocks = k.div_ceil(BLOCK);
-            n.min(STRETCH) * row_words(blocks, words) + threads * task_scratch(n, blocks, words)
+            n.min(STRETCH) * row_words(blocks, format) + threads * task_scratch(n, blocks, format)
         }
     }
 }
 
+/// Most words of a row in a panel: sums are read and written once for each panel, so where one spans `k` never. All
+/// of `right` in a panel is a quarter of a megabyte, or half of one where processors have more of the second-level
+/// cache.
+const fn panel_words(format: Format) -> usize {
+    match format {
+        Format::Singles => 2048,
+        Format::Pairs => 4096,
+    }
+}
+
 /// Blocks of `k` in a panel.
-fn depth(words: usize) -> usize {
-    PANEL / words
+const fn depth(format: Format) -> usize {
+    panel_words(format) / format.words()
 }
 
 /// Words of a row of `blocks` blocks in all its panels.
-fn row_words(blocks: usize, words: usize) -> usize {
-    blocks * words + blocks.div_ceil(depth(words)) * GAP
+fn row_words(blocks: usize, format: Format) -> usize {
+    blocks * format.words() + blocks.div_ceil(depth(format)) * GAP
 }
 
 /// Blocks of a row of `right` that a task holds decoded: a panel, or where they serve rows of `left` more than
 /// once as many as fit.
-fn held(n: usize, k_blocks: usize, words: usize) -> usize {
-    let panels = if n > KEPT { HELD / (RIGHT * PANEL) } else { 1 };
-    k_blocks.min(panels * depth(words))
+fn held(n: usize, k_blocks: usize, format: Format) -> usize {
+    let panels = if n > KEPT { HELD / (RIGHT * panel_words(format)) } else { 1 };
+    k_blocks.min(panels * depth(format))
 }
 
 /// Rows of `left` whose running sums a task keeps: none where one panel spans `k`.
-fn summed(n: usize, k_blocks: usize, words: usize) -> usize {
-    if k_blocks <= depth(words) {
+fn summed(n: usize, k_blocks: usize, format: Format) -> usize {
+    if k_blocks <= depth(format) {
         return 0;
     }
-    n.min(if held(n, k_blocks, words) < k_blocks { STRETCH } else { KEPT })
+    n.min(if held(n, k_blocks, format) < k_blocks { STRETCH } else { KEPT })
 }
 
 /// Words of one task: rows of `right` and the running sums.
-fn task_scratch(n: usize, k_blocks: usize, words: usize) -> usize {
-    RIGHT * (row_words(held(n, k_blocks, words), words) + summed(n, k_blocks, words) * LANES)
+fn task_scratch(n: usize, k_blocks: usize, format: Format) -> usize {
+    RIGHT * (row_words(held(n, k_blocks, format), format) + summed(n, k_blocks, format) * LANES)
 }
 
 /// `out = scale · left · rightᵀ`, or added. See the module's header for the order of summation.
@@ -160,11 +167,10 @@ pub fn gemm(
     }
     let k_blocks = k.div_ceil(BLOCK);
     let format = Format::of(isa, numerics);
-    let words = format.words();
-    let job = Job { isa, numerics, format, k_blocks, held: held(n, k_blocks, words) };
-    let packed = n.min(STRETCH) * row_words(k_blocks, words);
+    let job = Job { isa, numerics, format, k_blocks, held: held(n, k_blocks, format) };
+    let packed = n.min(STRETCH) * row_words(k_blocks, format);
     let (packed, tasks) = workspace.words.split_at_mut(packed);
-    let scratch = Scratch::new(tasks, task_scratch(n, k_blocks, words), workspace.threads);
+    let scratch = Scratch::new(tasks, task_scratch(n, k_blocks, format), workspace.threads);
     let target = out.target();
     // As long as each other, so that no weight is decoded for a few last rows.
     let stretch = n.div_ceil(n.div_ceil(STRETCH)).next_multiple_of(left_rows(isa));
@@ -220,14 +226,14 @@ impl Job {
 
     /// Packs `rows` rows from `first`, panel after panel, each with its rows one after another.
     fn pack_left(&self, left: &Matrix<'_>, first: usize, rows: usize, packed: &mut [f32]) {
-        let packed = &mut packed[..rows * row_words(self.k_blocks, self.format.words())];
-        let panels = packed.par_chunks_mut(rows * (PANEL + GAP)).enumerate();
+        let packed = &mut packed[..rows * row_words(self.k_blocks, self.format)];
+        let panels = packed.par_chunks_mut(rows * (panel_words(self.format) + GAP)).enumerate();
         panels.for_each(|(panel, out)| {
             let stride = out.len() / rows;
             let parts = out.par_chunks_mut(PACKED * stride).enumerate();
             parts.for_each(|(part, out)| {
                 let row = part * PACKED;
-                let block = panel * depth(self.format.words());
+                let block = panel * depth(self.format);
                 self.pack(left, [first + row, block], stride, out);
             });
         });
@@ -237,7 +243,12 @@ impl Job {
     fn pack(&self, matrix: &Matrix<'_>, first: [usize; 2], stride: usize, out: &mut [f32]) {
         let Job { isa, numerics, format, .. } = *self;
         let ([first_row, first_block], width) = (first, stride - GAP);
-        Panel { isa, numerics, format, matrix, first_row, first_block, width, stride }.pack(out);
+        Panel { isa, numerics, format, matrix, first_row, first_block, width, stride }
+            .pack(&mut *out);
+        if isa == Isa::Avx2 {
+            // A tile takes eight lanes at a time.
+            out.chunks_exact_mut(stride).for_each(|row| part(isa, &mut row[..width]));
+        }
     }
 
     fn run(
@@ -248,8 +259,8 @@ impl Job {
         scratch: &mut [f32],
         target: &Target,
     ) {
-        let (words, count) = (self.format.words(), area.m.len());
-        let (panels, sums) = scratch.split_at_mut(RIGHT * row_words(self.held, words));
+        let (format, count) = (self.format, area.m.len());
+        let (panels, sums) = scratch.split_at_mut(RIGHT * row_words(self.held, format));
         let strip = self.strip(area.n.len());
         for section in (0..self.k_blocks).step_by(self.held) {
             let section = section..self.k_blocks.min(section + self.held);
@@ -259,15 +270,15 @@ impl Job {
                 let sums = &mut sums[at * count * LANES..];
                 let n = start..area.n.end.min(start + strip);
                 let part = Area { n, m: area.m.clone(), ..*area };
-                for first_block in section.clone().step_by(depth(words)) {
-                    let blocks = depth(words).min(section.end - first_block);
-                    let stride = blocks * words + GAP;
-                    let panel = count * row_words(first_block - section.start, words);
+                for first_block in section.clone().step_by(depth(format)) {
+                    let blocks = depth(format).min(section.end - first_block);
+                    let stride = blocks * format.words() + GAP;
+                    let panel = count * row_words(first_block - section.start, format);
                     let panel = &mut panels[panel..][..count * stride];
                     if start == area.n.start {
                         self.pack(right, [area.m.start, first_block], stride, panel);
                     }
-                    let left = area.rows * row_words(first_block, words) + start * stride;
+                    let left = area.rows * row_words(first_block, format) + start * stride;
                     let pass = Pass {
                         left: &packed[left..][..part.n.len() * stride],
                         right: panel,
@@ -283,7 +294,7 @@ impl Job {
 
     /// Rows of `left` that go through `k` together: all of `rows`, fewer where their sums have to wait.
     fn strip(&self, rows: usize) -> usize {
-        if self.k_blocks <= depth(self.format.words()) {
+        if self.k_blocks <= depth(self.format) {
             return rows;
         }
         rows.div_ceil(rows.div_ceil(KEPT)).next_multiple_of(left_rows(self.isa))
@@ -352,6 +363,19 @@ impl Panel<'_> {
         } else {
             pack_rows(self.isa, self.format, self, out);
         }
+    }
+}
+
+crate::per_tier! {
+    /// Puts the lower eight lanes of all sixteens before the upper ones.
+    fn part(row: &mut [f32]) {
+        let mut upper = [0.0; panel_words(Format::Singles) / 2];
+        let half = row.len() / 2;
+        for (at, upper) in upper[..half].as_chunks_mut::<{ LANES / 2 }>().0.iter_mut().enumerate() {
+            upper.copy_from_slice(&row[at * LANES + LANES / 2..][..LANES / 2]);
+            row.copy_within(at * LANES..at * LANES + LANES / 2, at * LANES / 2);
+        }
+        row[half..].copy_from_slice(&upper[..half]);
     }
 }
 

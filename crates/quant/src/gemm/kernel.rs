@@ -70,7 +70,7 @@ pub(super) fn left_rows(isa: Isa) -> usize {
 
 /// A few rows of `left` against all rows of a panel of `right`.
 pub(super) struct Strip<'a> {
-    /// Panel of `left`: rows of `words` words, `stride` apart.
+    /// Panel of `left`: rows of `words` words, `stride` apart; on AVX2 the lower eight of all sixteen lanes come first.
     pub(super) left: &'a [f32],
     /// Panel of `right`, likewise.
     pub(super) right: &'a [f32],

@@ -71,7 +71,8 @@ unsafe fn avx2_tile<const L: usize, const R: usize>(
                 sum[n][m] = unsafe { load8(tile[n][m].as_ptr(), half) };
             }
         }
-        for at in (half..words).step_by(LANES) {
+        let from = half * words / LANES;
+        for at in (from..from + words / 2).step_by(LANES / 2) {
             let mut x = [_mm256_setzero_ps(); L];
             for (n, x) in x.iter_mut().enumerate() {
                 // SAFETY: inside the left panel, as the caller promises.
