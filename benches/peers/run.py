@@ -104,7 +104,11 @@ def arguments():
     parser.add_argument("--srek", type=pathlib.Path, default=target / "release/srek")
     parser.add_argument("--here", type=pathlib.Path, default=cache / "srek/peers")
     parser.add_argument("--markdown", type=pathlib.Path, default=PROJECT.parent / "shared/data")
-    return parser.parse_args()
+    args = parser.parse_args()
+    for name in ["rounds", "threads"]:
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} is {getattr(args, name)}, expected 1 or more")
+    return args
 
 
 def main():
@@ -125,8 +129,8 @@ def main():
         for work in chosen.values():
             first, *others = work.contenders
             work.contenders = [first, *(it for it in others if it[0].startswith(tuple(wanted)))]
-    if not args.srek.exists():
-        sys.exit(f"there is no {args.srek}\nhint: cargo build --release, or --srek PROGRAM")
+    if not os.access(args.srek, os.X_OK) or not args.srek.is_file():
+        sys.exit(f"{args.srek} is no program\nhint: cargo build --release, or --srek PROGRAM")
     if args.csv.exists() and args.csv.read_text().split("\n", 1)[0] != ",".join(HEADING):
         sys.exit(f"{args.csv} has another heading\nhint: name a new file with --csv")
     place.install_python()
