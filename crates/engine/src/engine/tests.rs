@@ -70,13 +70,18 @@ fn cases() -> Vec<(Isa, Numerics, Base)> {
         (fastest, Numerics::Bf16, Base::AsStored),
         (fastest, Numerics::F32, Base::Nf4),
         (fastest, Numerics::Bf16, Base::Nf4Double),
+        (fastest, Numerics::Int8, Base::Nf4Double),
     ];
     for isa in Isa::ALL.into_iter().filter(|isa| *isa != fastest) {
         if !isa.available() {
             crate::skip::skip(&format!("no {} on this machine", isa.name()));
             continue;
         }
-        cases.extend([(isa, Numerics::F32, Base::Nf4), (isa, Numerics::Bf16, Base::Nf4Double)]);
+        cases.extend([
+            (isa, Numerics::F32, Base::Nf4),
+            (isa, Numerics::Bf16, Base::Nf4Double),
+            (isa, Numerics::Int8, Base::Nf4Double),
+        ]);
     }
     cases
 }
