@@ -568,12 +568,14 @@ fn wrong_usage() {
         2,
         r"
 error: --threads is 0, expected 1 to 1024
+hint: without it every core has one
 ",
     );
     room.srek("doctor --tier neon").fails(
         2,
         r#"
 error: --tier is "neon", expected one of scalar, avx2, avx512, amx
+hint: without it the fastest of this machine is taken
 "#,
     );
     assert_eq!(room.srek("no-such-command").code, Some(2));

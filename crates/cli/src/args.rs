@@ -478,7 +478,8 @@ pub(crate) enum NumericsName {
     F32,
     /// Operands in bf16, sums in f32
     Bf16,
-    /// Weights of 4 or 8 bits and what they are multiplied with in 8 bits: to serve, on a CPU
+    /// Weights of 4 or 8 bits and what they are multiplied with in 8 bits: to serve, on a CPU with AVX-512 VNNI and
+    /// VBMI (elsewhere slower than bf16)
     Int8,
 }
 

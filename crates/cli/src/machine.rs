@@ -40,7 +40,9 @@ impl Machine {
             None => std::thread::available_parallelism().map_or(1, usize::from),
             Some(threads) if (1..=MOST_THREADS).contains(&threads) => threads,
             Some(threads) => {
-                return Err(usage(format!("--threads is {threads}, expected 1 to {MOST_THREADS}")));
+                return Err(usage(format!(
+                    "--threads is {threads}, expected 1 to {MOST_THREADS}\nhint: without it every core has one"
+                )));
             }
         };
         let gpu = args.gpu.map(Gpu::find).transpose()?;
@@ -73,7 +75,9 @@ impl Machine {
 fn tier(name: &str, from: &str) -> anyhow::Result<Isa> {
     let Some(isa) = Isa::from_name(name) else {
         let names = Isa::ALL.map(Isa::name).join(", ");
-        return Err(usage(format!("{from} is {name:?}, expected one of {names}")));
+        return Err(usage(format!(
+            "{from} is {name:?}, expected one of {names}\nhint: without it the fastest of this machine is taken"
+        )));
     };
     if !isa.available() {
         let best = Isa::detect().name();

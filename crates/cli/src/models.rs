@@ -28,7 +28,15 @@ pub(crate) fn directory(named: &Path) -> Result<PathBuf> {
     if let Some(file) = gguf::alone_in(named) {
         return gguf::directory(&file);
     }
-    // What is not there is told by who opens it.
+    // `org/name` is told below, where the hub may have it.
+    let is_path = named.is_absolute() || named.starts_with(".") || named.starts_with("..");
+    if is_path && named.symlink_metadata().is_err() {
+        return Err(usage(format!(
+            "{}: there is no such directory\nhint: name a directory with config.json and model.safetensors, a \
+             .gguf file, or a model of the hub as ORG/NAME",
+            named.display()
+        )));
+    }
     let Some(name) = named.to_str().and_then(Name::parse) else { return Ok(named.to_owned()) };
     // A link that leads nowhere is meant as a path, too.
     if named.symlink_metadata().is_ok() {

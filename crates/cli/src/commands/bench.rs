@@ -42,7 +42,10 @@ const MOST_REPEATS: usize = 100;
 pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
     if !(1..=MOST_REPEATS).contains(&args.repeats) {
         let found = args.repeats;
-        return Err(usage(format!("--repeats is {found}, expected 1 to {MOST_REPEATS}")));
+        return Err(usage(format!(
+            "--repeats is {found}, expected 1 to {MOST_REPEATS}\nhint: without it 3 are measured; more steady the \
+             median"
+        )));
     }
     if let Some(file) = &args.csv {
         results::check(file)?;
@@ -122,9 +125,14 @@ fn of_model(
         let context = config.context;
         if most > context || (option == "--train" && found < 2) {
             let range = match option {
-                "--train" => format!("a document has 2 to {context} tokens with this model"),
+                "--train" => format!(
+                    "a document has 2 to {context} tokens with this model\nhint: --train 8x{context} trains \
+                     8 documents in a step"
+                ),
                 _ => format!(
-                    "{DECODED} tokens are decoded behind it, and the model is made for {context}"
+                    "{DECODED} tokens are decoded behind it, and the model is made for {context}\nhint: \
+                     --depth {} is the most",
+                    context.saturating_sub(DECODED)
                 ),
             };
             return Err(usage(format!("{option} is {found}: {range}")));

@@ -8,6 +8,7 @@ use crate::args::DoctorArgs;
 use crate::machine::{self, Machine};
 use crate::models;
 use crate::output::{Answer, bytes, pairs};
+use ops::Isa;
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
     let processor = machine::processor();
     let peaks = Peaks::measure(machine, MEASURE);
     let unknown = || "unknown".to_owned();
+    let has_bytes = machine.isa >= Isa::Avx512 && quant::cpu::Vnni::detect().is_some();
+    let remark = if has_bytes { "" } else { " (plain loops: --numerics int8 is slower than bf16)" };
     let memory_text = memory.map_or_else(unknown, |(total, available)| {
         format!("{}, {} of it available", bytes(total), bytes(available))
     });
@@ -68,7 +71,7 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         ("gpu", gpus.text()),
         ("f32 peak", format!("{:.1} GFLOP/s", peaks.f32_flops / 1e9)),
         ("bf16 peak", format!("{:.1} GFLOP/s", peaks.bf16_flops / 1e9)),
-        ("int8 peak", format!("{:.1} Gop/s", peaks.int8_ops / 1e9)),
+        ("int8 peak", format!("{:.1} Gop/s{}", peaks.int8_ops / 1e9, remark)),
         ("memory reads", format!("{:.1} GB/s", peaks.read_bandwidth / 1e9)),
     ]);
     let json = serde_json::json!({
@@ -83,6 +86,7 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         "f32_flops": peaks.f32_flops,
         "bf16_flops": peaks.bf16_flops,
         "int8_ops_per_second": peaks.int8_ops,
+        "int8_is_fast": has_bytes,
         "read_bytes_per_second": peaks.read_bandwidth,
     });
     Ok(Answer { text, json })

@@ -108,6 +108,7 @@ impl Case {
         });
         Ok(Timing {
             command: format!("train {} context {}", self.name, step.context),
+            numerics: Numerics::Bf16,
             tokens: step.tokens,
             // The first step touches every page for the first time.
             seconds: stopwatch.0.split_off(1),
@@ -190,6 +191,7 @@ impl Case {
         };
         let timing = |what: &str, tokens, seconds, price: Price, ops| Timing {
             command: format!("{what} {}{manner} context {depth}", self.name),
+            numerics: self.numerics,
             tokens,
             seconds,
             best_seconds: price.best_seconds,

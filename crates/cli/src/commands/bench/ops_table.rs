@@ -3,25 +3,40 @@
 use super::Peaks;
 use crate::output;
 use crate::serving::Times;
+use ops::{Numerics, Spent};
 
-/// A table of ops, the slowest first; nothing where nothing was timed.
-pub(super) fn table(of: &str, times: &Times, peaks: Option<Peaks>) -> String {
+/// The shares of an op in the peaks of bf16, int8 and memory, where these are known.
+fn shares(spent: &Spent, peaks: Option<Peaks>) -> [Option<f64>; 3] {
+    let rate = |amount: f64| amount / spent.seconds.max(1e-9);
+    let (flops, bytes) = (spent.cost.flops as f64, (spent.cost.read + spent.cost.written) as f64);
+    peaks.map_or([None; 3], |peaks| {
+        [
+            rate(flops) / peaks.bf16_flops,
+            rate(flops) / peaks.int8_ops,
+            rate(bytes) / peaks.read_bandwidth,
+        ]
+        .map(Some)
+    })
+}
+
+/// A table of ops, the slowest first; nothing where nothing was timed. In 8 bits it is their peak that counts.
+pub(super) fn table(of: &str, times: &Times, peaks: Option<Peaks>, numerics: Numerics) -> String {
     if times.is_empty() {
         return String::new();
     }
     let total: f64 = times.values().map(|it| it.seconds).sum();
     let mut ops: Vec<_> = times.iter().collect();
     ops.sort_by(|a, b| b.1.seconds.total_cmp(&a.1.seconds));
-    let heading = ["op", "launches", "ms", "share", "GFLOP", "GB", "of bf16", "of bandwidth"]
+    let is_int8 = numerics == Numerics::Int8;
+    let of_peak = if is_int8 { "of int8" } else { "of bf16" };
+    let heading = ["op", "launches", "ms", "share", "GFLOP", "GB", of_peak, "of bandwidth"]
         .map(str::to_owned);
     let mut cells = vec![heading.to_vec()];
     for (name, spent) in ops {
         let bytes = (spent.cost.read + spent.cost.written) as f64;
         let flops = spent.cost.flops as f64;
-        let share = |amount: f64, peak: Option<f64>| {
-            let rate = amount / spent.seconds.max(1e-9);
-            peak.map_or("-".to_owned(), |peak| format!("{:.0} %", 100.0 * rate / peak))
-        };
+        let [bf16, int8, bandwidth] = shares(spent, peaks)
+            .map(|share| share.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share)));
         cells.push(vec![
             (*name).to_owned(),
             spent.launches.to_string(),
@@ -29,22 +44,26 @@ pub(super) fn table(of: &str, times: &Times, peaks: Option<Peaks>) -> String {
             format!("{:.0} %", 100.0 * spent.seconds / total.max(1e-9)),
             format!("{:.2}", flops / 1e9),
             format!("{:.2}", bytes / 1e9),
-            share(flops, peaks.map(|it| it.bf16_flops)),
-            share(bytes, peaks.map(|it| it.read_bandwidth)),
+            if is_int8 { int8 } else { bf16 },
+            bandwidth,
         ]);
     }
     format!("\n{of}\n{}", output::table(&cells))
 }
 
 /// The same for machines.
-pub(super) fn json(times: &Times) -> serde_json::Value {
+pub(super) fn json(times: &Times, peaks: Option<Peaks>) -> serde_json::Value {
     let ops = times.iter().map(|(name, spent)| {
+        let [bf16, int8, bandwidth] = shares(spent, peaks);
         serde_json::json!({
             "op": name,
             "launches": spent.launches,
             "seconds": spent.seconds,
             "flops": spent.cost.flops,
             "bytes": spent.cost.read + spent.cost.written,
+            "share_of_bf16": bf16,
+            "share_of_int8": int8,
+            "share_of_bandwidth": bandwidth,
         })
     });
     ops.collect()

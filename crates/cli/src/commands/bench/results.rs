@@ -6,7 +6,7 @@ use crate::machine::{self, Machine};
 use crate::paths;
 use crate::serving::Times;
 use anyhow::Result;
-use ops::Size;
+use ops::{Numerics, Size};
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,6 +21,8 @@ const HEADING: &str = "date,commit,machine,command,median_tokens_per_second,spre
 pub(super) struct Timing {
     /// What was done.
     pub(super) command: String,
+    /// How products were made.
+    pub(super) numerics: Numerics,
     /// Tokens of one repeat.
     pub(super) tokens: usize,
     /// Seconds of every repeat, at least one.
@@ -96,7 +98,8 @@ impl Row {
 
     /// The table of its ops.
     pub(super) fn ops(&self) -> String {
-        ops_table::table(&self.timing.command, &self.timing.ops, self.peaks)
+        let Timing { command, ops, numerics, .. } = &self.timing;
+        ops_table::table(command, ops, self.peaks, *numerics)
     }
 
     fn each_share(&self) -> [Option<f64>; 4] {
@@ -122,7 +125,13 @@ impl Row {
             "plan_pinned_bytes": planned.size.pinned,
             "plan_mapped_bytes": planned.size.mapped,
             "plan_host_bytes": planned.host_bytes,
-            "ops": ops_table::json(&self.timing.ops),
+            "peaks": self.peaks.map(|peaks| serde_json::json!({
+                "f32_flops": peaks.f32_flops,
+                "bf16_flops": peaks.bf16_flops,
+                "int8_ops_per_second": peaks.int8_ops,
+                "read_bytes_per_second": peaks.read_bandwidth,
+            })),
+            "ops": ops_table::json(&self.timing.ops, self.peaks),
         })
     }
 }
@@ -232,6 +241,7 @@ mod tests {
             Peaks { f32_flops: 50.0, bf16_flops: 100.0, int8_ops: 200.0, read_bandwidth: 10.0 };
         let timing = Timing {
             command: "train".into(),
+            numerics: Numerics::Bf16,
             tokens: 20,
             seconds: vec![4.0, 1.0, 2.0],
             best_seconds: Some(1.0),
