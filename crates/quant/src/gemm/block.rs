@@ -1,9 +1,9 @@
-//! Blocking for the caches: panels of packed operands, tiles of running sums, tasks for the threads.
+//! Blocking for the caches: panels of packed operands, strips of running sums, tasks for the threads.
 //!
 //! `left` is packed once per stretch of rows and shared; each task decodes its own rows of `right`. Where K is
 //! not very long ([`HELD`]) it holds all of them, else a section of `k` after another, so that one decoded weight
-//! serves up to a stretch. Running sums of these rows live in the task's scratch until all of `k` is summed (a tile at a
-//! time where one panel spans `k`): nothing is split over `k`, and no task sees another one's sums.
+//! serves up to a stretch. Where one panel spans `k` running sums never leave the registers, else they live in the task's
+//! scratch until all of `k` is summed: nothing is split over `k`, and no task sees another one's sums.
 
 use super::kernel::{Format, LEFT, RIGHT, Strip, left_rows, sum};
 use super::skinny::{Lie, Way};
@@ -19,7 +19,7 @@ const KEPT: usize = 132;
 const STRETCH: usize = 4 * KEPT;
 /// Rows of `left` that a task packs: whole blocks, where its rows are adjacent.
 const PACKED: usize = 2 * BLOCK;
-/// Most words of `right` that a task holds decoded: 1 MiB.
+/// Most words of `right` that a task holds decoded, without the gaps: 1 MiB.
 const HELD: usize = 1 << 18;
 /// Words between the rows of a panel. Rows whose distance is a power of two would fall on the same few sets of the
 /// first-level cache.
@@ -87,8 +87,8 @@ pub fn workspace(
 }
 
 /// Most words of a row in a panel: sums are read and written once for each panel, so where one spans `k` never. All
-/// of `right` in a panel is a quarter of a megabyte, or half of one where processors have more of the second-level
-/// cache.
+/// of `right` in a panel is a quarter of a megabyte, which the second-level cache of processors without AVX-512 holds,
+/// and half of one in pairs, whose processors have more of it.
 const fn panel_words(format: Format) -> usize {
     match format {
         Format::Singles => 2048,
@@ -243,8 +243,7 @@ impl Job {
     fn pack(&self, matrix: &Matrix<'_>, first: [usize; 2], stride: usize, out: &mut [f32]) {
         let Job { isa, numerics, format, .. } = *self;
         let ([first_row, first_block], width) = (first, stride - GAP);
-        Panel { isa, numerics, format, matrix, first_row, first_block, width, stride }
-            .pack(&mut *out);
+        Panel { isa, numerics, format, matrix, first_row, first_block, width, stride }.pack(out);
         if isa == Isa::Avx2 {
             // A tile takes eight lanes at a time.
             out.chunks_exact_mut(stride).for_each(|row| part(isa, &mut row[..width]));
@@ -261,14 +260,14 @@ impl Job {
     ) {
         let (format, count) = (self.format, area.m.len());
         let (panels, sums) = scratch.split_at_mut(RIGHT * row_words(self.held, format));
-        let strip = self.strip(area.n.len());
+        let height = self.together(area.n.len());
         for section in (0..self.k_blocks).step_by(self.held) {
             let section = section..self.k_blocks.min(section + self.held);
-            for start in area.n.clone().step_by(strip) {
+            for start in area.n.clone().step_by(height) {
                 // Sums wait for the next section, if there is one.
                 let at = if self.held < self.k_blocks { start - area.n.start } else { 0 };
                 let sums = &mut sums[at * count * LANES..];
-                let n = start..area.n.end.min(start + strip);
+                let n = start..area.n.end.min(start + height);
                 let part = Area { n, m: area.m.clone(), ..*area };
                 for first_block in section.clone().step_by(depth(format)) {
                     let blocks = depth(format).min(section.end - first_block);
@@ -293,7 +292,7 @@ impl Job {
     }
 
     /// Rows of `left` that go through `k` together: all of `rows`, fewer where their sums have to wait.
-    fn strip(&self, rows: usize) -> usize {
+    fn together(&self, rows: usize) -> usize {
         if self.k_blocks <= depth(self.format) {
             return rows;
         }
@@ -356,7 +355,7 @@ pub(super) struct Panel<'a> {
 }
 
 impl Panel<'_> {
-    /// Writes as many rows as fit into `out`, `stride` apart; what is between them stays.
+    /// Writes as many rows as fit into `out`, `stride` apart, the last one, too; what is between them stays.
     pub(super) fn pack(&self, out: &mut [f32]) {
         if self.matrix.rows_are_adjacent() {
             columns::pack(self, out);

@@ -1,7 +1,7 @@
 //! Strips: running sums of a few rows of `left` against the rows of a panel of `right`, in tiles of registers.
 //!
 //! Panels hold 4-byte words. In the [`Format::Singles`] layout a word is an f32 and a block of 64 `k`
-//! is four groups of 16 lanes; in [`Format::Pairs`] a word holds two bf16 and a block is two groups:
+//! is four groups of 16 lanes (AVX2's strips want their lower halves first); in [`Format::Pairs`] a word holds two bf16 and a block is two groups:
 //! first `(4i, 4i+2)`, then `(4i+1, 4i+3)`, the lower element in the lower half.
 
 use super::{BLOCK, LANES, Numerics, add_lanes};
@@ -54,7 +54,8 @@ impl Format {
     }
 }
 
-/// Most rows of `right` in a panel, and so of neighbouring outputs that a strip makes.
+/// Most rows of `right` in a panel, and so of neighbouring outputs that a strip makes: half a block, so that lines of
+/// NF4 are read in whole bytes.
 pub(super) const RIGHT: usize = 32;
 
 /// Most rows of `left` in a strip, any tier.
@@ -110,6 +111,7 @@ macro_rules! by_rows {
         }
     };
 }
+
 /// Continues the running sums of a strip, and makes outputs of them where they end.
 pub(super) fn sum(isa: Isa, format: Format, strip: &mut Strip<'_>) {
     strip.check();

@@ -46,9 +46,9 @@ pub(super) fn check_equal(isa: Isa, numerics: Numerics, left: &Matrix<'_>, right
             .zip(&product(isa, numerics, left, right, 2))
             .all(|(a, b)| a.to_bits() == b.to_bits())
     );
-    for row in (0..n).step_by((n / 5).max(1)) {
-        // An odd step, as some kernels treat even and odd rows apart.
-        for column in (0..m).step_by((m / 7) | 1) {
+    for row in (0..n).step_by((n / 5).max(1)).chain([n - 1]) {
+        // An odd step, as some kernels treat even and odd rows apart; and the last one, of a group that is not full.
+        for column in (0..m).step_by((m / 7) | 1).chain([m - 1]) {
             let want = specification(isa, numerics, left, right, row, column);
             let got = one[row * m + column];
             assert_eq!(
@@ -61,7 +61,7 @@ pub(super) fn check_equal(isa: Isa, numerics: Numerics, left: &Matrix<'_>, right
 }
 
 /// N, M, K: ones, primes, odd lengths, more than one panel, stretch and block in each direction.
-const SHAPES: [[usize; 3]; 12] = [
+const SHAPES: [[usize; 3]; 13] = [
     [9, 35, 4],
     [33, 100, 16],
     [2, 17, 37],
@@ -70,6 +70,7 @@ const SHAPES: [[usize; 3]; 12] = [
     [2, 5, 65],
     [7, 3, 127],
     [13, 97, 192],
+    [13, 99, 192],
     [129, 40, 320],
     [509, 31, 70],
     [3, 130, 513],
@@ -115,17 +116,34 @@ fn half_types_equal_the_specification() {
     }
 }
 
+/// Several panels of `k`: for a left side in one part and in two whose sums are kept, with more than a task holds
+/// decoded, in two stretches.
 #[test]
 fn products_over_a_long_k_equal_the_specification() {
-    // Several panels, for rows of `left` in one strip and in two, and more than a task holds decoded.
-    for [n, m, k] in [[11, 70, 8_300], [134, 66, 8_300], [134, 66, 16_500]] {
-        let x = values(3, n * k);
-        let w: Vec<half::bf16> = values(4, m * k).into_iter().map(half::bf16::from_f32).collect();
-        let rows = Matrix::Dense(Dense::new(Values::Bf16(&w), m, k));
-        for isa in tiers() {
-            for numerics in [Numerics::F32, Numerics::Bf16] {
-                check_equal(isa, numerics, &Matrix::f32(&x, n, k), &rows);
+    for isa in tiers() {
+        for numerics in [Numerics::F32, Numerics::Bf16] {
+            for [n, m, k] in [[11, 70, 8_300], [134, 7, 4_200], [134, 3, 8_300], [540, 3, 16_500]] {
+                let (x, w) = (values(3, n * k), values(4, m * k));
+                let turned = Dense::new(Values::F32(&x), k, n).transposed();
+                // In rows few of the right side would be nobody's work here.
+                let left = if m < 64 { Matrix::Dense(turned) } else { Matrix::f32(&x, n, k) };
+                check_equal(isa, numerics, &left, &Matrix::f32(&w, m, k));
             }
+        }
+    }
+}
+
+/// The second panel of weights in 4 bits that are read in lines.
+#[test]
+fn long_products_across_four_bits_equal_the_specification() {
+    let [n, out, inner] = [11, 8_300, 128];
+    let (y, dense) = (values(7, n * out), values(5, out * inner));
+    let double = Four::of(&dense, true);
+    let Matrix::Nf4 { weight, .. } = double.matrix(out, inner) else { unreachable!("it is NF4") };
+    let across = Matrix::Nf4 { weight, out, inner, side: Side::Out };
+    for isa in tiers() {
+        for numerics in [Numerics::F32, Numerics::Bf16] {
+            check_equal(isa, numerics, &Matrix::f32(&y, n, out), &across);
         }
     }
 }

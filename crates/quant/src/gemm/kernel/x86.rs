@@ -10,7 +10,7 @@ const SIDE: usize = 4;
 macro_rules! by_width {
     ($width:expr, $tile:ident, ($($arg:expr),*)) => {
         match $width {
-            // SAFETY: these rows and their sums are there by `Strip::check`.
+            // SAFETY: the caller's promise, and so many rows are left.
             1 => unsafe { $tile::<L, 1>($($arg),*) },
             // SAFETY: likewise.
             2 => unsafe { $tile::<L, 2>($($arg),*) },
@@ -36,8 +36,8 @@ pub(super) unsafe fn avx2<const L: usize>(strip: &mut Strip<'_>) {
     for first in (0..r).step_by(SIDE) {
         let width = SIDE.min(r - first);
         let mut tile: Sums = [[[0.0; LANES]; SIDE]; 3];
-        let kept = strip.sums.as_chunks_mut::<LANES>().0;
         if !strip.is_first {
+            let kept = strip.sums.as_chunks::<LANES>().0;
             for (n, row) in tile.iter_mut().take(L).enumerate() {
                 row[..width].copy_from_slice(&kept[n * r + first..][..width]);
             }
@@ -54,7 +54,7 @@ pub(super) unsafe fn avx2<const L: usize>(strip: &mut Strip<'_>) {
 }
 
 /// # Safety
-/// L rows of `left`, and R of `right` from `first` on, lie inside the panels.
+/// `Strip::check` holds, L is the number of rows of `left`, and R rows of `right` from `first` on are there.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2_tile<const L: usize, const R: usize>(
     strip: &Strip<'_>,
