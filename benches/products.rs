@@ -41,9 +41,8 @@ fn measure() {
         for (name, n, out, inner) in SHAPES {
             if numerics == Numerics::Int8 {
                 // Serving only, and weights of whole blocks.
-                if inner.is_multiple_of(64) {
+                if let Some(peak) = peak::int8_ops(isa, time).filter(|_| inner.is_multiple_of(64)) {
                     let forward = run(isa, numerics, (n, out, inner), Side::In);
-                    let peak = peak_of(isa, numerics, time);
                     let share = forward * 1e11 / peak;
                     let peak = peak / 1e9;
                     println!(
@@ -52,7 +51,10 @@ fn measure() {
                 }
                 continue;
             }
-            let flops = peak_of(isa, numerics, time);
+            let flops = match numerics {
+                Numerics::F32 => peak::f32_flops(isa, time),
+                _ => peak::bf16_flops(isa, time),
+            };
             let forward = run(isa, numerics, (n, out, inner), Side::In);
             let backward = run(isa, numerics, (n, out, inner), Side::Out);
             println!(
@@ -65,14 +67,6 @@ fn measure() {
         }
     }
     println!("read bandwidth {:.1} GB/s", peak::read_bandwidth(time) / 1e9);
-}
-
-fn peak_of(isa: Isa, numerics: Numerics, time: Duration) -> f64 {
-    match numerics {
-        Numerics::F32 => peak::f32_flops(isa, time),
-        Numerics::Bf16 => peak::bf16_flops(isa, time),
-        Numerics::Int8 => peak::int8_ops(isa, time),
-    }
 }
 
 /// The median of seven, in GFLOP/s.

@@ -479,7 +479,7 @@ pub(crate) enum NumericsName {
     /// Operands in bf16, sums in f32
     Bf16,
     /// Weights of 4 or 8 bits and what they are multiplied with in 8 bits: to serve, on a CPU with AVX-512 VNNI and
-    /// VBMI (elsewhere slower than bf16)
+    /// VBMI (on AVX2 slower than bf16)
     Int8,
 }
 

@@ -112,6 +112,11 @@ impl Avx512 {
 pub struct Vnni(());
 
 impl Vnni {
+    /// The same, where the tier may have it.
+    pub(crate) fn of(isa: Isa) -> Option<Vnni> {
+        (isa >= Isa::Avx512).then(Vnni::detect).flatten()
+    }
+
     /// Detects what products of bytes need beyond [`Avx512`].
     pub fn detect() -> Option<Vnni> {
         Avx512::detect()?;
@@ -182,13 +187,30 @@ pub fn ask_for_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
 /// (24 on Zen 4: 11 against 21 GB/s on one thread).
 #[inline(always)]
 pub(crate) fn prefetch<T>(values: &[T], first: usize, count: usize) {
+    ask::<false>(values.as_ptr().wrapping_add(first).cast(), count * size_of::<T>());
+}
+
+/// Asks for the cache lines of some values that will soon be written, into the first-level cache: the second one
+/// takes 6 % of a product with K 512.
+#[inline(always)]
+pub(crate) fn prefetch_outputs(first: *const f32, count: usize) {
+    ask::<true>(first.cast(), count * size_of::<f32>());
+}
+
+#[inline(always)]
+fn ask<const NEAR: bool>(base: *const i8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        let base = values.as_ptr().wrapping_add(first).cast::<i8>();
-        for at in (0..count * size_of::<T>()).step_by(64) {
-            // SAFETY: a prefetch reads nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(base.wrapping_add(at)) };
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        for at in (0..bytes).step_by(64) {
+            let line = base.wrapping_add(at);
+            if NEAR {
+                // SAFETY: a prefetch reads nothing, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
+            } else {
+                // SAFETY: likewise.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(line) };
+            }
         }
     }
 }

@@ -69,6 +69,13 @@ pub(crate) struct BenchArgs {
     pub(crate) device_mib: Option<usize>,
 }
 
+impl BenchArgs {
+    /// How products treat their operands.
+    pub(crate) fn numerics(&self) -> ops::Numerics {
+        self.numerics.map_or(ops::Numerics::Bf16, NumericsName::numerics)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Documents;

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
     if let Some(file) = &args.csv {
         results::append(file, machine, &rows)?;
     }
-    let mut cells = vec![Row::heading()];
+    let mut cells = vec![Row::heading(args.numerics())];
     cells.extend(rows.iter().map(Row::cells));
     let json = serde_json::json!({ "rows": rows.iter().map(Row::json).collect::<Vec<_>>() });
     let ops: String = rows.iter().map(Row::ops).collect();
@@ -126,8 +126,8 @@ fn of_model(
         if most > context || (option == "--train" && found < 2) {
             let range = match option {
                 "--train" => format!(
-                    "a document has 2 to {context} tokens with this model\nhint: --train 8x{context} trains \
-                     8 documents in a step"
+                    "a document has 2 to {context} tokens with this model\nhint: --train 8x512 trains 8 \
+                     documents of 512 in a step"
                 ),
                 _ => format!(
                     "{DECODED} tokens are decoded behind it, and the model is made for {context}\nhint: \
@@ -145,7 +145,7 @@ fn of_model(
         vocab: config.vocab,
         base: Base::AsStored,
         head: args.head.map_or(Head::AsStored, crate::args::HeadName::head),
-        numerics: args.numerics.map_or(Numerics::Bf16, crate::args::NumericsName::numerics),
+        numerics: args.numerics(),
         adapter: args.adapter.clone(),
         rank: args.rank,
         repeats: args.repeats,

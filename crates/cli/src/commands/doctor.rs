@@ -22,8 +22,8 @@ pub(crate) struct Peaks {
     pub(crate) f32_flops: f64,
     /// bf16 multiply-adds with f32 sums, in FLOP/s.
     pub(crate) bf16_flops: f64,
-    /// Multiply-adds of bytes, in operations per second.
-    pub(crate) int8_ops: f64,
+    /// Multiply-adds of bytes, in operations per second, where the tier has an instruction for them.
+    pub(crate) int8_ops: Option<f64>,
     /// Bytes per second read from memory.
     pub(crate) read_bandwidth: f64,
 }
@@ -37,6 +37,16 @@ impl Peaks {
             int8_ops: quant::peak::int8_ops(machine.isa, time),
             read_bandwidth: quant::peak::read_bandwidth(time),
         }
+    }
+
+    /// For machines.
+    pub(crate) fn json(self) -> serde_json::Value {
+        serde_json::json!({
+            "f32_flops": self.f32_flops,
+            "bf16_flops": self.bf16_flops,
+            "int8_ops_per_second": self.int8_ops,
+            "read_bytes_per_second": self.read_bandwidth,
+        })
     }
 }
 
@@ -57,8 +67,11 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
     let processor = machine::processor();
     let peaks = Peaks::measure(machine, MEASURE);
     let unknown = || "unknown".to_owned();
-    let has_bytes = machine.isa >= Isa::Avx512 && quant::cpu::Vnni::detect().is_some();
-    let remark = if has_bytes { "" } else { " (plain loops: --numerics int8 is slower than bf16)" };
+    let int8 = match (peaks.int8_ops, machine.isa) {
+        (Some(rate), _) => format!("{:.1} Gop/s", rate / 1e9),
+        (None, Isa::Scalar) => "plain loops".to_owned(),
+        (None, _) => "plain loops: --numerics int8 is slower than bf16".to_owned(),
+    };
     let memory_text = memory.map_or_else(unknown, |(total, available)| {
         format!("{}, {} of it available", bytes(total), bytes(available))
     });
@@ -71,10 +84,10 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         ("gpu", gpus.text()),
         ("f32 peak", format!("{:.1} GFLOP/s", peaks.f32_flops / 1e9)),
         ("bf16 peak", format!("{:.1} GFLOP/s", peaks.bf16_flops / 1e9)),
-        ("int8 peak", format!("{:.1} Gop/s{}", peaks.int8_ops / 1e9, remark)),
+        ("int8 peak", int8),
         ("memory reads", format!("{:.1} GB/s", peaks.read_bandwidth / 1e9)),
     ]);
-    let json = serde_json::json!({
+    let mut json = serde_json::json!({
         "processor": processor,
         "tier": machine.isa.name(),
         "cores": cores,
@@ -83,11 +96,9 @@ fn look(machine: &Machine) -> anyhow::Result<Answer> {
         "memory_available_bytes": memory.map(|(_, available)| available),
         "disk_free_bytes": disk,
         "gpu": gpus.json(),
-        "f32_flops": peaks.f32_flops,
-        "bf16_flops": peaks.bf16_flops,
-        "int8_ops_per_second": peaks.int8_ops,
-        "int8_is_fast": has_bytes,
-        "read_bytes_per_second": peaks.read_bandwidth,
     });
+    if let (Some(all), serde_json::Value::Object(peaks)) = (json.as_object_mut(), peaks.json()) {
+        all.extend(peaks);
+    }
     Ok(Answer { text, json })
 }

@@ -5,11 +5,12 @@
 //! serves up to a stretch. Where one panel spans `k` running sums never leave the registers, else they live in the task's
 //! scratch until all of `k` is summed: nothing is split over `k`, and no task sees another one's sums.
 
-use super::kernel::{Format, LEFT, RIGHT, Strip, left_rows, sum};
+use super::kernel::{Format, LEFT, RIGHT, Strip, arrange, left_rows, sum};
 use super::skinny::{Lie, Way};
 use super::words::per_words;
 use super::{BLOCK, LANES, Matrix, Numerics, columns, few, ints, short, skinny, tiles};
 use crate::Isa;
+use crate::cpu::prefetch_outputs;
 use rayon::prelude::*;
 
 /// Rows of `left` whose sums are kept at a time, where they have to wait for the next panel; divisible by every
@@ -86,19 +87,9 @@ pub fn workspace(
     }
 }
 
-/// Most words of a row in a panel: sums are read and written once for each panel, so where one spans `k` never. All
-/// of `right` in a panel is a quarter of a megabyte, which the second-level cache of processors without AVX-512 holds,
-/// and half of one in pairs, whose processors have more of it.
-const fn panel_words(format: Format) -> usize {
-    match format {
-        Format::Singles => 2048,
-        Format::Pairs => 4096,
-    }
-}
-
 /// Blocks of `k` in a panel.
 const fn depth(format: Format) -> usize {
-    panel_words(format) / format.words()
+    format.panel_words() / format.words()
 }
 
 /// Words of a row of `blocks` blocks in all its panels.
@@ -109,7 +100,7 @@ fn row_words(blocks: usize, format: Format) -> usize {
 /// Blocks of a row of `right` that a task holds decoded: a panel, or where they serve rows of `left` more than
 /// once as many as fit.
 fn held(n: usize, k_blocks: usize, format: Format) -> usize {
-    let panels = if n > KEPT { HELD / (RIGHT * panel_words(format)) } else { 1 };
+    let panels = if n > KEPT { HELD / (RIGHT * format.panel_words()) } else { 1 };
     k_blocks.min(panels * depth(format))
 }
 
@@ -227,7 +218,7 @@ impl Job {
     /// Packs `rows` rows from `first`, panel after panel, each with its rows one after another.
     fn pack_left(&self, left: &Matrix<'_>, first: usize, rows: usize, packed: &mut [f32]) {
         let packed = &mut packed[..rows * row_words(self.k_blocks, self.format)];
-        let panels = packed.par_chunks_mut(rows * (panel_words(self.format) + GAP)).enumerate();
+        let panels = packed.par_chunks_mut(rows * (self.format.panel_words() + GAP)).enumerate();
         panels.for_each(|(panel, out)| {
             let stride = out.len() / rows;
             let parts = out.par_chunks_mut(PACKED * stride).enumerate();
@@ -244,10 +235,7 @@ impl Job {
         let Job { isa, numerics, format, .. } = *self;
         let ([first_row, first_block], width) = (first, stride - GAP);
         Panel { isa, numerics, format, matrix, first_row, first_block, width, stride }.pack(out);
-        if isa == Isa::Avx2 {
-            // A tile takes eight lanes at a time.
-            out.chunks_exact_mut(stride).for_each(|row| part(isa, &mut row[..width]));
-        }
+        arrange(isa, out, stride, width);
     }
 
     fn run(
@@ -365,19 +353,6 @@ impl Panel<'_> {
     }
 }
 
-crate::per_tier! {
-    /// Puts the lower eight lanes of all sixteens before the upper ones.
-    fn part(row: &mut [f32]) {
-        let mut upper = [0.0; panel_words(Format::Singles) / 2];
-        let half = row.len() / 2;
-        for (at, upper) in upper[..half].as_chunks_mut::<{ LANES / 2 }>().0.iter_mut().enumerate() {
-            upper.copy_from_slice(&row[at * LANES + LANES / 2..][..LANES / 2]);
-            row.copy_within(at * LANES..at * LANES + LANES / 2, at * LANES / 2);
-        }
-        row[half..].copy_from_slice(&upper[..half]);
-    }
-}
-
 per_words! {
     /// Packs whole rows: neighbours along `k` lie side by side.
     fn pack_rows<W>(words, panel: &Panel<'_>, out: &mut [f32]) {
@@ -449,14 +424,8 @@ impl Target {
 
     /// Asks for a rectangle that will be written.
     fn expect(&self, [row, column]: [usize; 2], [l, count]: [usize; 2]) {
-        #[cfg(target_arch = "x86_64")]
         for row in row..row + l {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.base.wrapping_add(row * self.stride + column).cast::<i8>();
-            for line in (0..count * 4).step_by(64) {
-                // SAFETY: a prefetch reads nothing, whatever the address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line)) };
-            }
+            prefetch_outputs(self.base.wrapping_add(row * self.stride + column), count);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Strips: running sums of a few rows of `left` against the rows of a panel of `right`, in tiles of registers.
 //!
 //! Panels hold 4-byte words. In the [`Format::Singles`] layout a word is an f32 and a block of 64 `k`
-//! is four groups of 16 lanes (AVX2's strips want their lower halves first); in [`Format::Pairs`] a word holds two bf16 and a block is two groups:
+//! is four groups of 16 lanes (as [`arrange`] leaves them); in [`Format::Pairs`] a word holds two bf16 and a block is two groups:
 //! first `(4i, 4i+2)`, then `(4i+1, 4i+3)`, the lower element in the lower half.
 
 use super::{BLOCK, LANES, Numerics, add_lanes};
@@ -31,6 +31,16 @@ impl Format {
         match self {
             Format::Singles => BLOCK,
             Format::Pairs => BLOCK / 2,
+        }
+    }
+
+    /// Most words of a row in a panel: sums are read and written once for each panel, so where one spans `k` never.
+    /// All of `right` in a panel is a quarter of a megabyte, which the second-level cache of processors without AVX-512
+    /// holds, and half of one in pairs, whose processors have more of it.
+    pub(super) const fn panel_words(self) -> usize {
+        match self {
+            Format::Singles => 2048,
+            Format::Pairs => 4096,
         }
     }
 
@@ -71,7 +81,7 @@ pub(super) fn left_rows(isa: Isa) -> usize {
 
 /// A few rows of `left` against all rows of a panel of `right`.
 pub(super) struct Strip<'a> {
-    /// Panel of `left`: rows of `words` words, `stride` apart; on AVX2 the lower eight of all sixteen lanes come first.
+    /// Panel of `left`: rows of `words` words, `stride` apart; they went through [`arrange`].
     pub(super) left: &'a [f32],
     /// Panel of `right`, likewise.
     pub(super) right: &'a [f32],
@@ -98,6 +108,24 @@ impl Strip<'_> {
         assert!(self.right.len() >= (r - 1) * self.stride + self.words, "gemm: right panel");
         let is_kept = !self.is_first || self.out.is_none();
         assert!(!is_kept || self.sums.len() >= l * r * LANES, "gemm: running sums");
+    }
+}
+
+/// Lays packed rows of `words` words out as the tier's strips read them. AVX2 sums eight lanes at a time: the lower
+/// eight of all sixteen come first.
+pub(super) fn arrange(isa: Isa, rows: &mut [f32], stride: usize, words: usize) {
+    const HALF: usize = LANES / 2;
+    if isa != Isa::Avx2 {
+        return;
+    }
+    let mut upper = [0.0; Format::Singles.panel_words() / 2];
+    let upper = &mut upper[..words / 2];
+    for row in rows.chunks_exact_mut(stride) {
+        for (at, upper) in upper.as_chunks_mut::<HALF>().0.iter_mut().enumerate() {
+            upper.copy_from_slice(&row[at * LANES + HALF..][..HALF]);
+            row.copy_within(at * LANES..at * LANES + HALF, at * HALF);
+        }
+        row[words / 2..words].copy_from_slice(upper);
     }
 }
 

@@ -271,18 +271,23 @@ impl Price {
     }
 
     fn sum(events: &[Event], numerics: Numerics, peaks: Option<Peaks>) -> Price {
-        let mut price = Price { best_seconds: peaks.map(|_| 0.0), ..Price::default() };
-        let flops_peak = peaks.map_or(0.0, |peaks| {
+        // In 8 bits there is a limit where their peak is known, even where only some products are.
+        let flops_peak = peaks.and_then(|peaks| {
             let fastest = peaks.bf16_flops.max(peaks.f32_flops);
-            // A limit even where only some products are in 8 bits.
-            if numerics == Numerics::Int8 { fastest.max(peaks.int8_ops) } else { fastest }
+            match numerics {
+                Numerics::Int8 => peaks.int8_ops.map(|peak| peak.max(fastest)),
+                _ => Some(fastest),
+            }
         });
+        let mut price = Price { best_seconds: flops_peak.map(|_| 0.0), ..Price::default() };
         for event in events {
             let Event::Launch { cost, .. } = event else { continue };
             let (bytes, flops) = ((cost.read + cost.written) as f64, cost.flops as f64);
             price.flops += flops;
             price.bytes += bytes;
-            if let (Some(best), Some(peaks)) = (&mut price.best_seconds, peaks) {
+            if let (Some(best), Some(peaks), Some(flops_peak)) =
+                (&mut price.best_seconds, peaks, flops_peak)
+            {
                 *best += (bytes / peaks.read_bandwidth).max(flops / flops_peak);
             }
         }

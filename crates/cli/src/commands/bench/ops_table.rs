@@ -11,11 +11,10 @@ fn shares(spent: &Spent, peaks: Option<Peaks>) -> [Option<f64>; 3] {
     let (flops, bytes) = (spent.cost.flops as f64, (spent.cost.read + spent.cost.written) as f64);
     peaks.map_or([None; 3], |peaks| {
         [
-            rate(flops) / peaks.bf16_flops,
-            rate(flops) / peaks.int8_ops,
-            rate(bytes) / peaks.read_bandwidth,
+            Some(rate(flops) / peaks.bf16_flops),
+            peaks.int8_ops.map(|peak| rate(flops) / peak),
+            Some(rate(bytes) / peaks.read_bandwidth),
         ]
-        .map(Some)
     })
 }
 

@@ -83,8 +83,10 @@ impl Row {
         self.timing.tokens as f64 / self.seconds
     }
 
-    pub(super) fn heading() -> Vec<String> {
-        ["what", "tokens/s", "spread", "of limit", "of bf16", "of f32", "of bandwidth"]
+    /// In 8 bits it is their peak that counts.
+    pub(super) fn heading(numerics: Numerics) -> Vec<String> {
+        let of_peak = if numerics == Numerics::Int8 { "of int8" } else { "of bf16" };
+        ["what", "tokens/s", "spread", "of limit", of_peak, "of f32", "of bandwidth"]
             .map(str::to_owned)
             .to_vec()
     }
@@ -92,7 +94,9 @@ impl Row {
     pub(super) fn cells(&self) -> Vec<String> {
         let rate = format!("{:.1}", self.tokens_per_second());
         let mut cells = vec![self.timing.command.clone(), rate, percent(Some(self.spread))];
-        cells.extend(self.each_share().map(percent));
+        let [limit, bf16, f32, bandwidth] = self.each_share();
+        let of_peak = if self.timing.numerics == Numerics::Int8 { self.of_int8() } else { bf16 };
+        cells.extend([limit, of_peak, f32, bandwidth].map(percent));
         cells
     }
 
@@ -100,6 +104,10 @@ impl Row {
     pub(super) fn ops(&self) -> String {
         let Timing { command, ops, numerics, .. } = &self.timing;
         ops_table::table(command, ops, self.peaks, *numerics)
+    }
+
+    fn of_int8(&self) -> Option<f64> {
+        self.peaks?.int8_ops.map(|peak| self.timing.flops / self.seconds / peak)
     }
 
     fn each_share(&self) -> [Option<f64>; 4] {
@@ -119,18 +127,14 @@ impl Row {
             "bytes": bytes,
             "share_of_limit": limit,
             "share_of_bf16": bf16,
+            "share_of_int8": self.of_int8(),
             "share_of_f32": f32,
             "share_of_bandwidth": bandwidth,
             "plan_device_bytes": planned.size.device,
             "plan_pinned_bytes": planned.size.pinned,
             "plan_mapped_bytes": planned.size.mapped,
             "plan_host_bytes": planned.host_bytes,
-            "peaks": self.peaks.map(|peaks| serde_json::json!({
-                "f32_flops": peaks.f32_flops,
-                "bf16_flops": peaks.bf16_flops,
-                "int8_ops_per_second": peaks.int8_ops,
-                "read_bytes_per_second": peaks.read_bandwidth,
-            })),
+            "peaks": self.peaks.map(Peaks::json),
             "ops": ops_table::json(&self.timing.ops, self.peaks),
         })
     }
@@ -237,8 +241,12 @@ mod tests {
 
     #[test]
     fn a_row_is_the_median_beside_the_peaks() {
-        let peaks =
-            Peaks { f32_flops: 50.0, bf16_flops: 100.0, int8_ops: 200.0, read_bandwidth: 10.0 };
+        let peaks = Peaks {
+            f32_flops: 50.0,
+            bf16_flops: 100.0,
+            int8_ops: Some(200.0),
+            read_bandwidth: 10.0,
+        };
         let timing = Timing {
             command: "train".into(),
             numerics: Numerics::Bf16,

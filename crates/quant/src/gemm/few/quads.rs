@@ -118,7 +118,7 @@ mod x86 {
         /// have one nested scale each.
         pub(super) fn of(isa: Isa, absmax: Absmax<'a>, blocks: usize) -> Option<Self> {
             let Absmax::Double { q, map, nested, offset } = absmax else { return None };
-            let _: Vnni = (isa >= Isa::Avx512).then(Vnni::detect).flatten()?;
+            Vnni::of(isa)?;
             if !blocks.is_multiple_of(MANY) {
                 return None;
             }

@@ -217,7 +217,7 @@ pub(super) fn arrange(isa: Isa, x: &[f32], [n, k, stride]: [usize; 3], out: &mut
     let rows = words.par_chunks_mut(blocks * WORDS).zip(scales.par_chunks_mut(blocks));
     let rows = rows.zip(rest[..n * blocks].par_chunks_mut(blocks));
     rows.enumerate().for_each(|(row, ((words, scales), starts))| {
-        arrange_row(isa, &x[row * stride..][..k], vnni(isa), words, scales, starts);
+        arrange_row(isa, &x[row * stride..][..k], Vnni::of(isa), words, scales, starts);
     });
 }
 
@@ -304,7 +304,7 @@ pub(super) fn product(
         let rows = first..(first + PANEL).min(m);
         let first = task % down * height;
         let of_x = first..(first + height).min(n);
-        scratch.with(|panel| match vnni(isa) {
+        scratch.with(|panel| match Vnni::of(isa) {
             #[cfg(target_arch = "x86_64")]
             Some(token) => x86::many(token, (&left, of_x), &weight, rows, (panel, &target)),
             _ => plain(isa, &left, of_x, &weight, rows, &target),
@@ -320,16 +320,11 @@ pub(super) fn few(
     rows: Range<usize>,
     (scratch, target): (&mut [f32], &Target),
 ) {
-    match vnni(isa) {
+    match Vnni::of(isa) {
         #[cfg(target_arch = "x86_64")]
         Some(token) => x86::few(token, left, weight, rows, (scratch, target)),
         _ => plain(isa, left, 0..left.n, weight, rows, target),
     }
-}
-
-/// The instructions of the fast way, where the tier may have them and the machine has.
-fn vnni(isa: Isa) -> Option<Vnni> {
-    (isa >= Isa::Avx512).then(Vnni::detect).flatten()
 }
 
 per_tier! {
