@@ -5,6 +5,7 @@
 //! up, and only a new one goes through the merges of that crate. The tokens are the same, and tests hold the
 //! two beside each other.
 
+use super::Bpe;
 use super::cut::Cut;
 use super::file::character_of;
 use super::json::LLAMA3_WORDS;
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tokenizers::pre_tokenizers::split::SplitPattern;
 use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
-use tokenizers::{Model as _, ModelWrapper, PreTokenizerWrapper, Tokenizer};
+use tokenizers::{Model as _, PreTokenizerWrapper};
 
 /// Most words that a cache keeps: a few megabytes. A full one begins anew.
 const CACHED_WORDS: usize = 1 << 16;
@@ -37,19 +38,17 @@ struct Cache {
 
 impl Words {
     /// `None` for a tokenizer that does anything else to a text than to cut it in one of those ways.
-    pub(super) fn of(tokenizer: &Tokenizer) -> Option<Self> {
+    pub(super) fn of(tokenizer: &Bpe) -> Option<Self> {
         let plain = tokenizer.get_added_tokens_decoder().values().all(|token| token.special);
-        let is_known = plain
-            && tokenizer.get_encode_special_tokens()
-            && tokenizer.get_normalizer().is_none()
-            && matches!(tokenizer.get_model(), ModelWrapper::BPE(_));
+        let is_known =
+            plain && tokenizer.get_encode_special_tokens() && tokenizer.get_normalizer().is_none();
         let cut = cut(tokenizer.get_pre_tokenizer()?)?;
         let characters = std::array::from_fn(|byte| character_of(byte as u8));
         is_known.then(|| Self { cut, characters, caches: Mutex::default() })
     }
 
     /// The tokens of a text; `None` where its words have none.
-    pub(super) fn encode(&self, tokenizer: &Tokenizer, text: &str) -> Option<Vec<u32>> {
+    pub(super) fn encode(&self, tokenizer: &Bpe, text: &str) -> Option<Vec<u32>> {
         let caches = || self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = caches().pop();
         let mut cache = idle.unwrap_or_default();
@@ -68,7 +67,7 @@ impl Words {
     fn push(
         &self,
         word: &[u8],
-        tokenizer: &Tokenizer,
+        tokenizer: &Bpe,
         cache: &mut Cache,
         ids: &mut Vec<u32>,
     ) -> Option<()> {
@@ -119,8 +118,9 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::LazyLock;
 
-    /// One that cuts like GPT-2's, and one that cuts like Llama 3's.
-    static BOTH: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
+    /// One that cuts like GPT-2's, and one that cuts like Llama 3's; each as the library reads it by itself,
+    /// and as it is told to.
+    static BOTH: LazyLock<[(tokenizers::Tokenizer, Bpe); 2]> = LazyLock::new(|| {
         let llama3 = changed(|json| {
             let split = serde_json::json!({
                 "type": "Split", "pattern": { "Regex": LLAMA3_WORDS }, "behavior": "Isolated",
@@ -132,16 +132,18 @@ mod tests {
                 serde_json::json!({ "type": "Sequence", "pretokenizers": steps });
         });
         [TOKENIZER.file.clone(), llama3].map(|file| {
-            let mut tokenizer = Tokenizer::from_bytes(file).unwrap();
-            tokenizer.set_encode_special_tokens(true);
-            tokenizer
+            let mut reference = tokenizers::Tokenizer::from_bytes(&file).unwrap();
+            reference.set_encode_special_tokens(true);
+            let mut bpe = Bpe::from_bytes(&file).unwrap();
+            bpe.set_encode_special_tokens(true);
+            (reference, bpe)
         })
     });
 
     fn assert_same(text: &str) {
-        for tokenizer in &*BOTH {
+        for (reference, tokenizer) in &*BOTH {
             let words = Words::of(tokenizer).expect("a known way of cutting");
-            let expected = tokenizer.encode_fast(text, false).unwrap().get_ids().to_vec();
+            let expected = reference.encode_fast(text, false).unwrap().get_ids().to_vec();
             // The second time every word is known.
             for _ in 0..2 {
                 assert_eq!(words.encode(tokenizer, text).as_ref(), Some(&expected), "{text:?}");
@@ -163,10 +165,10 @@ mod tests {
 
     #[test]
     fn a_full_cache_begins_anew() {
-        let tokenizer = &BOTH[0];
+        let (reference, tokenizer) = &BOTH[0];
         let words = Words::of(tokenizer).unwrap();
         let text: String = (0..CACHED_WORDS + 10).map(|number| format!(" {number}")).collect();
-        let expected = tokenizer.encode_fast(text.as_str(), false).unwrap().get_ids().to_vec();
+        let expected = reference.encode_fast(text.as_str(), false).unwrap().get_ids().to_vec();
         assert_eq!(words.encode(tokenizer, &text), Some(expected));
         assert!(words.caches.lock().unwrap()[0].places.len() < 100);
     }
@@ -174,7 +176,7 @@ mod tests {
     #[test]
     fn other_ways_of_cutting_are_left_to_the_library() {
         let unknown = |change: &dyn Fn(&mut serde_json::Value)| {
-            let mut tokenizer = Tokenizer::from_bytes(changed(change)).unwrap();
+            let mut tokenizer = Bpe::from_bytes(changed(change)).unwrap();
             tokenizer.set_encode_special_tokens(true);
             assert!(Words::of(&tokenizer).is_none());
         };
