@@ -58,8 +58,21 @@ fn bench_measures_the_model_that_was_named() {
     let rows = room.must("bench --model tiny --depth 30 --numerics int8 --repeats 1 --json").json();
     assert_eq!(rows["rows"][1]["command"], "decode tiny int8 context 30");
     assert!(rows["rows"][0]["share_of_limit"].as_f64() < Some(1.2), "{rows}");
+    let arguments = "--depth 9 --batch 3 --numerics f32 --ops --repeats 1";
+    let rows = room.must(&format!("bench --model tiny {arguments} --json")).json();
+    let [read, decode] = [&rows["rows"][0], &rows["rows"][1]];
+    assert_eq!(decode["command"], "decode tiny f32 batch 3 context 9");
+    assert_eq!([read, decode].map(|row| row["tokens"].as_u64()), [Some(27), Some(192)]);
+    assert!(decode["ops"][0]["share_of_f32"].as_f64() > Some(0.0), "{decode}");
+    assert!(
+        room.must(&format!("bench --model tiny {arguments}"))
+            .stdout
+            .contains("of f32  of bandwidth")
+    );
     for (arguments, told) in [
         ("--model tiny --train 9 --numerics int8", "--depth"),
+        ("--model tiny --train 9 --batch 2", "--depth"),
+        ("--model tiny --depth 9 --batch 0", "--batch is 0, expected 1 to 64"),
         ("--model tiny", "--train <T> or --depth <D> is missing"),
         ("--model tiny --train 100000", "a document has 2 to 2048 tokens"),
         ("--model tiny --depth 2040", "the model is made for 2048"),

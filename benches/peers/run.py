@@ -11,7 +11,7 @@ all. Needs python3 with venv, a C++ compiler, cargo, and a directory of Markdown
 
 In every round each contender of a work runs once, in turns, with a probe of the machine's peaks before it. What is
 compared are medians over the rounds. PyTorch runs with transparent huge pages and a malloc that keeps large blocks,
-which is the harder bar, and training also without. On machines with AMX, peers are also asked without it: it makes
+mostly the harder bar, and training also without. On machines with AMX, peers are also asked without it: it makes
 llama.cpp die in some formats. A contender that fails has a row with the reason in the stead of a number.
 """
 

@@ -42,7 +42,7 @@ def prefill(model, args):
 
 @torch.inference_mode()
 def decode(model, args):
-    count, seconds = 32, []
+    count, seconds = 64, []
     for _ in range(args.repeats + 1):
         cache = transformers.DynamicCache()
         last = ids(model, 1, max(args.depth, 1))

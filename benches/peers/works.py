@@ -8,6 +8,8 @@ from contenders import Contenders
 QUANTS = ["Q4_0", "IQ4_NL", "Q4_K_M", "Q8_0"]
 # Tokens of the steps whose times are compared with each other.
 LENGTHS = [128, 256, 512, 1024, 2048, 4096, 8192]
+# Tokens that are decoded; `srek bench` and with_torch.py decode as many.
+DECODED = 64
 # Beyond this, a step of the 1B shape takes minutes on two cores.
 MOST_1B = 2048
 # Of benches/products.rs.
@@ -47,14 +49,14 @@ def serving(give):
 
     yield Work("decode 1B", "tokens/s", [
         ("srek NF4", give.srek("1B", "decode", "--depth", 1)),
-        *llama(QUANTS, "-p", 0, "-n", 32),
+        *llama(QUANTS, "-p", 0, "-n", DECODED),
         ("candle Q4_K_M", give.candle("decode", "1B", "Q4_K_M")),
         *torch("PyTorch bf16", "decode", "1B"),
         *torch("bitsandbytes NF4", "decode", "1B", "--nf4"),
     ])
     yield Work("decode 1B at 4096", "tokens/s", [
         ("srek NF4", give.srek("1B", "decode", "--depth", 4096, repeats=1)),
-        *llama(QUANTS[:3], "-p", 0, "-n", 32, "-d", 4096, "-r", 1),
+        *llama(QUANTS[:3], "-p", 0, "-n", DECODED, "-d", 4096, "-r", 1),
     ])
     yield Work("prefill 1B", "tokens/s", [
         ("srek NF4", give.srek("1B", "prefill", "--depth", 512)),
@@ -66,7 +68,7 @@ def serving(give):
     # Activations in 8 bits, as llama.cpp has them.
     yield Work("decode 1B int8", "tokens/s", [
         ("srek NF4 int8", give.srek("1B", "decode", "--depth", 1, "--numerics", "int8")),
-        *llama(QUANTS[:3], "-p", 0, "-n", 32),
+        *llama(QUANTS[:3], "-p", 0, "-n", DECODED),
     ])
     yield Work("prefill 1B int8", "tokens/s", [
         ("srek NF4 int8", give.srek("1B", "prefill", "--depth", 512, "--numerics", "int8")),
@@ -89,10 +91,11 @@ def training(give):
 
 def large(give):
     """The 8B shape: its speed, and the memory of serving and tuning it, in columns of their own."""
-    yield Work("decode 8B", "tokens/s", [
-        ("srek NF4", give.srek("8B", "decode", "--depth", 1, repeats=1)),
-        *builds("llama.cpp Q4_0", lambda amx: give.llama("8B", "Q4_0", "-p", 0, "-n", 32, "-r", 1, amx=amx)),
-    ])
+    for name, numerics in [("", "bf16"), (" int8", "int8")]:
+        yield Work(f"decode 8B{name}", "tokens/s", [
+            (f"srek NF4{name}", give.srek("8B", "decode", "--depth", 1, "--numerics", numerics, repeats=1)),
+            *builds("llama.cpp Q4_0", lambda amx: give.llama("8B", "Q4_0", "-p", 0, "-n", DECODED, "-r", 1, amx=amx)),
+        ])
     yield Work("first token 8B", "s", [
         ("srek NF4", give.srek_answer("8B", None, 1)),
         *builds("llama.cpp Q4_0", lambda amx: give.llama_answer("8B", "Q4_0", amx=amx)),

@@ -10,7 +10,7 @@ use std::time::Instant;
 /// Tokens of a prompt.
 const PROMPT: usize = 512;
 /// Tokens that are decoded.
-const DECODED: usize = 32;
+const DECODED: usize = 64;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

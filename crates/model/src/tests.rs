@@ -18,6 +18,16 @@ fn golden_dir(variant: &str) -> PathBuf {
     root.join(variant)
 }
 
+/// The tiers of this machine; those that it has not are reported as skipped.
+fn tiers() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| {
+        if !isa.available() {
+            crate::skip::skip(&format!("no {} on this machine", isa.name()));
+        }
+        isa.available()
+    })
+}
+
 /// A model with a step on a CPU backend sized by a dry run of the same calls.
 struct Rig {
     cpu: Cpu,
@@ -73,6 +83,12 @@ impl Parts {
         let mut parts = Parts::golden(variant, numerics, base, Trained::Adapter(lora));
         parts.adapter = Some(directory);
         parts
+    }
+
+    /// The same on this tier.
+    fn on(mut self, isa: Isa) -> Parts {
+        self.isa = isa;
+        self
     }
 
     fn build(&self) -> Rig {

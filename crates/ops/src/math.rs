@@ -110,14 +110,6 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     add_lanes(&sums)
 }
 
-/// `y += a · x`, fused.
-#[inline(always)]
-pub fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = a.mul_add(*x, *y);
-    }
-}
-
 /// The greatest value, in sixteen lanes; NaN is passed over (it shows in every sum anyway).
 #[inline(always)]
 pub fn max(values: &[f32]) -> f32 {

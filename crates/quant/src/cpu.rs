@@ -186,7 +186,7 @@ pub fn ask_for_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
 /// the second-level cache: the first one can wait for too few lines at a time to read as fast as memory can
 /// (24 on Zen 4: 11 against 21 GB/s on one thread).
 #[inline(always)]
-pub(crate) fn prefetch<T>(values: &[T], first: usize, count: usize) {
+pub fn prefetch<T>(values: &[T], first: usize, count: usize) {
     ask::<false>(values.as_ptr().wrapping_add(first).cast(), count * size_of::<T>());
 }
 

@@ -52,6 +52,9 @@ pub(crate) struct BenchArgs {
     /// With --model: how many tokens are in the cache when decoding begins
     #[arg(long, value_name = "D,...", value_delimiter = ',', requires = "model")]
     pub(crate) depth: Vec<usize>,
+    /// With --depth: how many prompts are read, and sequences decoded, at once
+    #[arg(long, value_name = "B", default_value_t = 1, requires = "depth")]
+    pub(crate) batch: usize,
     /// Print what every op took of the measured time, beside its bytes and operations
     #[arg(long)]
     pub(crate) ops: bool,

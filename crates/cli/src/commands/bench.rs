@@ -37,6 +37,8 @@ const STEP_TOKENS: usize = 1024;
 const RANK: usize = 16;
 /// Most repeats.
 const MOST_REPEATS: usize = 100;
+/// Most sequences at once.
+const MOST_BATCH: usize = 64;
 
 /// Measures all cases.
 pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
@@ -45,6 +47,13 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine) -> Result<Answer> {
         return Err(usage(format!(
             "--repeats is {found}, expected 1 to {MOST_REPEATS}\nhint: without it 3 are measured; more steady the \
              median"
+        )));
+    }
+    if !(1..=MOST_BATCH).contains(&args.batch) {
+        let found = args.batch;
+        return Err(usage(format!(
+            "--batch is {found}, expected 1 to {MOST_BATCH}\nhint: the sequences share what is read of the weights; \
+             memory for all of their keys and values is planned"
         )));
     }
     if let Some(file) = &args.csv {
@@ -87,6 +96,7 @@ fn made_up(args: &BenchArgs, machine: &Machine, scratch: &Scratch) -> Result<Vec
             numerics: Numerics::Bf16,
             adapter: None,
             rank: RANK,
+            batch: args.batch,
             repeats: args.repeats,
             with_ops: args.ops,
         };
@@ -148,6 +158,7 @@ fn of_model(
         numerics: args.numerics(),
         adapter: args.adapter.clone(),
         rank: args.rank,
+        batch: args.batch,
         repeats: args.repeats,
         with_ops: args.ops,
     };

@@ -28,22 +28,10 @@ pub(super) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-/// The tiers of this machine; those that it has not are reported as skipped.
-fn tiers() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| {
-        if !isa.available() {
-            crate::skip::skip(&format!("no {} on this machine", isa.name()));
-        }
-        isa.available()
-    })
-}
-
 fn each_setting(mut check: impl FnMut(Parts)) {
     for isa in tiers() {
         for numerics in [Numerics::F32, Numerics::Bf16] {
-            let mut parts = Parts::with_adapter("plain", "adapter", numerics, Base::Nf4Double);
-            parts.isa = isa;
-            check(parts);
+            check(Parts::with_adapter("plain", "adapter", numerics, Base::Nf4Double).on(isa));
         }
     }
 }

@@ -55,16 +55,18 @@ fn mean(losses: &[f32], batch: &Batch) -> f64 {
 }
 
 /// Loss, logits and every gradient against the reference, relative to `tolerance`.
-fn check_trained(rig: &mut Rig, golden: &Golden, key: &str, tolerance: f64) {
+fn check_trained(parts: &Parts, golden: &Golden, key: &str, tolerance: f64) {
+    let (isa, mut rig) = (parts.isa, parts.build());
     let scale = 1.0 / golden.batch.trained() as f32;
     let loss = mean(&rig.run(&golden.batch, scale), &golden.batch);
     let error = (loss - golden.loss(key)).abs() / golden.loss(key);
-    assert!(error < tolerance, "{key}: loss {loss}, expected {}", golden.loss(key));
+    assert!(error < tolerance, "{isa:?} {key}: loss {loss}, expected {}", golden.loss(key));
     for index in 0..rig.model.params().len() {
         let param = rig.model.params()[index].clone();
         let want = golden.values(&format!("{key}.grad.{}", param.name), &param.shape);
         let error = relative(&rig.gradient(index), &want);
-        assert!(error < tolerance, "{key}: gradient of {}: relative error {error}", param.name);
+        let name = param.name;
+        assert!(error < tolerance, "{isa:?} {key}: gradient of {name}: relative error {error}");
     }
 }
 
@@ -73,10 +75,12 @@ fn logits_in_f32_equal_pytorch() {
     for variant in VARIANTS {
         let golden = Golden::open(variant);
         for (base, key) in BASES {
-            let nothing = Trained::Nothing(None);
-            let mut rig = Parts::golden(variant, Numerics::F32, base, nothing).build();
-            let error = relative(&rig.logits(&golden.batch), &golden.logits(&format!("{key}.")));
-            assert!(error < 1e-5, "{variant} {key}: relative error {error}");
+            let parts = Parts::golden(variant, Numerics::F32, base, Trained::Nothing(None));
+            let want = golden.logits(&format!("{key}."));
+            for isa in tiers() {
+                let error = relative(&parts.clone().on(isa).build().logits(&golden.batch), &want);
+                assert!(error < 1e-5, "{isa:?} {variant} {key}: relative error {error}");
+            }
         }
     }
 }
@@ -91,29 +95,30 @@ fn a_long_sequence_with_scaled_rotations_equals_pytorch() {
         tensors.tensor("long.ids").unwrap().data().chunks(8).map(|b| u32::from(b[0])).collect();
     let mut batch = Batch::default();
     batch.push(&golden.config, &ids, &vec![-100; ids.len()]).unwrap();
-    let mut rig =
-        Parts::golden("scaled", Numerics::F32, Base::AsStored, Trained::Nothing(None)).build();
+    let parts = Parts::golden("scaled", Numerics::F32, Base::AsStored, Trained::Nothing(None));
     let want = golden.values("f32.long.logits", &[1, ids.len(), golden.config.vocab]);
-    let error = relative(&rig.logits(&batch), &want);
-    assert!(error < 1e-5, "relative error {error}");
+    for isa in tiers() {
+        let error = relative(&parts.clone().on(isa).build().logits(&batch), &want);
+        assert!(error < 1e-5, "{isa:?}: relative error {error}");
+    }
 }
 
 #[test]
 fn adapters_in_f32_equal_peft() {
     for variant in VARIANTS {
         let golden = Golden::open(variant);
-        for (base, key) in BASES {
-            let mut rig = Parts::with_adapter(variant, "adapter", Numerics::F32, base).build();
-            let key = format!("{key}.adapter");
-            let error = relative(&rig.logits(&golden.batch), &golden.logits(&format!("{key}.")));
-            assert!(error < 1e-5, "{variant} {key}: relative error {error}");
-            check_trained(&mut rig, &golden, &key, 1e-4);
+        let adapters = BASES.map(|(base, key)| (base, "adapter", format!("{key}.adapter")));
+        let mixed = (Base::Nf4, "adapter_mixed", "nf4.mixed".to_owned());
+        for (base, adapter, key) in adapters.into_iter().chain([mixed]) {
+            let parts = Parts::with_adapter(variant, adapter, Numerics::F32, base);
+            let want = golden.logits(&format!("{key}."));
+            for isa in tiers() {
+                let parts = parts.clone().on(isa);
+                let error = relative(&parts.build().logits(&golden.batch), &want);
+                assert!(error < 1e-5, "{isa:?} {variant} {key}: relative error {error}");
+                check_trained(&parts, &golden, &key, 1e-4);
+            }
         }
-        let mut rig =
-            Parts::with_adapter(variant, "adapter_mixed", Numerics::F32, Base::Nf4).build();
-        let error = relative(&rig.logits(&golden.batch), &golden.logits("nf4.mixed."));
-        assert!(error < 1e-5, "{variant} mixed: relative error {error}");
-        check_trained(&mut rig, &golden, "nf4.mixed", 1e-4);
     }
 }
 
@@ -131,9 +136,10 @@ fn a_frozen_adapter_computes_what_a_trained_one_does() {
 fn gradients_of_all_parameters_equal_pytorch() {
     for variant in ["plain_tied", "narrow"] {
         let golden = Golden::open(variant);
-        let mut rig =
-            Parts::golden(variant, Numerics::F32, Base::AsStored, Trained::Everything).build();
-        check_trained(&mut rig, &golden, "f32.dense", 1e-4);
+        let parts = Parts::golden(variant, Numerics::F32, Base::AsStored, Trained::Everything);
+        for isa in tiers() {
+            check_trained(&parts.clone().on(isa), &golden, "f32.dense", 1e-4);
+        }
     }
 }
 
@@ -143,23 +149,30 @@ fn bf16_is_as_close_to_f32_as_pytorch_is() {
     for variant in VARIANTS {
         let golden = Golden::open(variant);
         for (base, key) in BASES {
-            let mut rig = Parts::with_adapter(variant, "adapter", Numerics::Bf16, base).build();
+            let parts = Parts::with_adapter(variant, "adapter", Numerics::Bf16, base);
             let key = format!("{key}.adapter");
-            let exact = golden.logits(&format!("{key}."));
-            let ours = relative(&rig.logits(&golden.batch), &exact);
-            let theirs = relative(&golden.logits(&format!("bf16.{key}.")), &exact);
-            assert!(ours < theirs, "{variant} {key}: logits {ours}, PyTorch {theirs}");
-            rig.run(&golden.batch, 1.0 / golden.batch.trained() as f32);
-            let (mut exact, mut torch) = (Vec::new(), Vec::new());
-            for param in rig.model.params() {
-                exact.extend(golden.values(&format!("{key}.grad.{}", param.name), &param.shape));
-                torch.extend(
-                    golden.values(&format!("bf16.{key}.grad.{}", param.name), &param.shape),
-                );
+            for isa in tiers() {
+                check_bf16(&parts.clone().on(isa), &golden, &key);
             }
-            let ours = relative(&rig.gradients(), &exact);
-            let theirs = relative(&torch, &exact);
-            assert!(ours < theirs, "{variant} {key}: gradients {ours}, PyTorch {theirs}");
         }
     }
+}
+
+/// Logits, and all gradients together.
+fn check_bf16(parts: &Parts, golden: &Golden, key: &str) {
+    let (isa, mut rig) = (parts.isa, parts.build());
+    let exact = golden.logits(&format!("{key}."));
+    let ours = relative(&rig.logits(&golden.batch), &exact);
+    let theirs = relative(&golden.logits(&format!("bf16.{key}.")), &exact);
+    assert!(ours < theirs, "{isa:?} {key}: logits {ours}, PyTorch {theirs}");
+    rig.run(&golden.batch, 1.0 / golden.batch.trained() as f32);
+    let (mut exact, mut torch) = (Vec::new(), Vec::new());
+    for param in rig.model.params() {
+        let values = |of: &str| golden.values(&format!("{of}.grad.{}", param.name), &param.shape);
+        exact.extend(values(key));
+        torch.extend(values(&format!("bf16.{key}")));
+    }
+    let ours = relative(&rig.gradients(), &exact);
+    let theirs = relative(&torch, &exact);
+    assert!(ours < theirs, "{isa:?} {key}: gradients {ours}, PyTorch {theirs}");
 }

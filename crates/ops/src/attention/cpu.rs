@@ -12,6 +12,7 @@ pub(super) use forward::{forward, words as forward_words};
 use super::Store;
 use crate::{Access, Buf, DType};
 use half::bf16;
+use quant::cpu::prefetch;
 use quant::gemm::LANES;
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -41,8 +42,8 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     fn expect(&self, at: usize, count: usize) {
         match self {
-            Rows::F32(values) => prefetch(values.as_ptr().wrapping_add(at), count),
-            Rows::Bf16(values) => prefetch(values.as_ptr().wrapping_add(at), count),
+            Rows::F32(values) => prefetch(values, at, count),
+            Rows::Bf16(values) => prefetch(values, at, count),
         }
     }
 
@@ -54,18 +55,6 @@ impl<'a> Rows<'a> {
             Rows::Bf16(values) => copy(&values[at..at + count], to, |value| {
                 f32::from_bits(u32::from(value.to_bits()) << 16)
             }),
-        }
-    }
-}
-
-#[inline(always)]
-fn prefetch<T>(values: *const T, count: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        for line in (0..count * size_of::<T>()).step_by(64) {
-            // SAFETY: a prefetch reads nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(values.cast::<i8>().wrapping_add(line)) };
         }
     }
 }

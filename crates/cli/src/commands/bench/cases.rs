@@ -18,7 +18,7 @@ use text::llm::{GenerateRequest, Prompt, Sampling};
 use train::{Budget, DeviceProfile, Job, Observer, Plan, Recipe, Resume, Site, StepMetrics};
 
 /// Tokens that are decoded.
-pub(super) const DECODED: usize = 32;
+pub(super) const DECODED: usize = 64;
 /// Seed of everything random.
 pub(super) const SEED: u64 = 1;
 
@@ -38,6 +38,8 @@ pub(super) struct Case {
     pub(super) adapter: Option<PathBuf>,
     /// Of the adapter that is trained.
     pub(super) rank: usize,
+    /// Sequences that are asked at once.
+    pub(super) batch: usize,
     /// How often to measure.
     pub(super) repeats: usize,
     /// Whether to time every op.
@@ -156,7 +158,12 @@ impl Case {
         Ok(Recipe::parse(&text, "the benchmark's recipe")?)
     }
 
-    /// Reading a prompt of `depth` tokens, and decoding behind it.
+    /// The prompts of one repeat, each of so many tokens.
+    fn prompts(&self, repeat: usize, len: usize) -> Vec<Vec<u32>> {
+        (0..self.batch).map(|at| self.ids(repeat * self.batch + at, len)).collect()
+    }
+
+    /// Reading prompts of `depth` tokens, and decoding behind them.
     pub(super) fn generation(
         &self,
         machine: &Machine,
@@ -165,30 +172,33 @@ impl Case {
     ) -> Result<[Timing; 2]> {
         let form = Form { base: self.base, head: self.head, numerics: self.numerics };
         let source = Source::at(&self.model, self.adapter.as_deref(), form)?;
-        let options = EngineOptions::new(1, depth.max(1) + DECODED);
+        let options = EngineOptions::new(self.batch, depth.max(1) + DECODED);
         let mut serving = Serving::new(machine, &source, options)?;
         let planned = Planned { size: serving.size, host_bytes: serving.host_bytes };
         let mut engine = serving.engine(None);
         let (mut reading, mut decoding) = (Vec::new(), Vec::new());
         // The first one touches every page for the first time.
         for index in 0..=self.repeats {
-            // No prompt begins like the one before, whose keys and values the slot still holds.
-            let prompt = self.ids(index, depth.max(1));
-            let read = ask(&mut engine, &prompt, 1)?;
-            let decoded = ask(&mut engine, &prompt, DECODED)?;
+            // No prompt begins like one before, whose keys and values a slot still holds.
+            let prompts = self.prompts(index, depth.max(1));
+            let read = ask(&mut engine, &prompts, 1)?;
+            let decoded = ask(&mut engine, &prompts, DECODED)?;
             if index > 0 {
                 reading.push(read);
                 decoding.push(decoded);
             }
         }
         drop(engine);
-        let prompt = self.ids(0, depth.max(1));
-        let ops = if self.with_ops { times(&mut serving, &prompt)? } else { Default::default() };
-        let [read, decode] = Price::of(machine, &source, options, &prompt, peaks)?;
-        let manner = match self.numerics {
+        let prompts = self.prompts(0, depth.max(1));
+        let ops = if self.with_ops { times(&mut serving, &prompts)? } else { Default::default() };
+        let [read, decode] = Price::of(machine, &source, options, &prompts, peaks)?;
+        let mut manner = match self.numerics {
             Numerics::Bf16 => String::new(),
             other => format!(" {}", other.name()),
         };
+        if self.batch > 1 {
+            let _ = write!(manner, " batch {}", self.batch);
+        }
         let timing = |what: &str, tokens, seconds, price: Price, ops| Timing {
             command: format!("{what} {}{manner} context {depth}", self.name),
             numerics: self.numerics,
@@ -202,35 +212,40 @@ impl Case {
         };
         let [read_ops, decode_ops] = ops;
         Ok([
-            timing("prefill", prompt.len(), reading, read, read_ops),
-            timing("decode", DECODED, decoding, decode, decode_ops),
+            timing("prefill", self.batch * depth.max(1), reading, read, read_ops),
+            timing("decode", self.batch * DECODED, decoding, decode, decode_ops),
         ])
     }
 }
 
-/// What every op takes of reading a prompt, and of decoding behind it, as the slot still holds the prompt.
-fn times(serving: &mut Serving, prompt: &[u32]) -> Result<[Times; 2]> {
+/// What every op takes of reading prompts, and of decoding behind them, as the slots still hold them.
+fn times(serving: &mut Serving, prompts: &[Vec<u32>]) -> Result<[Times; 2]> {
     let mut engine = serving.engine(None);
     let mut run = |max_tokens| -> Result<Times> {
         engine.backend_mut().record_times();
-        ask(&mut engine, prompt, max_tokens)?;
+        ask(&mut engine, prompts, max_tokens)?;
         Ok(engine.backend_mut().trace().spent.clone().unwrap_or_default())
     };
     Ok([run(1)?, run(DECODED)?])
 }
 
-/// Seconds that the engine takes for a prompt and so many tokens after it.
-fn ask<B: Backend>(engine: &mut Engine<'_, B>, prompt: &[u32], max_tokens: usize) -> Result<f64> {
-    let request = GenerateRequest {
-        prompt: Prompt::Ids(prompt.to_vec()),
+/// Seconds that the engine takes for prompts and so many tokens after each.
+fn ask<B: Backend>(
+    engine: &mut Engine<'_, B>,
+    prompts: &[Vec<u32>],
+    max_tokens: usize,
+) -> Result<f64> {
+    let request = |prompt: &Vec<u32>| GenerateRequest {
+        prompt: Prompt::Ids(prompt.clone()),
         max_tokens,
         sampling: Sampling::GREEDY,
         stop: Vec::new(),
         schema: None,
         deadline: None,
     };
+    let requests: Vec<_> = prompts.iter().map(request).collect();
     let started = Instant::now();
-    engine.generate_batch(&[request])?;
+    engine.generate_batch(&requests)?;
     Ok(started.elapsed().as_secs_f64())
 }
 
@@ -250,7 +265,7 @@ impl Price {
         machine: &Machine,
         source: &Source,
         options: EngineOptions,
-        prompt: &[u32],
+        prompts: &[Vec<u32>],
         peaks: Option<Peaks>,
     ) -> Result<[Price; 2]> {
         let events = |asked: &[usize]| -> Result<Vec<Event>> {
@@ -260,7 +275,7 @@ impl Price {
             dry.record_events();
             let mut engine = Engine::new(&mut dry, &model, None, layout);
             for &max_tokens in asked {
-                ask(&mut engine, prompt, max_tokens)?;
+                ask(&mut engine, prompts, max_tokens)?;
             }
             drop(engine);
             Ok(dry.trace().events.clone().unwrap_or_default())
@@ -276,7 +291,8 @@ impl Price {
             let fastest = peaks.bf16_flops.max(peaks.f32_flops);
             match numerics {
                 Numerics::Int8 => peaks.int8_ops.map(|peak| peak.max(fastest)),
-                _ => Some(fastest),
+                Numerics::Bf16 => Some(fastest),
+                Numerics::F32 => Some(peaks.f32_flops),
             }
         });
         let mut price = Price { best_seconds: flops_peak.map(|_| 0.0), ..Price::default() };
