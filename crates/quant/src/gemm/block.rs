@@ -7,8 +7,7 @@
 
 use super::kernel::{Format, LEFT, RIGHT, Strip, arrange, left_rows, sum};
 use super::skinny::{Lie, Way};
-use super::words::per_words;
-use super::{BLOCK, LANES, Matrix, Numerics, columns, few, ints, short, skinny, tiles};
+use super::{BLOCK, LANES, Matrix, Numerics, columns, few, ints, rows, short, skinny, tiles};
 use crate::Isa;
 use crate::cpu::prefetch_outputs;
 use rayon::prelude::*;
@@ -348,33 +347,7 @@ impl Panel<'_> {
         if self.matrix.rows_are_adjacent() {
             columns::pack(self, out);
         } else {
-            pack_rows(self.isa, self.format, self, out);
-        }
-    }
-}
-
-per_words! {
-    /// Packs whole rows: neighbours along `k` lie side by side.
-    fn pack_rows<W>(words, panel: &Panel<'_>, out: &mut [f32]) {
-        let mut block = [0.0; BLOCK];
-        for (row, out) in out.chunks_exact_mut(panel.stride).enumerate() {
-            let blocks = out[..panel.width].chunks_exact_mut(W::FORMAT.words());
-            for (index, out) in blocks.enumerate() {
-                let (row, index) = (panel.first_row + row, panel.first_block + index);
-                if let Some(source) = panel.matrix.as_stored(row, index) {
-                    words.arrange(panel.numerics, source, out);
-                } else if let Some(source) = panel.matrix.as_halves(row, index) {
-                    words.store_block(words.of_halves(source), out);
-                } else if let Some((codes, absmax)) = panel.matrix.as_codes(row, index) {
-                    let block = words.of_codes(panel.isa, panel.numerics, codes, absmax);
-                    words.store_block(block, out);
-                } else if let Some((codes, scale)) = panel.matrix.as_bytes(row, index) {
-                    words.store_block(words.of_bytes(panel.numerics, codes, scale), out);
-                } else {
-                    panel.matrix.block(panel.isa, panel.numerics, row, index, &mut block);
-                    W::FORMAT.store(&block, out);
-                }
-            }
+            rows::pack(self, out);
         }
     }
 }

@@ -418,7 +418,7 @@ fn run<W: Words, S: Source, const N: usize>(
     for at in 0..streams.length {
         let row = |r: usize| streams.row(r, at);
         let rows: [_; GROUP] = std::array::from_fn(|r| row(r.min(group - 1)));
-        source.quads(&rows[..group], blocks, scales);
+        source.quads(&rows[..group], (0, blocks), scales);
         for row in &rows[..group] {
             source.scales_ahead(row + streams.ahead);
         }

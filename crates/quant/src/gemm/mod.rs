@@ -33,6 +33,7 @@ mod few;
 mod ints;
 mod kernel;
 mod operand;
+mod rows;
 mod short;
 mod skinny;
 mod specification;

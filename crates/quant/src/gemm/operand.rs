@@ -202,18 +202,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// A block of 64 `k` where it lies as it is: f32 values side by side.
-    #[inline(always)]
-    pub(super) fn as_stored(&self, row: usize, block: usize) -> Option<&'a [f32; BLOCK]> {
-        match self {
-            Matrix::Dense(dense @ Dense { values: Values::F32(values), .. }) => {
-                values[dense.whole_block(row, block)?..].first_chunk()
-            }
-            _ => None,
-        }
-    }
-
-    /// Likewise, of bf16 values.
+    /// A block of 64 `k` where it lies as it is: bf16 values side by side.
     #[inline(always)]
     pub(super) fn as_halves(&self, row: usize, block: usize) -> Option<&'a [bf16; BLOCK]> {
         match self {
@@ -233,21 +222,6 @@ impl<'a> Matrix<'a> {
                 let codes = weight.codes[index / 2..].first_chunk();
                 let codes = codes.expect("codes cover the weight");
                 Some((codes, weight.absmax.get(index / BLOCK)))
-            }
-            _ => None,
-        }
-    }
-
-    /// A block of 64 `k` where it is one of 8 bits: its codes and its scale.
-    #[inline(always)]
-    pub(super) fn as_bytes(&self, row: usize, block: usize) -> Option<(&'a [i8; BLOCK], f32)> {
-        match self {
-            Matrix::Q8 { codes, scales, inner, side: Side::In, .. }
-                if inner.is_multiple_of(BLOCK) =>
-            {
-                let index = row * inner + block * BLOCK;
-                let codes = codes[index..].first_chunk().expect("codes cover the weight");
-                Some((codes, scales[index / BLOCK]))
             }
             _ => None,
         }

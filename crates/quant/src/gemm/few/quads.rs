@@ -44,7 +44,7 @@ pub(in super::super) fn write(
     }
 }
 
-/// The absmax of NF4, for rows that begin with a block.
+/// The absmax of NF4.
 pub(in super::super) struct Reader<'a> {
     absmax: Absmax<'a>,
     #[cfg(target_arch = "x86_64")]
@@ -75,20 +75,22 @@ impl<'a> Reader<'a> {
         self.absmax.prefetch(first, blocks);
     }
 
-    /// Writes those of up to four rows with so many blocks each, times the factor.
+    /// Writes those of so many blocks from up to four of them on, times the factor.
     #[inline(always)]
     pub(in super::super) fn write(
         &self,
-        (rows, blocks): (&[usize], usize),
+        (starts, blocks): (&[usize], usize),
         factor: f32,
         out: &mut [Quad],
     ) {
         #[cfg(target_arch = "x86_64")]
-        if let (Some(levels), &[a, b, c, d]) = (&self.levels, rows) {
+        if let (Some(levels), &[a, b, c, d]) = (&self.levels, starts)
+            && (a | b | c | d | blocks).is_multiple_of(MANY)
+        {
             return levels.write([a, b, c, d], blocks, factor, out);
         }
-        write((rows.len(), blocks), out, |row, first, out| {
-            self.absmax.get_into(rows[row] * blocks + first, out);
+        write((starts.len(), blocks), out, |row, first, out| {
+            self.absmax.get_into(starts[row] + first, out);
             out.iter_mut().for_each(|scale| *scale *= factor);
         });
     }
@@ -114,8 +116,7 @@ mod x86 {
     }
 
     impl<'a> Levels<'a> {
-        /// Where the tier may look up bytes, the machine can, and the blocks of a row come in sixteens, which
-        /// have one nested scale each.
+        /// Where the tier may look up bytes, the machine can, and the blocks of a row come in sixteens.
         pub(super) fn of(isa: Isa, absmax: Absmax<'a>, blocks: usize) -> Option<Self> {
             let Absmax::Double { q, map, nested, offset } = absmax else { return None };
             Vnni::of(isa)?;
@@ -143,7 +144,8 @@ mod x86 {
             }
         }
 
-        /// Writes the scales of four rows, times the factor.
+        /// Writes the scales of so many blocks from four of them on, times the factor; all come in sixteens, which
+        /// have one nested scale each.
         #[inline(always)]
         pub(super) fn write(
             &self,
@@ -154,10 +156,10 @@ mod x86 {
         ) {
             for (at, out) in (0..blocks).step_by(MANY).zip(out.as_chunks_mut().0) {
                 // Not mapped: what maps an array is a call of its own here.
-                let nested = |row: usize| &self.nested[(row * blocks + at) / NESTED];
+                let nested = |start: usize| &self.nested[(start + at) / NESTED];
                 let nested = [nested(a), nested(b), nested(c), nested(d)];
-                let q = |row: usize| {
-                    self.q[row * blocks + at..].first_chunk().expect("blocks come in sixteens")
+                let q = |start: usize| {
+                    self.q[start + at..].first_chunk().expect("blocks come in sixteens")
                 };
                 let q = [q(a), q(b), q(c), q(d)];
                 // SAFETY: as in `of`.
@@ -258,10 +260,10 @@ mod tests {
             let plain: Vec<f32> = (0..q.len()).map(|_| random() as f32).collect();
             for absmax in [double, Absmax::F32(&plain)] {
                 for (isa, count) in tiers().flat_map(|isa| [(isa, 4), (isa, 3)]) {
-                    let rows = [0, 1, 0, 1].map(|_| random() as usize % ROWS);
+                    let starts = [0, 1, 0, 1].map(|_| random() as usize % ROWS * blocks);
                     let mut out = vec![f32::NAN; words(blocks * 64)];
                     let quads = out.as_chunks_mut().0;
-                    Reader::of(isa, absmax, blocks).write((&rows[..count], blocks), 0.3, quads);
+                    Reader::of(isa, absmax, blocks).write((&starts[..count], blocks), 0.3, quads);
                     for (at, &scale) in out.iter().enumerate() {
                         let (row, side) = (at / SIDE % SIDE, at % SIDE);
                         let block = at / (SIDE * SIDE) * SIDE + side;
@@ -269,7 +271,7 @@ mod tests {
                             continue;
                         }
                         let expected = if block < blocks {
-                            absmax.get(rows[row] * blocks + block) * 0.3
+                            absmax.get(starts[row] + block) * 0.3
                         } else {
                             0.0
                         };

@@ -19,11 +19,11 @@ pub(in super::super) trait Source {
     fn line(&self, row: usize) -> Self::Line<'_>;
     /// Writes the scales of a row's blocks from `first` on, where there are such.
     fn scales(&self, _row: usize, _first: usize, _out: &mut [f32]) {}
-    /// Writes the scales of up to four rows with so many blocks each, where there are such.
+    /// Writes the scales of so many blocks of up to four rows, from one on, where there are such.
     #[inline(always)]
-    fn quads(&self, rows: &[usize], blocks: usize, out: &mut [Quad]) {
-        quads::write((rows.len(), blocks), out, |row, first, out| {
-            self.scales(rows[row], first, out);
+    fn quads(&self, rows: &[usize], (first, count): (usize, usize), out: &mut [Quad]) {
+        quads::write((rows.len(), count), out, |row, at, out| {
+            self.scales(rows[row], first + at, out);
         });
     }
     /// Asks for the scales of a row, which need not be there.
@@ -50,6 +50,11 @@ pub(in super::super) trait Source {
 pub(in super::super) trait Line: Copy {
     /// The words of a block, whose scale is given.
     fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W>;
+    /// Writes these words side by side.
+    #[inline(always)]
+    fn store<W: Words>(self, words: W, at: usize, scale: f32, out: &mut [f32]) {
+        words.store_block(self.block(words, at, scale), out);
+    }
     /// Of a row's blocks the `at`th four.
     fn four(self, at: usize) -> Self;
 }
@@ -58,6 +63,11 @@ pub(in super::super) trait Line: Copy {
 trait Stored: Copy {
     /// Its words.
     fn words<W: Words>(&self, words: W, on: (Isa, Numerics), scale: f32) -> Block<W>;
+    /// Writes them side by side.
+    #[inline(always)]
+    fn store<W: Words>(&self, words: W, on: (Isa, Numerics), scale: f32, out: &mut [f32]) {
+        words.store_block(self.words(words, on, scale), out);
+    }
 }
 
 impl Stored for [u8; BLOCK / 2] {
@@ -79,6 +89,11 @@ impl Stored for [f32; BLOCK] {
     fn words<W: Words>(&self, words: W, (_, numerics): (Isa, Numerics), _: f32) -> Block<W> {
         words.of_values(numerics, self)
     }
+
+    #[inline(always)]
+    fn store<W: Words>(&self, words: W, (_, numerics): (Isa, Numerics), _: f32, out: &mut [f32]) {
+        words.arrange(numerics, self, out);
+    }
 }
 
 impl Stored for [half::bf16; BLOCK] {
@@ -96,6 +111,11 @@ impl<B: Stored> Line for Neighbours<'_, B> {
     #[inline(always)]
     fn block<W: Words>(self, words: W, at: usize, scale: f32) -> Block<W> {
         self.1[at].words(words, self.0, scale)
+    }
+
+    #[inline(always)]
+    fn store<W: Words>(self, words: W, at: usize, scale: f32, out: &mut [f32]) {
+        self.1[at].store(words, self.0, scale, out);
     }
 
     #[inline(always)]
@@ -130,8 +150,10 @@ impl<'a> Source for Codes<'a> {
     }
 
     #[inline(always)]
-    fn quads(&self, rows: &[usize], blocks: usize, out: &mut [Quad]) {
-        self.absmax.write((rows, blocks), 1.0, out);
+    fn quads(&self, rows: &[usize], (first, count): (usize, usize), out: &mut [Quad]) {
+        let start = |r: usize| rows[r.min(rows.len() - 1)] * self.blocks + first;
+        let starts = [start(0), start(1), start(2), start(3)];
+        self.absmax.write((&starts[..rows.len()], count), 1.0, out);
     }
 
     #[inline(always)]

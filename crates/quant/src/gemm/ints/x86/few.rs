@@ -71,7 +71,8 @@ impl<'a, B: Bytes<'a>> Stretch<'_, B> {
             let four = [row(0), row(1), row(2), row(3)];
             match absmax {
                 Some(absmax) => {
-                    absmax.write((&four, blocks), 1.0 / LARGEST, scales);
+                    let starts = four.map(|row| row * blocks);
+                    absmax.write((&starts, blocks), 1.0 / LARGEST, scales);
                 }
                 None => quads::write((SIDE, blocks), scales, |r, first, out| {
                     weight.scales(four[r], first, out);
