@@ -21,6 +21,8 @@ const STRETCH: usize = 4 * KEPT;
 const PACKED: usize = 2 * BLOCK;
 /// Most words of `right` that a task holds decoded, without the gaps: 1 MiB.
 const HELD: usize = 1 << 18;
+/// Words of `right` that are decoded at a time for a few rows: they should stay in the second-level cache.
+const NEAR: usize = 36 << 10;
 /// Words between the rows of a panel. Rows whose distance is a power of two would fall on the same few sets of the
 /// first-level cache.
 const GAP: usize = LANES;
@@ -187,6 +189,58 @@ pub struct Workspace<'a> {
     pub words: &'a mut [f32],
     /// The thread count that `workspace` was asked for.
     pub threads: usize,
+}
+
+/// A few rows of a left side, packed once for the rows of several weights.
+#[derive(Clone, Copy)]
+pub(super) struct FewRows {
+    pub(super) isa: Isa,
+    pub(super) numerics: Numerics,
+    /// Rows, at most [`KEPT`].
+    pub(super) n: usize,
+    pub(super) k: usize,
+}
+
+impl FewRows {
+    fn job(&self) -> Job {
+        let Self { isa, numerics, n, k } = *self;
+        let (format, k_blocks) = (Format::of(isa, numerics), k.div_ceil(BLOCK));
+        Job { isa, numerics, format, k_blocks, held: held(n, k_blocks, format) }
+    }
+
+    /// Words of the packed rows.
+    pub(super) fn words(&self) -> usize {
+        let job = self.job();
+        self.n * row_words(job.k_blocks, job.format)
+    }
+
+    /// Words of scratch of a thread.
+    pub(super) fn scratch(&self) -> usize {
+        let job = self.job();
+        task_scratch(self.n, job.k_blocks, job.format)
+    }
+
+    /// Packs the rows.
+    pub(super) fn pack(&self, left: &Matrix<'_>, out: &mut [f32]) {
+        self.job().pack_left(left, 0, self.n, out);
+    }
+
+    /// Multiplies them with some rows of `right`, of which no more are decoded at a time than stay near.
+    pub(super) fn multiply(
+        &self,
+        packed: &[f32],
+        (right, rows): (&Matrix<'_>, std::ops::Range<usize>),
+        scratch: &mut [f32],
+        target: &Target,
+    ) {
+        let (job, n) = (self.job(), self.n);
+        let most = (NEAR / row_words(job.held, job.format)).clamp(1, RIGHT);
+        let each = rows.len().div_ceil(rows.len().div_ceil(most)).next_multiple_of(4).min(RIGHT);
+        for first in rows.clone().step_by(each) {
+            let m = first..rows.end.min(first + each);
+            job.run(packed, right, &Area { first: 0, rows: n, n: 0..n, m }, scratch, target);
+        }
+    }
 }
 
 /// What all tasks of a product share.

@@ -2,10 +2,10 @@
 //! lies, decoded in registers and multiplied with every row. What a low-rank adapter adds to a product
 //! is made with it, and several products of one `left` go together, so that threads meet seldom.
 
-use super::block::{Mode, Output, Scratch, Target, Workspace};
+use super::block::{FewRows, Mode, Output, Scratch, Target, Workspace};
 use super::kernel::{Format, add_four};
 use super::words::{Block, Words, per_words};
-use super::{BLOCK, LANES, Lie, Matrix, Numerics, ints, skinny, tiles};
+use super::{BLOCK, Dense, LANES, Lie, Matrix, Numerics, Values, ints, skinny, tiles};
 use crate::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -18,6 +18,10 @@ use sources::{Line, Source, Visit, visit};
 
 /// Most rows of `left`.
 pub const FEW: usize = 8;
+/// So many of them at most have their sums in registers.
+const FEWEST: usize = 4;
+/// Shorter rows are never decoded into the cache.
+const LONG: usize = 4 * BLOCK;
 /// Rows of a weight that are summed side by side, at most.
 const GROUP: usize = quads::SIDE;
 /// A thread takes one of so many equal parts of what would be left for it: long streams at first, and at last
@@ -58,10 +62,18 @@ fn height(n: usize) -> usize {
     n.next_power_of_two()
 }
 
+/// More rows than sums of a group of weights find room for in registers are multiplied as many rows are, with
+/// weights that are decoded into the cache.
+fn blocked((isa, numerics): (Isa, Numerics), n: usize, k: usize) -> Option<FewRows> {
+    let is_blocked = n > FEWEST && k >= LONG && numerics != Numerics::Int8;
+    (is_blocked && !tiles::take(isa, numerics, k)).then_some(FewRows { isa, numerics, n, k })
+}
+
 /// Words of `n` rows of `k` values, arranged.
 fn arranged_words((isa, numerics): (Isa, Numerics), n: usize, k: usize) -> usize {
-    match numerics {
-        Numerics::Int8 => ints::left_words(n, k),
+    match (numerics, blocked((isa, numerics), n, k)) {
+        (Numerics::Int8, _) => ints::left_words(n, k),
+        (_, Some(rows)) => rows.words(),
         _ => height(n) * k.div_ceil(BLOCK) * Format::of(isa, numerics).words(),
     }
 }
@@ -100,10 +112,11 @@ impl Streams {
     }
 }
 
-/// Words of one thread: the scales of the rows that it sums.
-fn thread_words(on: (Isa, Numerics), k: usize) -> usize {
+/// Words of one thread: the scales of the rows that it sums, or the rows.
+fn thread_words(on: (Isa, Numerics), n: usize, k: usize) -> usize {
     let is_in_tiles = tiles::take(on.0, on.1, k);
-    APART + if is_in_tiles { tiles::ROWS * k.div_ceil(BLOCK) } else { quads::words(k) }
+    let scales = if is_in_tiles { tiles::ROWS * k.div_ceil(BLOCK) } else { quads::words(k) };
+    APART + scales.max(blocked(on, n, k).map_or(0, |rows| rows.scratch()))
 }
 
 /// Words (4 bytes) of scratch that [`few`] needs for `n` rows of `k` values and adapters of these ranks. In
@@ -124,7 +137,7 @@ pub fn few_workspace(
         widest = widest.max(rank);
         words += n * rank + arranged_words(of_floats, n, rank);
     }
-    words + threads * thread_words(of_floats, widest)
+    words + threads * thread_words(of_floats, n, widest)
 }
 
 /// Whether a product goes this way.
@@ -251,6 +264,16 @@ impl Job {
         if numerics == Numerics::Int8 {
             return ints::arrange(self.isa, x, [self.n, k, stride], out);
         }
+        if let Some(rows) = blocked((self.isa, numerics), self.n, k) {
+            let x = Dense {
+                values: Values::F32(x),
+                rows: self.n,
+                cols: k,
+                row_stride: stride,
+                col_stride: 1,
+            };
+            return rows.pack(&Matrix::Dense(x), out);
+        }
         let rows = Rows { x, n: self.n, k, stride, numerics };
         arrange(self.isa, Format::of(self.isa, numerics), &rows, out);
         if tiles::take(self.isa, numerics, k) {
@@ -268,7 +291,7 @@ impl Job {
         let widest = pieces.iter().map(|it| it.left.k.max(of_adapter(it))).max().unwrap_or(0);
         let scratch = Scratch::new(
             scratch,
-            thread_words((self.isa, self.numerics.of_floats()), widest),
+            thread_words((self.isa, self.numerics.of_floats()), self.n, widest),
             self.threads,
         );
         let threads = self.threads.min(rows.div_ceil(GROUP));
@@ -318,6 +341,9 @@ impl Job {
             let left = ints::Left::of(left.words, n, left.k);
             let weight = ints::Weight::of(weight).expect("few: a weight without blocks in int8");
             return ints::few(isa, &left, &weight, rows, (scales, target));
+        }
+        if let Some(packed) = blocked((isa, numerics), n, left.k) {
+            return packed.multiply(left.words, (weight, rows), scales, target);
         }
         let format = Format::of(isa, numerics);
         let stretch = Stretch { isa, numerics, weight, left, n, rows, target };

@@ -208,8 +208,19 @@ fn four_bit_products_equal_the_specification_on_both_sides() {
 
 #[test]
 fn few_rows_of_every_storage_equal_the_specification() {
-    // Scales that are looked up sixteen at a time, and rests behind four blocks.
-    for [n, out, inner] in [[1, 21, 1024], [3, 9, 2048], [1, 13, 448], [4, 10, 448], [8, 7, 704]] {
+    // Scales that are looked up sixteen at a time, rests behind four blocks, and rows of several panels.
+    for [n, out, inner] in [
+        [1, 21, 1024],
+        [3, 9, 2048],
+        [1, 13, 448],
+        [4, 10, 448],
+        [8, 7, 704],
+        [5, 37, 1024],
+        [6, 33, 2176],
+        [7, 5, 8384],
+        [13, 35, 1024],
+        [9, 3, 9216],
+    ] {
         let (x, dense) = (values(1, n * inner), values(2, out * inner));
         let left = Matrix::f32(&x, n, inner);
         let halves: Vec<half::bf16> = dense.iter().copied().map(half::bf16::from_f32).collect();
