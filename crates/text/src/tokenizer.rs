@@ -15,6 +15,7 @@
 //!   become a `tokenizer.json` first ([`tiktoken`], [`GgufKeys`]).
 
 use crate::{Error, Result};
+use serde::Deserialize as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::decoders::byte_level::ByteLevel;
@@ -176,7 +177,7 @@ impl Tokenizer {
         let bytes = as_json(bytes).map_err(wrong)?;
         let vocabulary = file::read(&bytes).map_err(wrong)?;
         let mut inner =
-            Bpe::from_bytes(&bytes).map_err(|error| wrong(format!("not a tokenizer: {error}")))?;
+            read_bpe(&bytes).map_err(|error| wrong(format!("not a tokenizer: {error}")))?;
         for (id, name) in &vocabulary.added {
             let given = inner.token_to_id(name);
             if given != Some(*id) {
@@ -443,6 +444,15 @@ fn unprefixed(inner: &Bpe) -> tokenizers::Result<Bpe> {
         inner.with_pre_tokenizer(Some(words));
     }
     Ok(inner)
+}
+
+/// Reads a `tokenizer.json`.
+fn read_bpe(bytes: &[u8]) -> tokenizers::Result<Bpe> {
+    Bpe::from_bytes(bytes).or_else(|_| {
+        // The library stumbles over fields of a model that it does not know, unless it walks a tree of values.
+        let tree: serde_json::Value = serde_json::from_slice(bytes)?;
+        Ok(Bpe::deserialize(&tree)?)
+    })
 }
 
 /// The bytes of a tokenizer's file as those of a `tokenizer.json`. What is neither that nor a format

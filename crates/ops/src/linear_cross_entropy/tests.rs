@@ -277,6 +277,23 @@ fn equal_and_extreme_logits() {
     }
 }
 
+/// Where rows have no target, fewer go through the product, and a few go another way.
+#[test]
+fn the_workspace_is_enough_for_any_number_of_trained_rows() {
+    let shape @ [n, v, c] = [9, 300, 576];
+    for (isa, numerics) in tiers().flat_map(|isa| BOTH.map(|numerics| (isa, numerics))) {
+        let bench = &mut Bench::on(isa, 1);
+        let op = Case::new(DENSE, shape, n, numerics).op(bench);
+        let op = Loss { gradients: None, ..op };
+        let target = Target::cpu(isa, 64);
+        let given = op.cost(&target).workspace - 4 * (n * v + 2 * n * c + n);
+        for rows in 1..=n {
+            let product = product_cost(&target, numerics, [rows, v, c], Lie::Rows, 0);
+            assert!(product.workspace <= given, "{isa:?} {numerics:?}: {rows} rows");
+        }
+    }
+}
+
 #[test]
 fn the_workspace_is_exact_and_the_flops_are_the_products() {
     for shape @ [n, v, c] in SHAPES {

@@ -116,7 +116,8 @@ impl Streams {
 fn thread_words(on: (Isa, Numerics), n: usize, k: usize) -> usize {
     let is_in_tiles = tiles::take(on.0, on.1, k);
     let scales = if is_in_tiles { tiles::ROWS * k.div_ceil(BLOCK) } else { quads::words(k) };
-    APART + scales.max(blocked(on, n, k).map_or(0, |rows| rows.scratch()))
+    // No more than more rows would take: whoever has room for those may come with a few.
+    (APART + scales).max(blocked(on, n, k).map_or(0, |rows| rows.scratch()))
 }
 
 /// Words (4 bytes) of scratch that [`few`] needs for `n` rows of `k` values and adapters of these ranks. In
@@ -129,15 +130,17 @@ pub fn few_workspace(
     threads: usize,
 ) -> usize {
     let of_floats = (isa, numerics.of_floats());
-    let (mut widest, mut words) = (k, arranged_words((isa, numerics), n, k));
+    let mut words = arranged_words((isa, numerics), n, k);
+    let mut each = thread_words((isa, numerics), n, k);
     if numerics == Numerics::Int8 && with_floats {
         words += arranged_words(of_floats, n, k);
+        each = each.max(thread_words(of_floats, n, k));
     }
     for rank in ranks {
-        widest = widest.max(rank);
         words += n * rank + arranged_words(of_floats, n, rank);
+        each = each.max(thread_words(of_floats, n, rank));
     }
-    words + threads * thread_words(of_floats, n, widest)
+    words + threads * each
 }
 
 /// Whether a product goes this way.
@@ -154,7 +157,7 @@ pub(super) fn product(
 ) {
     let (n, k) = (left.rows(), left.cols());
     let (x, stride) = skinny::rows(left).expect("looked at by `Lie::of`");
-    let job = Job { isa, numerics, n, threads: workspace.threads };
+    let job = Job { isa, n, threads: workspace.threads };
     let (arranged, rest) = workspace.words.split_at_mut(arranged_words((isa, numerics), n, k));
     job.arrange(numerics, x, [k, stride], arranged);
     job.run(&[Piece::of(right, Left { words: arranged, k, numerics }, out.target())], rest);
@@ -175,7 +178,7 @@ pub fn few(
     assert!((1..=FEW).contains(&n) && x.len().is_multiple_of(n), "few: {n} rows");
     assert!(isa.available(), "tier {} is not available on this machine", isa.name());
     let k = x.len() / n;
-    let job = Job { isa, numerics, n, threads: workspace.threads };
+    let job = Job { isa, n, threads: workspace.threads };
     let floats = numerics.of_floats();
     let (arranged, mut rest) = workspace.words.split_at_mut(arranged_words((isa, numerics), n, k));
     let in_bytes = |weight: &Matrix<'_>| numerics == Numerics::Int8 && weight.has_blocks();
@@ -228,7 +231,6 @@ pub fn few(
 #[derive(Clone, Copy)]
 struct Job {
     isa: Isa,
-    numerics: Numerics,
     n: usize,
     threads: usize,
 }
@@ -287,13 +289,10 @@ impl Job {
         if rows == 0 {
             return;
         }
-        let of_adapter = |piece: &Piece<'_>| piece.then.as_ref().map_or(0, |(_, left, _)| left.k);
-        let widest = pieces.iter().map(|it| it.left.k.max(of_adapter(it))).max().unwrap_or(0);
-        let scratch = Scratch::new(
-            scratch,
-            thread_words((self.isa, self.numerics.of_floats()), self.n, widest),
-            self.threads,
-        );
+        let lefts = pieces.iter().flat_map(|it| [Some(it.left), it.then.map(|(_, left, _)| left)]);
+        let words = |left: Left<'_>| thread_words((self.isa, left.numerics), self.n, left.k);
+        let each = lefts.flatten().map(words).max().unwrap_or(0);
+        let scratch = Scratch::new(scratch, each, self.threads);
         let threads = self.threads.min(rows.div_ceil(GROUP));
         let part_of = |rows: usize| (rows / (PARTS * threads)).next_multiple_of(GROUP);
         let shortest = part_of(rows).clamp(GROUP, SHORTEST);

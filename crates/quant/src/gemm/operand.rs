@@ -213,6 +213,29 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// A block of 64 `k` of f32 values that lie side by side, with zeros beyond K.
+    #[inline(always)]
+    pub(super) fn padded(&self, row: usize, block: usize) -> Option<[f32; BLOCK]> {
+        match self {
+            Matrix::Dense(Dense {
+                values: Values::F32(values),
+                row_stride,
+                col_stride: 1,
+                cols,
+                ..
+            }) => {
+                let source = &values[row * row_stride..][..*cols][block * BLOCK..];
+                let mut padded = [0.0; BLOCK];
+                match source.first_chunk::<BLOCK>() {
+                    Some(source) => padded = *source,
+                    None => padded[..source.len()].copy_from_slice(source),
+                }
+                Some(padded)
+            }
+            _ => None,
+        }
+    }
+
     /// A block of 64 `k` where it is one of NF4: its codes and its absmax.
     #[inline(always)]
     pub(super) fn as_codes(&self, row: usize, block: usize) -> Option<(&'a [u8; BLOCK / 2], f32)> {
@@ -245,25 +268,11 @@ impl<'a> Matrix<'a> {
             let source = source.map(|v| f32::from_bits(u32::from(v.to_bits()) << 16));
             return reorder(Numerics::F32, &source, out);
         }
+        if let Some(source) = self.padded(row, block) {
+            return reorder(numerics, &source, out);
+        }
         let first = block * BLOCK;
         match self {
-            Matrix::Dense(Dense {
-                values: Values::F32(values),
-                row_stride,
-                col_stride: 1,
-                cols,
-                ..
-            }) => {
-                let source = &values[row * row_stride + first..];
-                match source.first_chunk::<BLOCK>() {
-                    Some(source) if first + BLOCK <= *cols => reorder(numerics, source, out),
-                    _ => {
-                        let mut padded = [0.0; BLOCK];
-                        padded[..cols - first].copy_from_slice(&source[..cols - first]);
-                        reorder(numerics, &padded, out);
-                    }
-                }
-            }
             Matrix::Dense(Dense {
                 values: Values::F16(values),
                 row_stride,

@@ -101,9 +101,9 @@ pub(super) trait Words: Copy {
     }
 }
 
-/// One f32 per word, in plain loops, with so many sixteens of running sums.
+/// One f32 per word, in plain loops.
 #[derive(Clone, Copy)]
-pub(super) struct Singles<const SUMS: usize>;
+pub(super) struct Singles;
 
 /// Two bf16 per word, in plain loops.
 #[derive(Clone, Copy)]
@@ -118,10 +118,10 @@ fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
     out
 }
 
-impl<const SUMS: usize> Words for Singles<SUMS> {
+impl Words for Singles {
     type Lanes = [f32; LANES];
     const FORMAT: Format = Format::Singles;
-    const SUMS: usize = SUMS;
+    const SUMS: usize = 4;
 
     #[inline(always)]
     fn zero(self) -> [f32; LANES] {
@@ -221,6 +221,8 @@ fn pair(low: f32, high: f32) -> f32 {
 }
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod singles;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod x86;
 
 /// Defines a function over a layout whose body is compiled for every tier and layout, and chosen at
@@ -246,13 +248,13 @@ macro_rules! per_words {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
             fn avx2$(<const $L: usize>)?($($arg: $ty),*) {
-                plain::<_ $(, $L)?>(Singles::<4>, $($arg),*)
+                plain::<_ $(, $L)?>(Singles, $($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-            fn avx512$(<const $L: usize>)?($($arg: $ty),*) {
-                plain::<_ $(, $L)?>(Singles::<16>, $($arg),*)
+            fn avx512$(<const $L: usize>)?(token: $crate::cpu::Avx512, $($arg: $ty),*) {
+                plain::<_ $(, $L)?>(super::words::singles::FastSingles(token), $($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
@@ -273,9 +275,10 @@ macro_rules! per_words {
                 }
                 #[cfg(target_arch = "x86_64")]
                 (Isa::Avx512 | Isa::Amx, Format::Singles) => {
-                    assert!(Isa::Avx512.available(), "avx512 was chosen but not detected");
-                    // SAFETY: the line above proves that the features are present.
-                    unsafe { avx512$(::<$L>)?($($arg),*) }
+                    let token = $crate::cpu::Avx512::detect();
+                    let token = token.expect("avx512 was chosen but not detected");
+                    // SAFETY: the token proves that the features are present.
+                    unsafe { avx512$(::<$L>)?(token, $($arg),*) }
                 }
                 #[cfg(target_arch = "x86_64")]
                 (Isa::Avx2, _) => {
@@ -283,7 +286,7 @@ macro_rules! per_words {
                     // SAFETY: the line above proves that the features are present.
                     unsafe { avx2$(::<$L>)?($($arg),*) }
                 }
-                (_, Format::Singles) => plain::<_ $(, $L)?>(Singles::<4>, $($arg),*),
+                (_, Format::Singles) => plain::<_ $(, $L)?>(Singles, $($arg),*),
                 (_, Format::Pairs) => plain::<_ $(, $L)?>(Pairs, $($arg),*),
             }
         }

@@ -246,6 +246,18 @@ fn truncation_and_padding_in_the_file_are_ignored() {
 /// The form of the files that come with Llama 3: marks outside the model and behind it, whole
 /// words before merges, an own pattern for words, and a begin mark that encoding must not add.
 #[test]
+fn fields_of_a_model_that_nobody_knows_are_passed_over() {
+    let json = String::from_utf8(changed(|_| {})).unwrap();
+    for fields in [r#""model":{"x":[1],"#, r#""model":{"type":"\u0042PE","#] {
+        let json = json.replacen("\"type\":\"BPE\",", "", 1).replacen("\"model\":{", fields, 1);
+        let read = Tokenizer::from_bytes(json.as_bytes()).unwrap();
+        for text in TEXTS {
+            assert_eq!(read.encode(text).unwrap(), TOKENIZER.encode(text).unwrap());
+        }
+    }
+}
+
+#[test]
 fn the_form_of_llama_3_is_read() {
     let bytes = changed(|json| {
         let vocabulary = json["model"]["vocab"].as_object_mut().unwrap();

@@ -171,7 +171,9 @@ impl Case {
         peaks: Option<Peaks>,
     ) -> Result<[Timing; 2]> {
         let form = Form { base: self.base, head: self.head, numerics: self.numerics };
-        let source = Source::at(&self.model, self.adapter.as_deref(), form)?;
+        let mut source = Source::at(&self.model, self.adapter.as_deref(), form)?;
+        // No answer ends before its last token is counted.
+        source.config.eos.clear();
         let options = EngineOptions::new(self.batch, depth.max(1) + DECODED);
         let mut serving = Serving::new(machine, &source, options)?;
         let planned = Planned { size: serving.size, host_bytes: serving.host_bytes };

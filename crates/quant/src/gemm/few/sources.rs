@@ -300,9 +300,21 @@ impl Line for LineOfOther<'_, '_> {
     #[inline(always)]
     fn block<W: Words>(self, words: W, at: usize, _: f32) -> Block<W> {
         let Self(Other { isa, numerics, weight }, row, first) = self;
+        if let Some(values) = weight.padded(row, first + at) {
+            return words.of_values(*numerics, &values);
+        }
         let mut values = [0.0; BLOCK];
         weight.block(*isa, *numerics, row, first + at, &mut values);
         words.of_block(&values)
+    }
+
+    #[inline(always)]
+    fn store<W: Words>(self, words: W, at: usize, scale: f32, out: &mut [f32]) {
+        let Self(Other { numerics, weight, .. }, row, first) = self;
+        match weight.padded(row, first + at) {
+            Some(values) => words.arrange(*numerics, &values, out),
+            None => words.store_block(self.block(words, at, scale), out),
+        }
     }
 
     #[inline(always)]

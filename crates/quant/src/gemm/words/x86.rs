@@ -292,7 +292,7 @@ fn taking_turns(first: i16) -> __m512i {
 
 /// Elements 4i and 4i + 2, and those behind them, of rounded values that lie side by side.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn of_halves(source: &[bf16; BLOCK]) -> [__m512i; 2] {
+pub(super) fn of_halves(source: &[bf16; BLOCK]) -> [__m512i; 2] {
     let half = |at: usize| {
         let source = source[at..].first_chunk::<{ BLOCK / 2 }>().expect("a half");
         // SAFETY: thirty-two halves; the load has no alignment to meet.
