@@ -13,7 +13,7 @@ use text::tokenizer::Tokenizer;
 /// Prose whose logits are compared.
 const TEXT: &str = include_str!("../../../datasets/general.md");
 /// Tokens of it.
-const TOKENS: usize = 256;
+const TOKENS: usize = 96;
 
 /// The ids of a text that every form of a model is compared on; without a tokenizer some ids of the
 /// model.
