@@ -8,7 +8,7 @@ from contenders import Contenders
 QUANTS = ["Q4_0", "IQ4_NL", "Q4_K_M", "Q8_0"]
 # Tokens of the steps whose times are compared with each other.
 LENGTHS = [128, 256, 512, 1024, 2048, 4096, 8192]
-# Tokens that are decoded; `srek bench` and with_torch.py decode as many.
+# Tokens that are decoded; `srek bench`, with_torch.py and candle/main.rs decode as many.
 DECODED = 64
 # Beyond this, a step of the 1B shape takes minutes on two cores.
 MOST_1B = 2048

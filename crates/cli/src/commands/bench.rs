@@ -96,7 +96,7 @@ fn made_up(args: &BenchArgs, machine: &Machine, scratch: &Scratch) -> Result<Vec
             numerics: Numerics::Bf16,
             adapter: None,
             rank: RANK,
-            batch: args.batch,
+            batch: 1,
             repeats: args.repeats,
             with_ops: args.ops,
         };

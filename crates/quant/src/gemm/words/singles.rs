@@ -14,44 +14,14 @@ use std::arch::x86_64::*;
 pub(crate) struct FastSingles(pub(crate) Avx512);
 
 impl Words for FastSingles {
-    type Lanes = __m512;
     const FORMAT: Format = Format::Singles;
     const SUMS: usize = 16;
-
-    #[inline(always)]
-    fn zero(self) -> __m512 {
-        // SAFETY: the token proves AVX-512 F; so below.
-        unsafe { _mm512_setzero_ps() }
-    }
-
-    #[inline(always)]
-    fn load(self, words: &[f32; LANES]) -> __m512 {
-        // SAFETY: sixteen words; the load has no alignment to meet.
-        unsafe { _mm512_loadu_ps(words.as_ptr()) }
-    }
-
-    #[inline(always)]
-    fn splat(self, word: f32) -> __m512 {
-        // SAFETY: the token proves AVX-512 F.
-        unsafe { _mm512_set1_ps(word) }
-    }
-
-    #[inline(always)]
-    fn store(self, lanes: __m512) -> [f32; LANES] {
-        // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
-        unsafe { std::mem::transmute::<__m512, [f32; LANES]>(lanes) }
-    }
+    x86::registers!();
 
     #[inline(always)]
     fn dot(self, sum: __m512, x: __m512, w: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512 F.
         unsafe { _mm512_fmadd_ps(x, w, sum) }
-    }
-
-    #[inline(always)]
-    fn add(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: the token proves AVX-512 F.
-        unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]

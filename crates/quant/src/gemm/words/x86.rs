@@ -10,49 +10,57 @@ use crate::nf4::CODE;
 use half::bf16;
 use std::arch::x86_64::*;
 
+/// What words of AVX-512 share, whatever they hold: a register has sixteen of them.
+macro_rules! registers {
+    () => {
+        type Lanes = __m512;
+
+        #[inline(always)]
+        fn zero(self) -> __m512 {
+            // SAFETY: the token proves AVX-512 F; so below.
+            unsafe { _mm512_setzero_ps() }
+        }
+
+        #[inline(always)]
+        fn load(self, words: &[f32; LANES]) -> __m512 {
+            // SAFETY: sixteen words; the load has no alignment to meet.
+            unsafe { _mm512_loadu_ps(words.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn splat(self, word: f32) -> __m512 {
+            // SAFETY: the token proves AVX-512 F.
+            unsafe { _mm512_set1_ps(word) }
+        }
+
+        #[inline(always)]
+        fn store(self, lanes: __m512) -> [f32; LANES] {
+            // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
+            unsafe { std::mem::transmute::<__m512, [f32; LANES]>(lanes) }
+        }
+
+        #[inline(always)]
+        fn add(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: the token proves AVX-512 F.
+            unsafe { _mm512_add_ps(a, b) }
+        }
+    };
+}
+pub(super) use registers;
+
 /// Two bf16 per word, as AVX-512 computes with them.
 #[derive(Clone, Copy)]
 pub(crate) struct FastPairs(pub(crate) Avx512);
 
 impl Words for FastPairs {
-    type Lanes = __m512;
     const FORMAT: Format = Format::Pairs;
     const SUMS: usize = 16;
-
-    #[inline(always)]
-    fn zero(self) -> __m512 {
-        // SAFETY: the token proves AVX-512 F; so below.
-        unsafe { _mm512_setzero_ps() }
-    }
-
-    #[inline(always)]
-    fn load(self, words: &[f32; LANES]) -> __m512 {
-        // SAFETY: sixteen words; the load has no alignment to meet.
-        unsafe { _mm512_loadu_ps(words.as_ptr()) }
-    }
-
-    #[inline(always)]
-    fn splat(self, word: f32) -> __m512 {
-        // SAFETY: the token proves AVX-512 F.
-        unsafe { _mm512_set1_ps(word) }
-    }
-
-    #[inline(always)]
-    fn store(self, lanes: __m512) -> [f32; LANES] {
-        // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
-        unsafe { std::mem::transmute::<__m512, [f32; LANES]>(lanes) }
-    }
+    registers!();
 
     #[inline(always)]
     fn dot(self, sum: __m512, x: __m512, w: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512 BF16.
         unsafe { multiply_add_pairs(sum, x, w) }
-    }
-
-    #[inline(always)]
-    fn add(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: the token proves AVX-512 F.
-        unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]
